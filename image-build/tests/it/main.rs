@@ -1,0 +1,1 @@
+//! The tests of `image-build` through its public interface.

@@ -1,0 +1,39 @@
+//! The vocabulary of container images: digests, a content-addressed blob store,
+//! OCI and Docker documents, and the codecs layers are stored with.
+//!
+//! Everything here is synchronous and free of ambient state: no environment, no
+//! clock and no output of its own. Long operations take a [`Ctx`].
+//!
+//! # Tour
+//! - [`digest`], [`id`]: names of content and the roles they play.
+//! - [`hasher`], [`verify`]: hashing and verifying readers and writers.
+//! - [`blob`]: [`blob::BlobSource`], [`blob::BlobStore`] and their implementations.
+//! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
+//!   [`history`]: the documents; [`document`] keeps their exact bytes.
+//! - [`codec`]: none, gzip and zstd.
+//! - [`platform`], [`reference`]: names of platforms and images, and [`resolve`],
+//!   the seam from a name to an [`Image`].
+//! - [`Ctx`]: observer, cancel token and clock.
+//!
+//! # Limits
+//! No tar, no root file system and no registry: see the sibling crates.
+
+pub mod cancel;
+pub mod clock;
+pub mod codec;
+pub mod ctx;
+pub mod digest;
+pub mod error;
+pub mod hasher;
+pub mod id;
+pub mod observer;
+pub mod verify;
+
+pub use cancel::CancelToken;
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use codec::Compression;
+pub use ctx::Ctx;
+pub use digest::{Algorithm, Digest};
+pub use error::{Error, Result};
+pub use id::{ChainId, DiffId, ImageId};
+pub use observer::{Event, Observer};

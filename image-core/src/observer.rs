@@ -1,0 +1,158 @@
+//! Watching long work: begin, progress, end, and what was skipped or altered on the way.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Names one piece of work among all of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    /// A number that no other task of this process has.
+    #[must_use]
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a piece of work does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Copies a blob or an image between stores.
+    Copy,
+    /// Verifies blobs against their digests.
+    Verify,
+    /// Reads a layer's entries without writing any to a file system.
+    Index,
+    /// Writes a layer's or an image's files to a file system.
+    Extract,
+    /// Computes content digests of a build context's files.
+    Fingerprint,
+    /// Makes a layer.
+    Pack,
+    /// Carries out one instruction of a Dockerfile.
+    Step,
+}
+
+/// How a piece of work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was carried out.
+    Done,
+    /// An earlier result served.
+    Cached,
+    /// It failed or was cancelled; the error goes to the caller.
+    Failed,
+}
+
+/// What kind of thing a [`Event::Notice`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// Something of the input was left out.
+    Skipped,
+    /// Something of the input was changed, or read other than it says.
+    Altered,
+    /// The input is probably not what its author meant.
+    Warning,
+}
+
+/// What an [`Observer`] is told.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A piece of work begins.
+    #[non_exhaustive]
+    Begin {
+        /// Its name in the events that follow.
+        task: TaskId,
+        /// What it does.
+        kind: TaskKind,
+        /// What it does it to, for a person.
+        label: &'a str,
+        /// How many bytes are ahead, where known.
+        bytes: Option<u64>,
+    },
+    /// A piece of work came further.
+    #[non_exhaustive]
+    Advance {
+        /// Which one.
+        task: TaskId,
+        /// Bytes since the event before.
+        bytes: u64,
+        /// Items (files, entries, blobs) since the event before.
+        items: u64,
+    },
+    /// A piece of work ended.
+    #[non_exhaustive]
+    End {
+        /// Which one.
+        task: TaskId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something was skipped or altered, or looks wrong, and the work goes on.
+    #[non_exhaustive]
+    Notice {
+        /// Which kind of thing.
+        kind: NoticeKind,
+        /// What it is about: a path, a digest, a place in a file.
+        subject: &'a str,
+        /// What happened.
+        message: &'a str,
+    },
+}
+
+/// Is told of progress. One for all crates; it must not block and cannot fail.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+/// A piece of work under observation: says that it failed unless told otherwise.
+pub struct Task<'a> {
+    observer: &'a dyn Observer,
+    id: TaskId,
+    outcome: Outcome,
+}
+
+impl fmt::Debug for Task<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id).field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn begin(observer: &'a dyn Observer, kind: TaskKind, label: &str, bytes: Option<u64>) -> Self {
+        let id = TaskId::next();
+        observer.event(&Event::Begin { task: id, kind, label, bytes });
+        Self { observer, id, outcome: Outcome::Failed }
+    }
+
+    /// Tells of progress since the last call.
+    pub fn advance(&self, bytes: u64, items: u64) {
+        self.observer.event(&Event::Advance { task: self.id, bytes, items });
+    }
+
+    /// Ends the work well.
+    pub fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        self.observer.event(&Event::End { task: self.id, outcome: self.outcome });
+    }
+}

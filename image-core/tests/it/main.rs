@@ -1,0 +1,1 @@
+//! The tests of `image-core` through its public interface.

@@ -1,0 +1,1 @@
+//! The tests of `image-layout` through its public interface.

@@ -1,0 +1,1 @@
+//! The tests of `image-overlay` through its public interface.
