@@ -1,1 +1,3 @@
 //! The tests of `image-core` through its public interface.
+
+mod codec;
