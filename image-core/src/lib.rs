@@ -27,6 +27,8 @@ pub mod error;
 pub mod hasher;
 pub mod id;
 pub mod observer;
+pub mod platform;
+pub mod reference;
 pub mod verify;
 
 pub use cancel::CancelToken;
@@ -37,3 +39,5 @@ pub use digest::{Algorithm, Digest};
 pub use error::{Error, Result};
 pub use id::{ChainId, DiffId, ImageId};
 pub use observer::{Event, Observer};
+pub use platform::Platform;
+pub use reference::Reference;

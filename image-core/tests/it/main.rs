@@ -1,1 +1,4 @@
 //! The tests of `image-core` through its public interface.
+
+mod platform;
+mod reference;
