@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, env::consts, fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, excerpt};
+use crate::{
+    error::{Error, Result, excerpt},
+    json,
+};
 
 /// An operating system and a CPU architecture, by Go's names for them, and what narrows them down.
 ///
@@ -16,10 +19,10 @@ use crate::error::{Error, Result, excerpt};
 #[non_exhaustive]
 pub struct Platform {
     /// The CPU architecture: `amd64`.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub architecture: String,
     /// The operating system: `linux`.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub os: String,
     /// The version of the operating system that the image needs. Used for Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +31,7 @@ pub struct Platform {
     #[serde(
         rename = "os.features",
         default,
-        deserialize_with = "null_as_default",
+        deserialize_with = "json::null_as_default",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub os_features: Vec<String>,
@@ -38,10 +41,6 @@ pub struct Platform {
     /// What this crate has no name for.
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,
-}
-
-fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Platform {
