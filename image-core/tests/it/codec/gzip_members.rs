@@ -100,7 +100,8 @@ fn every_trailer_is_verified() {
 #[test]
 fn a_bomb_is_read_as_far_as_the_caller_wants() {
     let stored = encode(&EncodeOptions::default(), &vec![0; 8 << 20]).repeat(1_000);
-    let decoder = image_core::codec::Decoder::detect(stored.as_slice(), Compression::Gzip, &Default::default()).unwrap();
+    let decoder =
+        image_core::codec::Decoder::detect(stored.as_slice(), Compression::Gzip, &Default::default()).unwrap();
     let read = io::copy(&mut decoder.take(20 << 20), &mut io::sink()).unwrap();
     assert_eq!(read, 20 << 20);
 }
