@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Builds container images from Dockerfiles, in process.
+#![forbid(unsafe_code)]
+
+pub mod dockerfile;

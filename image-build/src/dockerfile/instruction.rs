@@ -1,0 +1,254 @@
+//! What a Dockerfile says, one type for each instruction.
+//!
+//! Words are as written: nothing is expanded and, but for JSON strings and flags, no quote
+//! is removed.
+
+use std::time::Duration;
+
+use super::{
+    flag::{AddFlags, CopyFlags, RunFlags},
+    heredoc::Heredoc,
+    span::{Span, Spanned},
+};
+
+/// One instruction: what it says, and how and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Instruction {
+    /// What it says.
+    pub command: Command,
+    /// The instruction's name as written, in any case.
+    pub keyword: Spanned<String>,
+    /// The whole as one line: continuations joined, comments between them dropped, blanks at
+    /// both ends trimmed. This is what history and progress show.
+    pub text: String,
+    /// From the instruction's name to its end, the lines of its here-documents included.
+    pub span: Span,
+}
+
+impl Instruction {
+    /// The here-documents in the order of their delimiters.
+    #[must_use]
+    pub fn heredocs(&self) -> &[Heredoc] {
+        self.command.heredocs()
+    }
+}
+
+/// What an instruction says.
+///
+/// # Spec
+/// Dockerfile reference, § Overview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// `ADD`
+    Add(Add),
+    /// `ARG`: one or more declarations.
+    Arg(Vec<ArgDeclaration>),
+    /// `CMD`
+    Cmd(CommandLine),
+    /// `COPY`
+    Copy(Copy),
+    /// `ENTRYPOINT`
+    Entrypoint(CommandLine),
+    /// `ENV`
+    Env(KeyValues),
+    /// `EXPOSE`: ports in the order written.
+    Expose(Vec<Spanned<String>>),
+    /// `FROM`
+    From(FromImage),
+    /// `HEALTHCHECK`
+    Healthcheck(Healthcheck),
+    /// `LABEL`
+    Label(KeyValues),
+    /// `MAINTAINER`
+    Maintainer(Spanned<String>),
+    /// `ONBUILD`
+    Onbuild(Onbuild),
+    /// `RUN`
+    Run(Run),
+    /// `SHELL`: never empty.
+    Shell(Vec<Spanned<String>>),
+    /// `STOPSIGNAL`
+    Stopsignal(Spanned<String>),
+    /// `USER`
+    User(Spanned<String>),
+    /// `VOLUME`: never empty.
+    Volume(Vec<Spanned<String>>),
+    /// `WORKDIR`
+    Workdir(Spanned<String>),
+}
+
+impl Command {
+    /// The instruction's name in upper case.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "ADD",
+            Self::Arg(_) => "ARG",
+            Self::Cmd(_) => "CMD",
+            Self::Copy(_) => "COPY",
+            Self::Entrypoint(_) => "ENTRYPOINT",
+            Self::Env(_) => "ENV",
+            Self::Expose(_) => "EXPOSE",
+            Self::From(_) => "FROM",
+            Self::Healthcheck(_) => "HEALTHCHECK",
+            Self::Label(_) => "LABEL",
+            Self::Maintainer(_) => "MAINTAINER",
+            Self::Onbuild(_) => "ONBUILD",
+            Self::Run(_) => "RUN",
+            Self::Shell(_) => "SHELL",
+            Self::Stopsignal(_) => "STOPSIGNAL",
+            Self::User(_) => "USER",
+            Self::Volume(_) => "VOLUME",
+            Self::Workdir(_) => "WORKDIR",
+        }
+    }
+
+    fn heredocs(&self) -> &[Heredoc] {
+        match self {
+            Self::Add(add) => &add.heredocs,
+            Self::Copy(copy) => &copy.heredocs,
+            Self::Run(run) => &run.heredocs,
+            // An ONBUILD never holds another one.
+            Self::Onbuild(onbuild) => match &onbuild.trigger.command {
+                Self::Onbuild(_) => &[],
+                command => command.heredocs(),
+            },
+            _ => &[],
+        }
+    }
+}
+
+/// `FROM [--platform=…] image [AS alias]`: the begin of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FromImage {
+    /// An image, an earlier stage, or `scratch`; may name variables.
+    pub image: Spanned<String>,
+    /// The stage's name, in lower case.
+    pub alias: Option<Spanned<String>>,
+    /// `--platform`; may name variables.
+    pub platform: Option<Spanned<String>>,
+}
+
+/// One declaration of `ARG name[=default]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArgDeclaration {
+    /// The variable's name; may itself name variables.
+    pub name: Spanned<String>,
+    /// The value where none is given; may name variables.
+    pub default: Option<Spanned<String>>,
+}
+
+/// The pairs of `ENV` and `LABEL`, in the order written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyValues {
+    /// The pairs, at least one; both sides may name variables.
+    pub pairs: Vec<KeyValue>,
+    /// Whether it is written as `ENV key value`, which can only be one pair.
+    pub legacy: bool,
+}
+
+/// One pair of `ENV` or `LABEL`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyValue {
+    /// What stands before the `=`: never empty.
+    pub key: Spanned<String>,
+    /// What stands behind it.
+    pub value: Spanned<String>,
+}
+
+/// A command in one of its two forms.
+///
+/// # Spec
+/// Dockerfile reference, § Shell and exec form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandLine {
+    /// A line for the shell; may be empty.
+    Shell(Spanned<String>),
+    /// A JSON array: program and arguments; may be empty.
+    Exec(Vec<Spanned<String>>),
+}
+
+/// `RUN`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// `--mount`, `--network`, `--security`.
+    pub flags: RunFlags,
+    /// The command, the words with `<<` included.
+    pub command: CommandLine,
+    /// The here-documents of the shell form.
+    pub heredocs: Vec<Heredoc>,
+}
+
+/// `COPY`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Copy {
+    /// Its flags.
+    pub flags: CopyFlags,
+    /// The source paths; may be empty where there are here-documents.
+    pub sources: Vec<Spanned<String>>,
+    /// The files whose content stands in the Dockerfile.
+    pub heredocs: Vec<Heredoc>,
+    /// The destination.
+    pub destination: Spanned<String>,
+}
+
+/// `ADD`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Add {
+    /// Its flags.
+    pub flags: AddFlags,
+    /// The source paths, URLs and repositories; may be empty where there are here-documents.
+    pub sources: Vec<Spanned<String>>,
+    /// The files whose content stands in the Dockerfile.
+    pub heredocs: Vec<Heredoc>,
+    /// The destination.
+    pub destination: Spanned<String>,
+}
+
+/// `HEALTHCHECK`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Healthcheck {
+    /// `NONE`: the base's check is switched off.
+    None,
+    /// `CMD …`
+    Check(HealthcheckTest),
+}
+
+/// The check of `HEALTHCHECK`; what is absent or zero is inherited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthcheckTest {
+    /// The command, never empty.
+    pub command: CommandLine,
+    /// `--interval`: from one check to the next.
+    pub interval: Option<Duration>,
+    /// `--timeout`: how long one may take.
+    pub timeout: Option<Duration>,
+    /// `--start-period`: how long failures do not count after the start.
+    pub start_period: Option<Duration>,
+    /// `--start-interval`: from one check to the next in that time.
+    pub start_interval: Option<Duration>,
+    /// `--retries`: failures in a row that make the container unhealthy.
+    pub retries: Option<u32>,
+}
+
+/// `ONBUILD`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Onbuild {
+    /// The instruction to run in a build on top of the image; never ONBUILD, FROM or MAINTAINER.
+    pub trigger: Box<Instruction>,
+    /// The trigger as the image's configuration keeps it: its line and its here-documents.
+    pub expression: String,
+}

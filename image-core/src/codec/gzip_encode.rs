@@ -1,0 +1,125 @@
+//! Encoding gzip: one member, the same bytes on any number of threads.
+
+use std::{
+    io::{self, Write},
+    mem,
+};
+
+use zlib_rs::crc32::crc32;
+
+use super::{
+    gzip_chunk::{Chunk, WINDOW},
+    gzip_pool::Pool,
+};
+
+/// How much input a piece holds. The compressed bytes, so digests, depend on it: it never changes.
+const CHUNK: usize = 1 << 20;
+
+/// Writes one gzip member made of pieces that are compressed independently.
+///
+/// Each piece but the last ends with a sync flush, an empty stored block that brings the stream to a
+/// whole byte, so the pieces' bytes simply follow each other. Each may refer to the 32 KiB of input before it.
+pub(super) struct GzipEncoder<W> {
+    writer: W,
+    level: u8,
+    workers: Workers,
+    has_header: bool,
+    /// The end of the previous piece, then the next one as far as it is known.
+    bytes: Vec<u8>,
+    start: usize,
+    crc: u32,
+    /// Length of the input modulo 2^32, as the trailer has it.
+    length: u32,
+}
+
+enum Workers {
+    /// To be started once there is more than one piece.
+    Wanted(usize),
+    Started(Pool),
+}
+
+impl<W: Write> GzipEncoder<W> {
+    pub(super) fn new(writer: W, level: u8, threads: usize) -> Self {
+        let workers = Workers::Wanted(threads);
+        Self { writer, level, workers, has_header: false, bytes: Vec::new(), start: 0, crc: 0, length: 0 }
+    }
+
+    pub(super) fn writer_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        let last = Chunk { bytes: mem::take(&mut self.bytes), start: self.start, last: true, level: self.level };
+        let last = last.compress()?;
+        self.drain(|_| true)?;
+        self.emit(&last)?;
+        self.writer.write_all(&self.crc.to_le_bytes())?;
+        self.writer.write_all(&self.length.to_le_bytes())?;
+        Ok(self.writer)
+    }
+
+    /// Sends a full piece, known not to be the last, on its way.
+    fn dispatch(&mut self) -> io::Result<()> {
+        let mut next = Vec::with_capacity(WINDOW + CHUNK);
+        next.extend_from_slice(&self.bytes[self.bytes.len() - WINDOW..]);
+        let bytes = mem::replace(&mut self.bytes, next);
+        let chunk = Chunk { bytes, start: mem::replace(&mut self.start, WINDOW), last: false, level: self.level };
+        if let Workers::Wanted(threads) = self.workers {
+            self.workers = Workers::Started(Pool::start(if threads > 1 { threads } else { 0 }));
+        }
+        self.drain(Pool::is_full)?;
+        match &mut self.workers {
+            Workers::Started(pool) if !pool.is_empty() => pool.submit(chunk),
+            _ => self.emit(&chunk.compress()?),
+        }
+    }
+
+    /// Writes compressed pieces, oldest first, while there are some and `more` wants it.
+    fn drain(&mut self, more: impl Fn(&Pool) -> bool) -> io::Result<()> {
+        while let Workers::Started(pool) = &mut self.workers
+            && more(pool)
+            && let Some(compressed) = pool.next()
+        {
+            self.emit(&compressed?)?;
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, compressed: &[u8]) -> io::Result<()> {
+        if !mem::replace(&mut self.has_header, true) {
+            self.writer.write_all(&header(self.level))?;
+        }
+        self.writer.write_all(compressed)
+    }
+}
+
+impl<W: Write> Write for GzipEncoder<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        // A full piece waits for the next byte: only then is it not the last one.
+        if self.bytes.len() == self.start + CHUNK && !buf.is_empty() {
+            self.dispatch()?;
+        }
+        let room = self.start + CHUNK - self.bytes.len();
+        let taken = &buf[..buf.len().min(room)];
+        self.bytes.extend_from_slice(taken);
+        self.crc = crc32(self.crc, taken);
+        #[expect(clippy::cast_possible_truncation, reason = "at most CHUNK")]
+        let count = taken.len() as u32;
+        self.length = self.length.wrapping_add(count);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// RFC 1952, section 2.3: no name, no time (0), operating system unknown (255).
+fn header(level: u8) -> [u8; 10] {
+    let extra_flags = match level {
+        1 => 4, // fastest
+        9 => 2, // smallest
+        _ => 0,
+    };
+    [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, extra_flags, 255]
+}
