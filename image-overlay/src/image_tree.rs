@@ -122,10 +122,16 @@ impl ImageTree {
         match &entry.kind {
             EntryKind::HardLink { target } => {
                 let Some(target) = self.lookup(target.as_bytes(), Follow::NotLast)? else {
-                    return Err(Error::inapplicable(&entry.path, format!("hard link to {target}, which does not exist")));
+                    return Err(Error::inapplicable(
+                        &entry.path,
+                        format!("hard link to {target}, which does not exist"),
+                    ));
                 };
                 if target.is_directory() {
-                    return Err(Error::inapplicable(&entry.path, format!("hard link to {}, a directory", target.path())));
+                    return Err(Error::inapplicable(
+                        &entry.path,
+                        format!("hard link to {}, a directory", target.path()),
+                    ));
                 }
                 let target = target.id();
                 self.link(parent, name, target);
