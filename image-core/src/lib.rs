@@ -18,6 +18,7 @@
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
 
+pub mod blob;
 pub mod cancel;
 pub mod clock;
 pub mod codec;
@@ -39,6 +40,7 @@ pub mod platform;
 pub mod reference;
 pub mod verify;
 
+pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, BlobWriter};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use codec::Compression;

@@ -1,5 +1,7 @@
-//! Generators, oracles and tree literals shared by the workspace's tests.
+//! Generators, oracles and tree literals shared by the workspace's tests. Never published.
 
 mod reference;
+pub mod skip;
 
 pub use reference::arb_reference;
+pub use skip::{require_root, require_tool, skip};

@@ -48,7 +48,7 @@ impl<W: Write> Encoder<W> {
         let stream = match options.compression {
             Compression::None => Stream::Plain(writer),
             #[cfg(feature = "gzip")]
-            Compression::Gzip => Stream::Gzip(GzipEncoder::new(writer, level, options.thread_count())),
+            Compression::Gzip => Stream::Gzip(GzipEncoder::new(writer, level, options.threads)),
             #[cfg(feature = "zstd")]
             Compression::Zstd => Stream::Zstd(zstd_encoder(writer, level)?),
             #[cfg(not(all(feature = "gzip", feature = "zstd")))]

@@ -10,16 +10,16 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::gzip_chunk::Chunk;
+use super::gzip_chunk::{Place, compress};
 
 type Compressed = io::Result<Vec<u8>>;
 
 struct Job {
-    chunk: Chunk,
+    piece: Vec<u8>,
     reply: SyncSender<Compressed>,
 }
 
-/// Compresses pieces in parallel and gives them back in order.
+/// Compresses pieces, none of them the last, in parallel and gives them back in order.
 pub(super) struct Pool {
     /// Dropped first to end the workers.
     jobs: Option<Sender<Job>>,
@@ -29,13 +29,13 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Starts up to `threads` threads: fewer, or none, where the system has no more to give.
-    pub(super) fn start(threads: usize) -> Self {
+    pub(super) fn start(threads: usize, level: u8) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let workers = (0..threads)
             .map_while(|_| {
                 let queue = Arc::clone(&queue);
-                thread::Builder::new().name("gzip".to_owned()).spawn(move || work(&queue)).ok()
+                thread::Builder::new().name("gzip".to_owned()).spawn(move || work(&queue, level)).ok()
             })
             .collect();
         Self { jobs: Some(jobs), pending: VecDeque::new(), workers }
@@ -52,9 +52,9 @@ impl Pool {
     }
 
     /// Hands a piece to the next idle thread.
-    pub(super) fn submit(&mut self, chunk: Chunk) -> io::Result<()> {
+    pub(super) fn submit(&mut self, piece: Vec<u8>) -> io::Result<()> {
         let (reply, answer) = sync_channel(1);
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { chunk, reply }).is_ok());
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { piece, reply }).is_ok());
         if !sent {
             return Err(worker_lost());
         }
@@ -80,15 +80,15 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Job>>, level: u8) {
     loop {
         let job = match queue.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Job { chunk, reply }) = job else { return };
+        let Ok(Job { piece, reply }) = job else { return };
         // Nobody waits for the answer where the encoder was dropped.
-        drop(reply.send(chunk.compress()));
+        drop(reply.send(compress(&piece, level, Place::Inner)));
     }
 }
 
