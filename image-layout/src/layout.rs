@@ -13,13 +13,13 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use image_core::{Document, Error as CoreError, ImageIndex, blob::FsBlobStore};
+use image_core::{Document, Error as CoreError, ImageIndex, blob::fs::FsBlobStore};
 use serde::Deserialize;
 
 use crate::{
     dir::Dir,
     error::{Error, Result, excerpt},
-    index_file::INDEX,
+    index_file::{INDEX, MAX_INDEX_SIZE},
 };
 
 /// The file that makes a directory a layout.
@@ -30,6 +30,9 @@ const VERSION: &str = "1.0.0";
 
 /// The directory of the blobs.
 const BLOBS: &str = "blobs";
+
+/// The directory of blobs that are being written.
+const INGEST: &str = "ingest";
 
 /// Ample for a file of one version number, in bytes.
 const MAX_MARKER: u64 = 64 << 10;
@@ -102,7 +105,7 @@ impl OciLayout {
     }
 
     fn from_dir(dir: Dir) -> Result<Self> {
-        let blobs = FsBlobStore::open(dir.path_of(BLOBS))?;
+        let blobs = FsBlobStore::open(dir.path())?;
         Ok(Self { dir: Arc::new(dir), blobs: Arc::new(blobs) })
     }
 
@@ -113,15 +116,15 @@ impl OciLayout {
         if has_marker(&dir)? {
             return Ok((Self::from_dir(dir)?, false));
         }
-        if !dir.is_unused(&[MARKER, BLOBS, INDEX])? {
+        if !dir.is_unused(&[MARKER, BLOBS, INGEST, INDEX])? {
             let reason = "it is a directory with something else in it";
             return Err(Error::NotALayout { path: path.to_owned(), reason });
         }
         let lock = dir.lock()?;
         let is_new = !has_marker(&dir)?;
         if is_new {
-            FsBlobStore::create(dir.path_of(BLOBS))?;
-            if dir.read(INDEX, u64::MAX - 1)?.is_none() {
+            dir.make(BLOBS)?;
+            if dir.read(INDEX, MAX_INDEX_SIZE)?.is_none() {
                 lock.replace(INDEX, Document::new(ImageIndex::new(Vec::new()))?.bytes())?;
             }
             lock.replace(MARKER, format!("{{\"imageLayoutVersion\":\"{VERSION}\"}}").as_bytes())?;
@@ -141,9 +144,6 @@ fn has_marker(dir: &Dir) -> Result<bool> {
     if marker.image_layout_version == VERSION {
         Ok(true)
     } else {
-        Err(Error::UnsupportedVersion {
-            path: dir.path_of(MARKER),
-            version: excerpt(&marker.image_layout_version),
-        })
+        Err(Error::UnsupportedVersion { path: dir.path_of(MARKER), version: excerpt(&marker.image_layout_version) })
     }
 }

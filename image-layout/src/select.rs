@@ -54,8 +54,8 @@ impl OciLayout {
     /// OCI image-spec 1.1, image-index.md, `manifests`: of several matches the first is used, and unknown
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
-        let source: Arc<dyn BlobSource> = Arc::<image_core::blob::FsBlobStore>::clone(self.blobs());
-        if descriptor.media_type.is_manifest() && platform.is_none() {
+        let source: Arc<dyn BlobSource> = Arc::<image_core::blob::fs::FsBlobStore>::clone(self.blobs());
+        if is_manifest(descriptor) && platform.is_none() {
             return Ok(Image::open(source, descriptor)?);
         }
         let wanted = platform.cloned().unwrap_or_else(Platform::of_target);
@@ -64,7 +64,7 @@ impl OciLayout {
         let found = match (search.best.take(), search.only.take()) {
             (Some(best), _) => best.descriptor,
             (None, Only::One(image)) if platform.is_none() => *image,
-            (None, Only::None) if descriptor.media_type.is_manifest() => descriptor.clone(),
+            (None, Only::None) if is_manifest(descriptor) => descriptor.clone(),
             (None, _) => return Err(search.nothing(name, self).into()),
         };
         Ok(Image::open(source, &found)?)
@@ -145,7 +145,7 @@ impl<'a> Search<'a> {
         if descriptor.media_type.is_index() {
             return self.enqueue(descriptor, path());
         }
-        if !descriptor.media_type.is_manifest() {
+        if !is_manifest(descriptor) {
             return Ok(());
         }
         let platform = match descriptor.platform.as_ref().filter(|platform| is_named(platform)) {
@@ -208,10 +208,16 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Whether it is said to be a manifest, or nothing is said.
+fn is_manifest(descriptor: &Descriptor) -> bool {
+    descriptor.media_type.is_manifest() || descriptor.media_type.as_str().is_empty()
+}
+
 fn is_named(platform: &Platform) -> bool {
     !platform.os.is_empty() && !platform.architecture.is_empty()
 }
 
 fn is_attestation(descriptor: &Descriptor) -> bool {
-    descriptor.platform.as_ref().is_some_and(Platform::is_unknown) || descriptor.annotations.contains_key(REFERENCE_TYPE)
+    descriptor.platform.as_ref().is_some_and(Platform::is_unknown)
+        || descriptor.annotations.contains_key(REFERENCE_TYPE)
 }

@@ -30,7 +30,7 @@ impl Tag {
     /// The name to ask for it by: the full one where it has one.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.image_name().or(self.ref_name()).unwrap_or_default()
+        self.image_name().or_else(|| self.ref_name()).unwrap_or_default()
     }
 
     /// What is named: a manifest or an index.
@@ -87,7 +87,8 @@ impl OciLayout {
                 .into_iter()
                 .find(|key| index.manifests.iter().any(|entry| name_of(entry, key) == Some(name)));
             if let Some(key) = key {
-                index.manifests = index.manifests.drain(..).filter_map(|entry| without(entry, key, Some(name))).collect();
+                index.manifests =
+                    index.manifests.drain(..).filter_map(|entry| without(entry, key, Some(name))).collect();
             }
             Ok(key.is_some())
         })
@@ -141,7 +142,8 @@ impl OciLayout {
         let tags = self.tags()?;
         let names: Vec<&str> = tags.iter().map(Tag::name).collect();
         let path = self.path().display();
-        let hint = if names.is_empty() { format!("{path} has no names") } else { format!("{path} has {}", list(&names)) };
+        let hint =
+            if names.is_empty() { format!("{path} has no names") } else { format!("{path} has {}", list(&names)) };
         Err(CoreError::image_not_found(name, hint).into())
     }
 

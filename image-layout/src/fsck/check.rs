@@ -33,7 +33,8 @@ pub(super) fn all(
     threads: NonZeroUsize,
     ctx: &Ctx,
 ) -> Result<(Vec<Finding>, u64), CoreError> {
-    let total = wants.values().filter_map(|want| want.sizes.keys().next()).fold(0, |sum: u64, n| sum.saturating_add(*n));
+    let total =
+        wants.values().filter_map(|want| want.sizes.keys().next()).fold(0, |sum: u64, n| sum.saturating_add(*n));
     let task = ctx.begin(TaskKind::Verify, "blobs", Some(total));
     let pool = Pool { source, ctx, task: &task, left: Mutex::new(wants.iter()), done: Mutex::new(Ok(Done::default())) };
     thread::scope(|scope| {
@@ -147,7 +148,7 @@ impl<'a, I: Iterator<Item = (&'a Digest, &'a Want)>> Pool<'a, I> {
         Ok(match layer {
             None => Content::Verified,
             Some(Ok(diff_ids)) => Content::Layer(diff_ids),
-            Some(Err(error)) => Content::Broken(Problem::CorruptLayer { reason: reason(&error) }),
+            Some(Err(error)) => Content::Broken(layer_problem(error)),
         })
     }
 }
@@ -157,6 +158,16 @@ enum Content {
     Verified,
     Layer(Vec<DiffId>),
     Broken(Problem),
+}
+
+/// What an error of reading a layer's plain content says of the blob: the blob's own go before the decoder's.
+fn layer_problem(error: CoreError) -> Problem {
+    match error {
+        CoreError::Corrupt { .. } | CoreError::Unsupported { .. } | CoreError::LimitExceeded { .. } => {
+            Problem::CorruptLayer { reason: reason(&error) }
+        }
+        other => problem(other),
+    }
 }
 
 /// The diffIDs of a layer, one for each algorithm that is asked for.

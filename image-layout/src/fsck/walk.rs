@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use image_core::{
     Compression, Ctx, Descriptor, DiffId, Digest, Document, Error as CoreError, ImageConfig, ImageIndex, ImageManifest,
-    MediaType, blob::{BlobSource, BlobSourceExt}, document::Body,
+    MediaType,
+    blob::{BlobSource, BlobSourceExt},
+    document::Body,
 };
 
 use super::{Finding, Problem, Report, finding::reason};
@@ -97,7 +99,8 @@ impl<'a> Walk<'a> {
             }
             return;
         }
-        let diff_ids = self.document::<ImageConfig>(&manifest.config, &config_place).map(|c| c.into_value().rootfs.diff_ids);
+        let diff_ids =
+            self.document::<ImageConfig>(&manifest.config, &config_place).map(|c| c.into_value().rootfs.diff_ids);
         if let Some(diff_ids) = &diff_ids
             && diff_ids.len() != manifest.layers.len()
         {
@@ -162,7 +165,9 @@ pub(super) fn problem(error: CoreError) -> Problem {
         CoreError::DigestMismatch { actual, .. } => Problem::WrongContent { actual },
         CoreError::UnsupportedAlgorithm { .. } => Problem::UnknownAlgorithm,
         CoreError::InvalidDocument { reason, .. } => Problem::InvalidDocument { reason },
-        CoreError::Json { source, .. } => Problem::InvalidDocument { reason: format!("not a valid document: {source}") },
+        CoreError::Json { source, .. } => {
+            Problem::InvalidDocument { reason: format!("not a valid document: {source}") }
+        }
         CoreError::LimitExceeded { .. } => Problem::InvalidDocument { reason: error.to_string() },
         CoreError::InvalidBlob { reason, .. } => Problem::Unreadable { reason: reason.to_owned() },
         other => Problem::Unreadable { reason: reason(&other) },
