@@ -8,11 +8,11 @@
 //!   [`content`]: reading files out of it.
 //! - [`pack`]: making a layer.
 
+pub mod content;
 pub mod entry;
 pub mod error;
-pub mod limits;
-pub mod content;
 pub mod image_tree;
+pub mod limits;
 pub mod pack;
 pub mod path;
 pub mod tar;
@@ -21,14 +21,14 @@ pub mod tree;
 pub mod whiteout;
 pub mod xattr;
 
+pub use content::{Contents, LayerBlob};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
+pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
+pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 pub use tar::{Segment, TarEntry, TarReader, TarWriter};
-pub use content::{Contents, LayerBlob};
-pub use image_tree::{ImageTree, LayerContent};
-pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use toc::{Content, LayerToc, TocEntry};
 pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};
 pub use whiteout::Whiteout;
