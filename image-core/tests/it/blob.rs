@@ -1,5 +1,7 @@
 //! Blob stores: the contract, and what a directory can do wrong.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::sync::{Arc, Mutex};
 
 use image_core::{
