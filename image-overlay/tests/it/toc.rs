@@ -1,6 +1,6 @@
 //! Tables of contents.
 
-use image_core::{CancelToken, Ctx, hasher::Hasher};
+use image_core::{CancelToken, Ctx, Digest, hasher::Hasher};
 use image_overlay::{LayerToc, Limits, Segment, TarWriter};
 use proptest::prelude::*;
 
@@ -35,16 +35,18 @@ fn entries_and_where_their_data_lies() {
         .entries()
         .iter()
         .map(|entry| {
-            let data: usize = entry.segments().map(|s| usize::try_from(s.length).unwrap()).sum();
-            let at = usize::try_from(entry.data_offset()).unwrap();
-            (entry.entry().path.to_string(), entry.entry().kind.size(), &bytes[at..at + data])
+            let content = entry.content.as_ref().unwrap();
+            let at = usize::try_from(content.offset).unwrap();
+            let data = &bytes[at..at + usize::try_from(content.stored_size()).unwrap()];
+            assert_eq!(Digest::from_sha256(content.sha256), Digest::sha256_of(data), "{}", entry.entry.path);
+            (entry.entry.path.to_string(), entry.entry.kind.size(), data)
         })
         .collect();
     let expected =
         [("/a", 5, &b"12345"[..]), ("/s", 9, b"abc"), ("/h", 9, b""), ("/.wh.b", 0, b""), ("/a", 5, b"again")];
     assert_eq!(summary, expected.map(|(path, size, data)| (path.to_owned(), size, data)));
-    let segments: Vec<_> = toc.entries()[1].segments().collect();
-    assert_eq!(segments, [Segment { offset: 1, length: 2 }, Segment { offset: 5, length: 1 }]);
+    let segments = toc.entries()[1].content.as_ref().unwrap().sparse.as_deref();
+    assert_eq!(segments.unwrap(), [Segment { offset: 1, length: 2 }, Segment { offset: 5, length: 1 }]);
     assert_eq!(LayerToc::from_bytes(&toc.to_bytes()).unwrap(), toc);
 }
 
@@ -92,7 +94,7 @@ proptest! {
             writer.append(entry, &mut &content[..]).unwrap();
         }
         let toc = toc(&writer.finish().unwrap());
-        prop_assert!(toc.entries().iter().map(|e| e.entry()).eq(entries.iter().map(|(e, _)| e)));
+        prop_assert!(toc.entries().iter().map(|e| &e.entry).eq(entries.iter().map(|(e, _)| e)));
         prop_assert_eq!(LayerToc::from_bytes(&toc.to_bytes()).unwrap(), toc);
     }
 
