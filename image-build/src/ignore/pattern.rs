@@ -59,16 +59,11 @@ impl Pattern {
         let below = |path: &[u8]| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"));
         match self {
             Self::Exact(exact) => below(exact),
-            Self::Prefix(prefix) => directory.starts_with(prefix) || below(prefix) || slash_ends(prefix, directory),
+            Self::Prefix(prefix) => directory.starts_with(prefix) || below(prefix),
             Self::Suffix(_) | Self::Components(_) => true,
             Self::Glob(glob) => glob.reaches_below(directory),
         }
     }
-}
-
-/// Whether a prefix is a directory's name and a slash.
-fn slash_ends(prefix: &[u8], directory: &[u8]) -> bool {
-    prefix.strip_suffix(b"/") == Some(directory)
 }
 
 fn tokens(text: &[u8]) -> Result<Vec<Token>, &'static str> {
