@@ -30,10 +30,15 @@ mod handle;
 mod inline;
 mod memory;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 use std::io::Write;
 
 pub use expected::{Committed, Expected};
 pub use ext::{BlobSourceExt, BlobStoreExt};
+#[cfg(unix)]
+pub use fs::{Durability, FsBlobStore, FsBlobStoreOptions};
 pub use handle::Blob;
 pub use memory::MemoryBlobStore;
 

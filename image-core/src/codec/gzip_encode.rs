@@ -10,12 +10,10 @@ use std::{
 use zlib_rs::crc32::crc32;
 
 use super::{
-    gzip_chunk::{Place, compress},
+    gzip_piece::{Piece, Place},
     gzip_pool::Pool,
 };
 
-/// How much input a piece holds. The compressed bytes, so digests, depend on it: it never changes.
-const PIECE: usize = 1 << 20;
 /// More threads than this gain little: reading and hashing the layer are then the slower part.
 const MAX_DEFAULT_THREADS: usize = 8;
 
@@ -29,7 +27,9 @@ pub(super) struct GzipEncoder<W> {
     workers: Workers,
     has_header: bool,
     /// The next piece as far as it is known.
-    piece: Vec<u8>,
+    piece: Piece,
+    /// Pieces to be used again.
+    spare: Vec<Piece>,
     crc: u32,
     /// Length of the input modulo 2^32, as the trailer has it.
     length: u32,
@@ -43,8 +43,16 @@ enum Workers {
 
 impl<W: Write> GzipEncoder<W> {
     pub(super) fn new(writer: W, level: u8, threads: Option<NonZeroUsize>) -> Self {
-        let workers = Workers::Wanted(threads.map_or_else(available_threads, NonZeroUsize::get));
-        Self { writer, level, workers, has_header: false, piece: Vec::new(), crc: 0, length: 0 }
+        Self {
+            writer,
+            level,
+            workers: Workers::Wanted(threads.map_or_else(available_threads, NonZeroUsize::get)),
+            has_header: false,
+            piece: Piece::default(),
+            spare: Vec::new(),
+            crc: 0,
+            length: 0,
+        }
     }
 
     pub(super) fn writer_mut(&mut self) -> &mut W {
@@ -54,20 +62,20 @@ impl<W: Write> GzipEncoder<W> {
     /// Takes as much of `buf` as fits the piece at hand.
     pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         // A full piece waits for the next byte: only then is it not the last one.
-        if self.piece.len() == PIECE && !buf.is_empty() {
+        if self.piece.is_full() && !buf.is_empty() {
             self.dispatch()?;
         }
-        let taken = &buf[..buf.len().min(PIECE - self.piece.len())];
-        self.piece.extend_from_slice(taken);
+        let taken = self.piece.fill(buf);
         self.crc = crc32(self.crc, taken);
-        #[expect(clippy::cast_possible_truncation, reason = "at most PIECE")]
+        #[expect(clippy::cast_possible_truncation, reason = "at most a piece")]
         let count = taken.len() as u32;
         self.length = self.length.wrapping_add(count);
         Ok(taken.len())
     }
 
     pub(super) fn finish(mut self) -> io::Result<W> {
-        let last = compress(&self.piece, self.level, Place::Last)?;
+        let mut last = mem::take(&mut self.piece);
+        last.compress(self.level, Place::Last)?;
         self.drain(|_| true)?;
         self.emit(&last)?;
         self.writer.write_all(&self.crc.to_le_bytes())?;
@@ -82,34 +90,39 @@ impl<W: Write> GzipEncoder<W> {
             self.workers = Workers::Started(Pool::start(threads, self.level));
         }
         self.drain(Pool::is_full)?;
-        match &mut self.workers {
-            Workers::Started(pool) if !pool.is_empty() => {
-                pool.submit(mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))
-            }
-            _ => {
-                let compressed = compress(&self.piece, self.level, Place::Inner)?;
-                self.piece.clear();
-                self.emit(&compressed)
-            }
+        if let Workers::Started(pool) = &mut self.workers
+            && !pool.is_empty()
+        {
+            let next = self.spare.pop().unwrap_or_else(Piece::allocated);
+            return pool.submit(mem::replace(&mut self.piece, next));
         }
+        let mut piece = mem::take(&mut self.piece);
+        piece.compress(self.level, Place::Inner)?;
+        self.emit(&piece)?;
+        piece.clear();
+        self.piece = piece;
+        Ok(())
     }
 
     /// Writes compressed pieces, oldest first, while there are some and `more` wants it.
     fn drain(&mut self, more: impl Fn(&Pool) -> bool) -> io::Result<()> {
         while let Workers::Started(pool) = &mut self.workers
             && more(pool)
-            && let Some(compressed) = pool.next()
+            && let Some(answer) = pool.next()
         {
-            self.emit(&compressed?)?;
+            let mut piece = answer?;
+            self.emit(&piece)?;
+            piece.clear();
+            self.spare.push(piece);
         }
         Ok(())
     }
 
-    fn emit(&mut self, compressed: &[u8]) -> io::Result<()> {
+    fn emit(&mut self, piece: &Piece) -> io::Result<()> {
         if !mem::replace(&mut self.has_header, true) {
             self.writer.write_all(&header(self.level))?;
         }
-        self.writer.write_all(compressed)
+        self.writer.write_all(piece.compressed())
     }
 }
 

@@ -10,20 +10,20 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::gzip_chunk::{Place, compress};
+use super::gzip_piece::{Piece, Place};
 
-type Compressed = io::Result<Vec<u8>>;
+type Answer = io::Result<Piece>;
 
 struct Job {
-    piece: Vec<u8>,
-    reply: SyncSender<Compressed>,
+    piece: Piece,
+    reply: SyncSender<Answer>,
 }
 
 /// Compresses pieces, none of them the last, in parallel and gives them back in order.
 pub(super) struct Pool {
     /// Dropped first to end the workers.
     jobs: Option<Sender<Job>>,
-    pending: VecDeque<Receiver<Compressed>>,
+    pending: VecDeque<Receiver<Answer>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -46,13 +46,14 @@ impl Pool {
         self.workers.is_empty()
     }
 
-    /// Whether as many pieces are under way as memory is meant for: two for each thread.
+    /// Whether as many pieces are under way as memory is meant for: one for each thread, and
+    /// half as many again to keep all of them busy while the oldest one is waited for.
     pub(super) fn is_full(&self) -> bool {
-        self.pending.len() >= 2 * self.workers.len()
+        self.pending.len() > self.workers.len() + self.workers.len() / 2
     }
 
     /// Hands a piece to the next idle thread.
-    pub(super) fn submit(&mut self, piece: Vec<u8>) -> io::Result<()> {
+    pub(super) fn submit(&mut self, piece: Piece) -> io::Result<()> {
         let (reply, answer) = sync_channel(1);
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { piece, reply }).is_ok());
         if !sent {
@@ -63,14 +64,14 @@ impl Pool {
     }
 
     /// Waits for the oldest piece under way; `None` where there is none.
-    pub(super) fn next(&mut self) -> Option<Compressed> {
+    pub(super) fn next(&mut self) -> Option<Answer> {
         let answer = self.pending.pop_front()?;
         Some(answer.recv().unwrap_or_else(|_| Err(worker_lost())))
     }
 }
 
 impl Drop for Pool {
-    /// Waits for the threads, which have at most two pieces each to go.
+    /// Waits for the threads, which have about two pieces each to go.
     fn drop(&mut self) {
         self.jobs = None;
         for worker in self.workers.drain(..) {
@@ -86,9 +87,10 @@ fn work(queue: &Mutex<Receiver<Job>>, level: u8) {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Job { piece, reply }) = job else { return };
+        let Ok(Job { mut piece, reply }) = job else { return };
+        let answer = piece.compress(level, Place::Inner).map(|()| piece);
         // Nobody waits for the answer where the encoder was dropped.
-        drop(reply.send(compress(&piece, level, Place::Inner)));
+        drop(reply.send(answer));
     }
 }
 

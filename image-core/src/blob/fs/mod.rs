@@ -4,7 +4,7 @@
 //! ```text
 //! ROOT/blobs/sha256/<64 hexadecimal characters>
 //! ROOT/blobs/sha512/<128 hexadecimal characters>
-//! ROOT/ingest/<name of no meaning>
+//! ROOT/ingest/new-<number>
 //! ```
 //! `blobs` is as the layout specification has it, so the directory of an OCI layout is the
 //! root of a store. Whatever else lies in `ROOT` or `blobs` is left alone.
@@ -27,4 +27,20 @@
 //! # Spec
 //! OCI image-spec 1.1, image-layout.md, § Blobs.
 
+#[cfg(unix)]
+mod dir;
+#[cfg(unix)]
+mod ingest;
+#[cfg(unix)]
+mod lock;
 pub(super) mod map;
+
+#[cfg(unix)]
+mod options;
+#[cfg(unix)]
+mod store;
+
+#[cfg(unix)]
+pub use options::{Durability, FsBlobStoreOptions};
+#[cfg(unix)]
+pub use store::FsBlobStore;
