@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod apply;
+mod apply_attributes;
 mod arb;
 mod layers;
 mod on_disk;
