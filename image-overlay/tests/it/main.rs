@@ -4,14 +4,17 @@
 
 mod apply;
 mod apply_attributes;
+mod apply_race;
 mod arb;
 mod layers;
 mod on_disk;
 mod path;
 mod raw_tar;
+mod root;
 mod tar_hostile;
 mod tar_oracle;
 mod tar_read;
 mod tar_write;
 mod toc;
+mod unpack;
 mod whiteout;
