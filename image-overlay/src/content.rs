@@ -88,12 +88,8 @@ impl<'a> Contents<'a> {
         for LayerContent { layer, content } in wanted {
             by_layer.entry(*layer).or_default().insert(content.offset, content);
         }
-<<<<<<< HEAD
-        let spool = tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
-=======
         let spool =
             tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
->>>>>>> main
         let mut contents = Self { layers, spool, spooled: BTreeMap::new() };
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;

@@ -122,12 +122,6 @@ impl ImageTree {
         match &entry.kind {
             EntryKind::HardLink { target } => {
                 let Some(target) = self.lookup(target.as_bytes(), Follow::NotLast)? else {
-<<<<<<< HEAD
-                    return Err(Error::inapplicable(&entry.path, format!("hard link to {target}, which does not exist")));
-                };
-                if target.is_directory() {
-                    return Err(Error::inapplicable(&entry.path, format!("hard link to {}, a directory", target.path())));
-=======
                     return Err(Error::inapplicable(
                         &entry.path,
                         format!("hard link to {target}, which does not exist"),
@@ -138,7 +132,6 @@ impl ImageTree {
                         &entry.path,
                         format!("hard link to {}, a directory", target.path()),
                     ));
->>>>>>> main
                 }
                 let target = target.id();
                 self.link(parent, name, target);
