@@ -58,10 +58,8 @@ impl<'a> Walk<'a> {
                 let Some(index) = self.document::<ImageIndex>(&descriptor, &place) else { continue };
                 let name = descriptor.digest;
                 self.enqueue(index.into_value().manifests, |position| format!("entry {position} of index {name}"));
-            } else if descriptor.media_type.is_manifest() {
-                self.manifest(&descriptor, &place);
             } else {
-                self.want(&descriptor, place);
+                self.manifest(&descriptor, &place);
             }
         }
         Ok(())
@@ -76,7 +74,9 @@ impl<'a> Walk<'a> {
 
     fn enqueue(&mut self, descriptors: Vec<Descriptor>, place: impl Fn(usize) -> String) {
         for (position, descriptor) in descriptors.into_iter().enumerate() {
-            if self.is_new(&descriptor) {
+            if !(descriptor.media_type.is_index() || descriptor.media_type.is_manifest()) {
+                self.want(&descriptor, place(position));
+            } else if self.is_new(&descriptor) {
                 self.queue.push_back((descriptor, place(position)));
             }
         }
