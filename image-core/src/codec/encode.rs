@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Writing fails with the error of the writer below. After an error every further write fails too.
+///
+/// # Spec
+/// RFC 1952, section 2.3 (gzip member); RFC 8878, section 3.1.1 (zstd frame).
 pub struct Encoder<W: Write> {
     stream: Stream<W>,
     failed: bool,

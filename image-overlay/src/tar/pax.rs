@@ -199,22 +199,21 @@ fn decimal(value: &[u8]) -> Result<Option<u64>, Fault> {
 /// Seconds since 1970 as a decimal fraction; digits past the nanosecond are dropped.
 fn parse_time(value: &[u8]) -> Result<Timestamp, Fault> {
     const FAULT: Fault = "an extended header's mtime is not a time";
-    let (negative, digits) = match value.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, value),
-    };
-    let mut parts = digits.splitn(2, |&byte| byte == b'.');
-    let whole = parts.next().and_then(parse_decimal).and_then(|whole| i64::try_from(whole).ok()).ok_or(FAULT)?;
+    let mut parts = value.splitn(2, |&byte| byte == b'.');
+    let whole = parts.next().unwrap_or_default();
     let fraction = parts.next().unwrap_or_default();
-    if !fraction.iter().all(u8::is_ascii_digit) {
+    let digits = whole.strip_prefix(b"-").unwrap_or(whole);
+    if digits.is_empty() || !digits.iter().chain(fraction).all(u8::is_ascii_digit) {
         return Err(FAULT);
     }
+    let seconds: i64 = str::from_utf8(whole).ok().and_then(|whole| whole.parse().ok()).ok_or(FAULT)?;
     let padded = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
     let nanoseconds = padded.fold(0, |number, &digit| number * 10 + u32::from(digit - b'0'));
-    match (negative, nanoseconds) {
-        (false, _) => Timestamp::new(whole, nanoseconds),
-        (true, 0) => Timestamp::new(-whole, 0),
-        (true, _) => Timestamp::new(-whole - 1, 1_000_000_000 - nanoseconds),
-    }
-    .ok_or(FAULT)
+    // The fraction goes the way of the sign, and nanoseconds go forward.
+    let time = if whole.starts_with(b"-") && nanoseconds > 0 {
+        Timestamp::new(seconds.checked_sub(1).ok_or(FAULT)?, 1_000_000_000 - nanoseconds)
+    } else {
+        Timestamp::new(seconds, nanoseconds)
+    };
+    time.ok_or(FAULT)
 }

@@ -272,7 +272,7 @@ impl<R: Read> TarReader<R> {
             None => joined(header.prefix(), header.name()),
         };
         self.set_name(&raw_path);
-        let path = self.parse_path(&raw_path)?;
+        let path = self.parse_path(&raw_path, "")?;
         let size = match extensions.size {
             Some(size) => size,
             None => header.size().map_err(|fault| self.fault(fault))?,
@@ -320,7 +320,8 @@ impl<R: Read> TarReader<R> {
         let device = || header.device().map_err(|fault| self.fault(fault));
         Ok(match header.kind() {
             b'1' => {
-                let target = self.parse_path(&target())?;
+                let raw_target = target();
+                let target = self.parse_path(&raw_target, &format!("its target {}: ", escape(&raw_target)))?;
                 if target.is_root() {
                     return Err(self.fault("it is a hard link to nothing or to the root"));
                 }
@@ -399,13 +400,10 @@ impl<R: Read> TarReader<R> {
         Ok(map)
     }
 
-    fn parse_path(&self, raw: &[u8]) -> Result<LayerPath> {
+    /// The path that a name of the archive stands for; `what` says whose it is, where not the entry's own.
+    fn parse_path(&self, raw: &[u8], what: &str) -> Result<LayerPath> {
         LayerPath::parse(raw).map_err(|error| match error {
-            Error::InvalidPath { path, reason } => Error::InvalidEntry {
-                number: self.number,
-                name: escape(&self.name),
-                reason: format!("invalid path {path}: {reason}"),
-            },
+            Error::InvalidPath { reason, .. } => self.fault(&format!("{what}{reason}")),
             other => other,
         })
     }
@@ -419,7 +417,7 @@ impl<R: Read> TarReader<R> {
         self.fault("the stream ends inside it")
     }
 
-    fn fault(&self, reason: Fault) -> Error {
+    fn fault(&self, reason: &str) -> Error {
         Error::InvalidEntry { number: self.number, name: escape(&self.name), reason: reason.to_owned() }
     }
 

@@ -1,8 +1,11 @@
 //! The bytes that are written, pinned: a change here changes the digests of everybody's layers.
 
-use std::num::NonZeroUsize;
+use std::{io::Write, num::NonZeroUsize};
 
-use image_core::{Digest, codec::EncodeOptions};
+use image_core::{
+    Digest,
+    codec::{EncodeOptions, Encoder},
+};
 
 use super::{encode, encode_in_writes, options, sample};
 
@@ -85,11 +88,22 @@ fn sizes_of_writes_leave_no_trace() {
 }
 
 #[test]
+fn empty_writes_leave_no_trace() {
+    let bytes = sample(MIB);
+    for text in ["none", "gzip", "zstd"] {
+        let mut encoder = Encoder::new(Vec::new(), &options(text)).unwrap();
+        assert_eq!(encoder.write(b"").unwrap(), 0);
+        encoder.write_all(&bytes).unwrap();
+        assert_eq!(encoder.write(b"").unwrap(), 0);
+        assert!(encoder.finish().unwrap() == encode(&options(text), &bytes), "{text}");
+    }
+}
+
+#[test]
 fn flushes_leave_no_trace() {
-    use std::io::Write;
     let bytes = sample(3 * MIB / 2);
     for text in ["gzip", "zstd"] {
-        let mut encoder = image_core::codec::Encoder::new(Vec::new(), &options(text)).unwrap();
+        let mut encoder = Encoder::new(Vec::new(), &options(text)).unwrap();
         for part in bytes.chunks(100_000) {
             encoder.write_all(part).unwrap();
             encoder.flush().unwrap();
