@@ -2,3 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dockerfile;
+pub mod error;
+mod suggest;
+
+pub use error::{Error, Result};

@@ -18,6 +18,7 @@
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
 
+pub mod blob;
 pub mod cancel;
 pub mod clock;
 pub mod codec;
@@ -30,6 +31,7 @@ pub mod error;
 pub mod hasher;
 pub mod history;
 pub mod id;
+pub mod image;
 pub mod index;
 mod json;
 pub mod manifest;
@@ -37,8 +39,10 @@ pub mod media_type;
 pub mod observer;
 pub mod platform;
 pub mod reference;
+pub mod resolve;
 pub mod verify;
 
+pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, BlobWriter};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use codec::Compression;
@@ -50,9 +54,11 @@ pub use document::Document;
 pub use error::{Error, Result};
 pub use history::History;
 pub use id::{ChainId, DiffId, ImageId};
+pub use image::Image;
 pub use index::ImageIndex;
 pub use manifest::ImageManifest;
 pub use media_type::MediaType;
 pub use observer::{Event, Observer};
 pub use platform::Platform;
 pub use reference::Reference;
+pub use resolve::ImageResolver;

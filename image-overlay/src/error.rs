@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::path::LayerPath;
+
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -69,6 +71,29 @@ pub enum Error {
         /// The rule it breaks.
         reason: &'static str,
     },
+    /// An entry cannot be applied to what lower layers have.
+    #[error("{path}: {reason}")]
+    #[non_exhaustive]
+    Inapplicable {
+        /// The entry's path, escaped.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A path leads through more symbolic links than the kernel follows.
+    #[error("{path}: more than 40 symbolic links on the way")]
+    #[non_exhaustive]
+    TooManySymlinks {
+        /// The path, escaped.
+        path: String,
+    },
+    /// An image has no layer at a position.
+    #[error("there is no layer {position}")]
+    #[non_exhaustive]
+    NoLayer {
+        /// The position; the base layer is 0.
+        position: usize,
+    },
     /// A file's content is not as long as its entry says.
     #[error("{path}: {actual} bytes of content where its entry says {expected}")]
     #[non_exhaustive]
@@ -96,6 +121,16 @@ fn in_parentheses(name: &str) -> String {
 }
 
 impl Error {
+    /// An entry that cannot be applied.
+    pub(crate) fn inapplicable(path: &LayerPath, reason: impl Into<String>) -> Self {
+        Self::Inapplicable { path: path.to_string(), reason: reason.into() }
+    }
+
+    /// An entry that cannot be written.
+    pub(crate) fn unwritable(path: &LayerPath, reason: &'static str) -> Self {
+        Self::Unwritable { path: path.to_string(), reason }
+    }
+
     /// Names the path of a failed operation of the file system.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::recover(source).unwrap_or_else(|source| image_core::Error::io(action, path, source).into())
@@ -131,7 +166,10 @@ impl Error {
     pub fn is_corrupt(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_corrupt(),
-            Self::InvalidPath { .. } | Self::InvalidEntry { .. } | Self::InvalidToc { .. } => true,
+            Self::InvalidPath { .. }
+            | Self::InvalidEntry { .. }
+            | Self::InvalidToc { .. }
+            | Self::Inapplicable { .. } => true,
             _ => false,
         }
     }

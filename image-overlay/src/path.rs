@@ -65,6 +65,12 @@ impl LayerPath {
         Ok(Self(clean.into()))
     }
 
+    /// The path of these components, which are clean already.
+    pub(crate) fn of_names<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
+        let names: Vec<&[u8]> = names.collect();
+        Self(names.join(&b'/').into())
+    }
+
     /// Whether this is the root.
     #[must_use]
     pub fn is_root(&self) -> bool {

@@ -2,13 +2,16 @@
 
 use std::io::{self, Read};
 
-use image_core::{Ctx, hasher::Hasher};
+use image_core::{
+    Ctx,
+    hasher::{Hasher, Sha256},
+};
 
 use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     limits::Limits,
-    tar::{Segment, TarReader},
+    tar::{Segment, TarEntry, TarReader},
 };
 
 mod codec;
@@ -33,13 +36,40 @@ pub struct LayerToc {
     tar_size: u64,
 }
 
-/// One entry of a layer, and where its data lies.
+/// One entry of a layer, and where its content lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TocEntry {
-    entry: Entry,
-    data_offset: u64,
-    /// Of a file with holes; one without is a segment by itself.
-    sparse: Option<Box<[Segment]>>,
+    /// Path, kind and attributes.
+    pub entry: Entry,
+    /// The content of a regular file; `None` for all others.
+    pub content: Option<Content>,
+}
+
+/// Where a file's content lies in the plain tar stream of its layer, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Content {
+    /// Where its data begins in the stream, in bytes; the data of all its segments lies there without gaps.
+    pub offset: u64,
+    /// Length of the file in bytes, holes included.
+    pub size: u64,
+    /// SHA-256 of the file. Of a file with holes, SHA-256 of its data alone: the same as that of no
+    /// other file only together with `sparse`.
+    pub sha256: [u8; 32],
+    /// Where in the file its data lies, in order, if it has holes. One without holes is a segment by itself.
+    pub sparse: Option<Box<[Segment]>>,
+}
+
+impl Content {
+    /// How many bytes of the file lie in the stream.
+    #[must_use]
+    pub fn stored_size(&self) -> u64 {
+        match &self.sparse {
+            Some(segments) => segments.iter().map(|segment| segment.length).sum(),
+            None => self.size,
+        }
+    }
 }
 
 impl LayerToc {
@@ -50,15 +80,20 @@ impl LayerToc {
     pub fn read<R: Read>(reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
         let mut reader = TarReader::new(Checked { inner: reader, ctx }, limits);
         let mut entries = Vec::new();
-        while let Some(entry) = reader.next_entry()? {
-            let size = entry.entry().kind.size();
-            let is_dense = size == 0 || entry.segments() == [Segment { offset: 0, length: size }];
-            let sparse = if is_dense { None } else { Some(entry.segments().into()) };
-            let data_offset = entry.data_offset();
-            entries.push(TocEntry { entry: entry.into_entry(), data_offset, sparse });
+        while let Some(mut entry) = reader.next_entry()? {
+            let content = match entry.entry().kind {
+                EntryKind::File { size } => Some(read_content(&mut entry, size)?),
+                _ => None,
+            };
+            entries.push(TocEntry { entry: entry.into_entry(), content });
         }
         let tar_size = reader.drain()?;
         Ok(Self { entries, tar_size })
+    }
+
+    /// A table of entries whose content was hashed as they were written.
+    pub(crate) fn of_parts(entries: Vec<TocEntry>, tar_size: u64) -> Self {
+        Self { entries, tar_size }
     }
 
     /// The entries in the order of the stream, whiteouts and repeated paths included.
@@ -88,28 +123,15 @@ impl LayerToc {
     }
 }
 
-impl TocEntry {
-    /// The entry.
-    #[must_use]
-    pub fn entry(&self) -> &Entry {
-        &self.entry
+fn read_content<R: Read>(entry: &mut TarEntry<'_, R>, size: u64) -> Result<Content> {
+    let is_dense = size == 0 || entry.segments() == [Segment { offset: 0, length: size }];
+    let sparse = if is_dense { None } else { Some(entry.segments().into()) };
+    let offset = entry.data_offset();
+    let mut hasher = Sha256::default();
+    while let Some(chunk) = entry.next_chunk()? {
+        hasher.update(chunk.bytes);
     }
-
-    /// Where in the plain tar stream a file's data begins, in bytes; the data of all its segments
-    /// lies there without gaps.
-    #[must_use]
-    pub fn data_offset(&self) -> u64 {
-        self.data_offset
-    }
-
-    /// Where in the file its data lies, in order; between segments there are holes.
-    pub fn segments(&self) -> impl Iterator<Item = Segment> {
-        let dense = match (&self.sparse, &self.entry.kind) {
-            (None, EntryKind::File { size }) if *size > 0 => Some(Segment { offset: 0, length: *size }),
-            _ => None,
-        };
-        self.sparse.iter().flatten().copied().chain(dense)
-    }
+    Ok(Content { offset, size, sha256: hasher.finish(), sparse })
 }
 
 /// Looks whether the work is cancelled each time the reader's buffer is filled.

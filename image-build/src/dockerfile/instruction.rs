@@ -12,7 +12,9 @@ use super::{
 };
 
 /// One instruction: what it says, and how and where it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two are equal when they say the same in the same words, wherever they stand.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Instruction {
     /// What it says.
@@ -25,6 +27,14 @@ pub struct Instruction {
     /// From the instruction's name to its end, the lines of its here-documents included.
     pub span: Span,
 }
+
+impl PartialEq for Instruction {
+    fn eq(&self, other: &Self) -> bool {
+        self.command == other.command && self.keyword == other.keyword && self.text == other.text
+    }
+}
+
+impl Eq for Instruction {}
 
 impl Instruction {
     /// The here-documents in the order of their delimiters.

@@ -1,14 +1,33 @@
 //! Dockerfiles: from bytes to instructions, without any I/O.
+//!
+//! [`Dockerfile::parse`] gives typed [`Instruction`]s, every word with its [`Span`]. Words
+//! are as written; [`crate::expand`] puts in the values of variables.
 
+mod command;
+mod directive;
+mod duration;
+mod file;
 mod flag;
 mod heredoc;
 mod instruction;
+mod json;
+mod line;
+mod lint;
+mod parser;
+mod print;
+mod source;
 mod span;
 
+pub use directive::Directive;
+pub use file::Dockerfile;
 pub use flag::{AddFlags, CopyFlags, RunFlags};
 pub use heredoc::Heredoc;
 pub use instruction::{
     Add, ArgDeclaration, Command, CommandLine, Copy, FromImage, Healthcheck, HealthcheckTest, Instruction, KeyValue,
     KeyValues, Onbuild, Run,
 };
+pub use lint::{Checks, Rule, Warning};
+pub use source::Location;
 pub use span::{Span, Spanned};
+
+pub(crate) use source::Source;

@@ -30,12 +30,6 @@ impl Span {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// The range from the first byte of this one to the last of `other`, which stands behind it.
-    #[must_use]
-    pub(crate) fn to(self, other: Self) -> Self {
-        Self { end: other.end.max(self.end), ..self }
-    }
 }
 
 impl fmt::Debug for Span {
@@ -52,7 +46,9 @@ impl fmt::Display for Span {
 }
 
 /// A value and where it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Two are equal when their values are, wherever they stand.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Spanned<T> {
     /// The value.
@@ -68,6 +64,14 @@ impl<T> Spanned<T> {
         Self { value, span }
     }
 }
+
+impl<T: PartialEq> PartialEq for Spanned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Spanned<T> {}
 
 impl Spanned<String> {
     /// The text.

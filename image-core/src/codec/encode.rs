@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Compresses what is written to it; [`Encoder::finish`] ends the stream.
 ///
 /// gzip is one member, as some readers stop after the first. Its input is cut into pieces of 1 MiB,
-/// which are compressed independently, on several threads where the options say so; memory is about 4 MiB per thread.
+/// which are compressed independently, on several threads where the options say so; memory is about 6 MiB per thread.
 /// zstd is one frame with a checksum.
 ///
 /// [`Write::flush`] flushes the writer below and nothing else: cutting the stream there would change its
@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Writing fails with the error of the writer below. After an error every further write fails too.
+///
+/// # Spec
+/// RFC 1952, section 2.3 (gzip member); RFC 8878, section 3.1.1 (zstd frame).
 pub struct Encoder<W: Write> {
     stream: Stream<W>,
     failed: bool,
@@ -48,7 +51,7 @@ impl<W: Write> Encoder<W> {
         let stream = match options.compression {
             Compression::None => Stream::Plain(writer),
             #[cfg(feature = "gzip")]
-            Compression::Gzip => Stream::Gzip(GzipEncoder::new(writer, level, options.thread_count())),
+            Compression::Gzip => Stream::Gzip(GzipEncoder::new(writer, level, options.threads)),
             #[cfg(feature = "zstd")]
             Compression::Zstd => Stream::Zstd(zstd_encoder(writer, level)?),
             #[cfg(not(all(feature = "gzip", feature = "zstd")))]

@@ -3,30 +3,33 @@
 use std::{
     io::{self, Write},
     mem,
+    num::NonZeroUsize,
+    thread,
 };
 
 use zlib_rs::crc32::crc32;
 
 use super::{
-    gzip_chunk::{Chunk, WINDOW},
+    gzip_piece::{Piece, Place},
     gzip_pool::Pool,
 };
 
-/// How much input a piece holds. The compressed bytes, so digests, depend on it: it never changes.
-const CHUNK: usize = 1 << 20;
+/// More threads than this gain little: reading and hashing the layer are then the slower part.
+const MAX_DEFAULT_THREADS: usize = 8;
 
 /// Writes one gzip member made of pieces that are compressed independently.
 ///
-/// Each piece but the last ends with a sync flush, an empty stored block that brings the stream to a
-/// whole byte, so the pieces' bytes simply follow each other. Each may refer to the 32 KiB of input before it.
+/// Each piece but the last ends with a sync flush, an empty stored block that brings the stream
+/// to a whole byte, so the pieces' bytes simply follow each other.
 pub(super) struct GzipEncoder<W> {
     writer: W,
     level: u8,
     workers: Workers,
     has_header: bool,
-    /// The end of the previous piece, then the next one as far as it is known.
-    bytes: Vec<u8>,
-    start: usize,
+    /// The next piece as far as it is known.
+    piece: Piece,
+    /// Pieces to be used again.
+    spare: Vec<Piece>,
     crc: u32,
     /// Length of the input modulo 2^32, as the trailer has it.
     length: u32,
@@ -39,18 +42,40 @@ enum Workers {
 }
 
 impl<W: Write> GzipEncoder<W> {
-    pub(super) fn new(writer: W, level: u8, threads: usize) -> Self {
-        let workers = Workers::Wanted(threads);
-        Self { writer, level, workers, has_header: false, bytes: Vec::new(), start: 0, crc: 0, length: 0 }
+    pub(super) fn new(writer: W, level: u8, threads: Option<NonZeroUsize>) -> Self {
+        Self {
+            writer,
+            level,
+            workers: Workers::Wanted(threads.map_or_else(available_threads, NonZeroUsize::get)),
+            has_header: false,
+            piece: Piece::default(),
+            spare: Vec::new(),
+            crc: 0,
+            length: 0,
+        }
     }
 
     pub(super) fn writer_mut(&mut self) -> &mut W {
         &mut self.writer
     }
 
+    /// Takes as much of `buf` as fits the piece at hand.
+    pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        // A full piece waits for the next byte: only then is it not the last one.
+        if self.piece.is_full() && !buf.is_empty() {
+            self.dispatch()?;
+        }
+        let taken = self.piece.fill(buf);
+        self.crc = crc32(self.crc, taken);
+        #[expect(clippy::cast_possible_truncation, reason = "at most a piece")]
+        let count = taken.len() as u32;
+        self.length = self.length.wrapping_add(count);
+        Ok(taken.len())
+    }
+
     pub(super) fn finish(mut self) -> io::Result<W> {
-        let last = Chunk { bytes: mem::take(&mut self.bytes), start: self.start, last: true, level: self.level };
-        let last = last.compress()?;
+        let mut last = mem::take(&mut self.piece);
+        last.compress(self.level, Place::Last)?;
         self.drain(|_| true)?;
         self.emit(&last)?;
         self.writer.write_all(&self.crc.to_le_bytes())?;
@@ -60,58 +85,49 @@ impl<W: Write> GzipEncoder<W> {
 
     /// Sends a full piece, known not to be the last, on its way.
     fn dispatch(&mut self) -> io::Result<()> {
-        let mut next = Vec::with_capacity(WINDOW + CHUNK);
-        next.extend_from_slice(&self.bytes[self.bytes.len() - WINDOW..]);
-        let bytes = mem::replace(&mut self.bytes, next);
-        let chunk = Chunk { bytes, start: mem::replace(&mut self.start, WINDOW), last: false, level: self.level };
         if let Workers::Wanted(threads) = self.workers {
-            self.workers = Workers::Started(Pool::start(if threads > 1 { threads } else { 0 }));
+            let threads = if threads > 1 { threads } else { 0 };
+            self.workers = Workers::Started(Pool::start(threads, self.level));
         }
         self.drain(Pool::is_full)?;
-        match &mut self.workers {
-            Workers::Started(pool) if !pool.is_empty() => pool.submit(chunk),
-            _ => self.emit(&chunk.compress()?),
+        if let Workers::Started(pool) = &mut self.workers
+            && !pool.is_empty()
+        {
+            let next = self.spare.pop().unwrap_or_else(Piece::allocated);
+            return pool.submit(mem::replace(&mut self.piece, next));
         }
+        let mut piece = mem::take(&mut self.piece);
+        piece.compress(self.level, Place::Inner)?;
+        self.emit(&piece)?;
+        piece.clear();
+        self.piece = piece;
+        Ok(())
     }
 
     /// Writes compressed pieces, oldest first, while there are some and `more` wants it.
     fn drain(&mut self, more: impl Fn(&Pool) -> bool) -> io::Result<()> {
         while let Workers::Started(pool) = &mut self.workers
             && more(pool)
-            && let Some(compressed) = pool.next()
+            && let Some(answer) = pool.next()
         {
-            self.emit(&compressed?)?;
+            let mut piece = answer?;
+            self.emit(&piece)?;
+            piece.clear();
+            self.spare.push(piece);
         }
         Ok(())
     }
 
-    fn emit(&mut self, compressed: &[u8]) -> io::Result<()> {
+    fn emit(&mut self, piece: &Piece) -> io::Result<()> {
         if !mem::replace(&mut self.has_header, true) {
             self.writer.write_all(&header(self.level))?;
         }
-        self.writer.write_all(compressed)
+        self.writer.write_all(piece.compressed())
     }
 }
 
-impl<W: Write> Write for GzipEncoder<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        // A full piece waits for the next byte: only then is it not the last one.
-        if self.bytes.len() == self.start + CHUNK && !buf.is_empty() {
-            self.dispatch()?;
-        }
-        let room = self.start + CHUNK - self.bytes.len();
-        let taken = &buf[..buf.len().min(room)];
-        self.bytes.extend_from_slice(taken);
-        self.crc = crc32(self.crc, taken);
-        #[expect(clippy::cast_possible_truncation, reason = "at most CHUNK")]
-        let count = taken.len() as u32;
-        self.length = self.length.wrapping_add(count);
-        Ok(taken.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
+fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get().min(MAX_DEFAULT_THREADS))
 }
 
 /// RFC 1952, section 2.3: no name, no time (0), operating system unknown (255).

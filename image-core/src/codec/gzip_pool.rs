@@ -10,32 +10,32 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::gzip_chunk::Chunk;
+use super::gzip_piece::{Piece, Place};
 
-type Compressed = io::Result<Vec<u8>>;
+type Answer = io::Result<Piece>;
 
 struct Job {
-    chunk: Chunk,
-    reply: SyncSender<Compressed>,
+    piece: Piece,
+    reply: SyncSender<Answer>,
 }
 
-/// Compresses pieces in parallel and gives them back in order.
+/// Compresses pieces, none of them the last, in parallel and gives them back in order.
 pub(super) struct Pool {
     /// Dropped first to end the workers.
     jobs: Option<Sender<Job>>,
-    pending: VecDeque<Receiver<Compressed>>,
+    pending: VecDeque<Receiver<Answer>>,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
     /// Starts up to `threads` threads: fewer, or none, where the system has no more to give.
-    pub(super) fn start(threads: usize) -> Self {
+    pub(super) fn start(threads: usize, level: u8) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let workers = (0..threads)
             .map_while(|_| {
                 let queue = Arc::clone(&queue);
-                thread::Builder::new().name("gzip".to_owned()).spawn(move || work(&queue)).ok()
+                thread::Builder::new().name("gzip".to_owned()).spawn(move || work(&queue, level)).ok()
             })
             .collect();
         Self { jobs: Some(jobs), pending: VecDeque::new(), workers }
@@ -46,15 +46,16 @@ impl Pool {
         self.workers.is_empty()
     }
 
-    /// Whether as many pieces are under way as memory is meant for: two for each thread.
+    /// Whether as many pieces are under way as memory is meant for: one for each thread, and
+    /// half as many again to keep all of them busy while the oldest one is waited for.
     pub(super) fn is_full(&self) -> bool {
-        self.pending.len() >= 2 * self.workers.len()
+        self.pending.len() > self.workers.len() + self.workers.len() / 2
     }
 
     /// Hands a piece to the next idle thread.
-    pub(super) fn submit(&mut self, chunk: Chunk) -> io::Result<()> {
+    pub(super) fn submit(&mut self, piece: Piece) -> io::Result<()> {
         let (reply, answer) = sync_channel(1);
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { chunk, reply }).is_ok());
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { piece, reply }).is_ok());
         if !sent {
             return Err(worker_lost());
         }
@@ -63,14 +64,14 @@ impl Pool {
     }
 
     /// Waits for the oldest piece under way; `None` where there is none.
-    pub(super) fn next(&mut self) -> Option<Compressed> {
+    pub(super) fn next(&mut self) -> Option<Answer> {
         let answer = self.pending.pop_front()?;
         Some(answer.recv().unwrap_or_else(|_| Err(worker_lost())))
     }
 }
 
 impl Drop for Pool {
-    /// Waits for the threads, which have at most two pieces each to go.
+    /// Waits for the threads, which have about two pieces each to go.
     fn drop(&mut self) {
         self.jobs = None;
         for worker in self.workers.drain(..) {
@@ -80,15 +81,16 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Job>>, level: u8) {
     loop {
         let job = match queue.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Job { chunk, reply }) = job else { return };
+        let Ok(Job { mut piece, reply }) = job else { return };
+        let answer = piece.compress(level, Place::Inner).map(|()| piece);
         // Nobody waits for the answer where the encoder was dropped.
-        drop(reply.send(chunk.compress()));
+        drop(reply.send(answer));
     }
 }
 

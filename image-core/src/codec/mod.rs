@@ -21,9 +21,9 @@ use std::fmt;
 mod decode;
 mod encode;
 #[cfg(feature = "gzip")]
-mod gzip_chunk;
-#[cfg(feature = "gzip")]
 mod gzip_encode;
+#[cfg(feature = "gzip")]
+mod gzip_piece;
 #[cfg(feature = "gzip")]
 mod gzip_pool;
 mod options;

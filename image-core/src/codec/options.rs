@@ -1,12 +1,9 @@
 //! What to compress with.
 
-use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, str::FromStr, thread};
+use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, str::FromStr};
 
 use super::Compression;
 use crate::error::{Error, Result, excerpt};
-
-/// More threads than this gain little: hashing and reading are then the slower part.
-const MAX_DEFAULT_THREADS: usize = 8;
 
 /// What to compress with, how hard, and on how many threads.
 ///
@@ -72,12 +69,6 @@ impl EncodeOptions {
             return Ok(level);
         }
         Err(Error::Unsupported { what: format!("level {level} of {}", self.compression), hint })
-    }
-
-    #[cfg(feature = "gzip")]
-    pub(super) fn thread_count(&self) -> usize {
-        let available = || thread::available_parallelism().map_or(1, |n| n.get().min(MAX_DEFAULT_THREADS));
-        self.threads.map_or_else(available, NonZeroUsize::get)
     }
 }
 

@@ -21,11 +21,16 @@ pub(super) struct ZstdDecoder<R> {
 
 impl<R> ZstdDecoder<R> {
     pub(super) fn new(source: Source<R>, max_window_log: u32) -> Result<Self> {
-        let mut context = DCtx::create();
-        context.set_parameter(DParameter::WindowLogMax(max_window_log)).map_err(|_| Error::Unsupported {
+        let refused = || Error::Unsupported {
             what: format!("a zstd window limit of 2^{max_window_log} bytes"),
             hint: "the exponent must be 10 to 31",
-        })?;
+        };
+        // To the library 0 is a default of its own.
+        if max_window_log == 0 {
+            return Err(refused());
+        }
+        let mut context = DCtx::create();
+        context.set_parameter(DParameter::WindowLogMax(max_window_log)).map_err(|_| refused())?;
         Ok(Self { source, context, max_window_log, between_frames: false })
     }
 

@@ -37,6 +37,8 @@ pub struct TarWriter<W> {
     inner: W,
     buffer: Box<[u8]>,
     records: Vec<u8>,
+    /// How many bytes were written.
+    position: u64,
     /// An entry was begun and not ended.
     broken: bool,
 }
@@ -50,29 +52,31 @@ impl<W> fmt::Debug for TarWriter<W> {
 impl<W: Write> TarWriter<W> {
     /// Writes into `writer`, several times for each entry.
     pub fn new(writer: W) -> Self {
-        Self { inner: writer, buffer: vec![0; BUFFER].into(), records: Vec::new(), broken: false }
+        Self { inner: writer, buffer: vec![0; BUFFER].into(), records: Vec::new(), position: 0, broken: false }
     }
 
     /// Writes one entry; `content` is read for a regular file only, and to its end.
+    /// Returns where in the stream its content begins, in bytes.
     ///
     /// # Errors
     /// [`Error::Unwritable`] for what a layer may not hold or what this format cannot say, before
     /// anything is written: among them extended attributes of a [class](XattrClass) other than content.
     /// [`Error::ContentLength`] where `content` is shorter or longer than the entry's size, and errors of
     /// `content` and of the writer below; after these the stream is lost.
-    pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+    pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<u64> {
         if self.broken {
             return Err(unwritable(entry, "an entry before it could not be written"));
         }
         check(entry)?;
         self.broken = true;
         self.write_headers(entry)?;
+        let start = self.position;
         if let EntryKind::File { size } = entry.kind {
             self.copy(entry, size, content)?;
             self.pad(size)?;
         }
         self.broken = false;
-        Ok(())
+        Ok(start)
     }
 
     /// Ends the archive.
@@ -99,6 +103,7 @@ impl<W: Write> TarWriter<W> {
             extended.size(size);
             self.write(&extended.finish())?;
             self.inner.write_all(&self.records).map_err(|error| Error::stream("write the layer", error))?;
+            self.position += size;
             self.pad(size)?;
         }
         self.write(&header.finish())
@@ -123,6 +128,7 @@ impl<W: Write> TarWriter<W> {
                 return Ok(());
             }
             self.inner.write_all(&self.buffer[..bytes]).map_err(|error| Error::stream("write the layer", error))?;
+            self.position += bytes as u64;
         }
     }
 
@@ -132,7 +138,9 @@ impl<W: Write> TarWriter<W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.inner.write_all(bytes).map_err(|error| Error::stream("write the layer", error))
+        self.inner.write_all(bytes).map_err(|error| Error::stream("write the layer", error))?;
+        self.position += bytes.len() as u64;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use image_core::Timestamp;
 
-use super::{Entry, EntryKind, Error, Hasher, LayerToc, Result, Segment, TocEntry};
+use super::{Content, Entry, EntryKind, Error, Hasher, LayerToc, Result, Segment, TocEntry};
 use crate::{entry::Metadata, path::LayerPath};
 
 const VERSION: &[u8] = b"image-overlay toc 1\n";
@@ -42,22 +42,9 @@ fn put_entry(out: &mut Vec<u8>, entry: &TocEntry) {
         put_bytes(out, name);
         put_bytes(out, value);
     }
-    put_number(out, entry.data_offset);
-    match (&entry.entry.kind, &entry.sparse) {
+    match (&entry.entry.kind, &entry.content) {
         (EntryKind::Directory, _) => out.push(b'd'),
-        (EntryKind::File { size }, None) => {
-            out.push(b'f');
-            put_number(out, *size);
-        }
-        (EntryKind::File { size }, Some(segments)) => {
-            out.push(b's');
-            put_number(out, *size);
-            put_number(out, segments.len() as u64);
-            for segment in segments {
-                put_number(out, segment.offset);
-                put_number(out, segment.length);
-            }
-        }
+        (EntryKind::File { .. }, content) => put_content(out, content.as_ref()),
         (EntryKind::Symlink { target }, _) => {
             out.push(b'l');
             put_bytes(out, target);
@@ -69,6 +56,21 @@ fn put_entry(out: &mut Vec<u8>, entry: &TocEntry) {
         (EntryKind::CharDevice { major, minor }, _) => put_device(out, b'c', *major, *minor),
         (EntryKind::BlockDevice { major, minor }, _) => put_device(out, b'b', *major, *minor),
         (EntryKind::Fifo, _) => out.push(b'p'),
+    }
+}
+
+fn put_content(out: &mut Vec<u8>, content: Option<&Content>) {
+    let Some(content) = content else { return out.push(b'-') };
+    out.push(if content.sparse.is_some() { b's' } else { b'f' });
+    put_number(out, content.size);
+    put_number(out, content.offset);
+    out.extend_from_slice(&content.sha256);
+    if let Some(segments) = &content.sparse {
+        put_number(out, segments.len() as u64);
+        for segment in segments {
+            put_number(out, segment.offset);
+            put_number(out, segment.length);
+        }
     }
 }
 
@@ -197,15 +199,14 @@ impl<'a> Decoder<'a> {
         for _ in 0..self.number()? {
             metadata.xattrs.insert(self.byte_string()?.to_vec(), self.byte_string()?.to_vec());
         }
-        let data_offset = self.number()?;
         let tag = self.byte()?;
-        let mut sparse = None;
+        let mut content = None;
         let kind = match tag {
             b'd' => EntryKind::Directory,
-            b'f' => EntryKind::File { size: self.number()? },
-            b's' => {
-                let size = self.number()?;
-                sparse = Some(self.segments(size)?);
+            b'f' | b's' => {
+                let read = self.content(tag == b's')?;
+                let size = read.size;
+                content = Some(read);
                 EntryKind::File { size }
             }
             b'l' => EntryKind::Symlink { target: self.byte_string()?.to_vec() },
@@ -215,7 +216,14 @@ impl<'a> Decoder<'a> {
             b'p' => EntryKind::Fifo,
             _ => return Err(self.fault("an entry is of an unknown kind")),
         };
-        Ok(TocEntry { entry: Entry::new(path, kind, metadata), data_offset, sparse })
+        Ok(TocEntry { entry: Entry::new(path, kind, metadata), content })
+    }
+
+    fn content(&mut self, is_sparse: bool) -> Result<Content> {
+        let (size, offset) = (self.number()?, self.number()?);
+        let sha256 = self.take(32)?.try_into().map_err(|_| self.fault("it ends too early"))?;
+        let sparse = if is_sparse { Some(self.segments(size)?) } else { None };
+        Ok(Content { offset, size, sha256, sparse })
     }
 
     fn segments(&mut self, size: u64) -> Result<Box<[Segment]>> {

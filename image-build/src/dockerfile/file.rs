@@ -1,0 +1,207 @@
+//! A whole Dockerfile.
+
+use std::str;
+
+use crate::error::{Error, Result};
+
+use super::{
+    directive::{Directive, directives},
+    instruction::{Command, Instruction},
+    lint::{Checks, Lints, Warning, lint},
+    parser::Parser,
+    source::{Locator, Source},
+    span::Span,
+};
+
+/// The most bytes of a Dockerfile.
+const LIMIT: usize = 16 << 20;
+
+/// A Dockerfile: its directives and instructions, and where each stands.
+///
+/// Two are equal when they say the same, wherever it stands.
+///
+/// ```
+/// use image_build::dockerfile::{Command, Dockerfile};
+///
+/// let file = Dockerfile::parse("FROM scratch\nCOPY --chown=1 app /app\n")?;
+/// let [from, copy] = file.instructions() else { panic!("two instructions") };
+/// assert!(matches!(&from.command, Command::From(from) if from.image.as_str() == "scratch"));
+/// assert_eq!(copy.span.line, 2);
+///
+/// let error = Dockerfile::parse("FROM scratch\nCOPY --form=build /app /app\n").unwrap_err();
+/// assert_eq!(error.to_string(), "Dockerfile:2:6: unknown flag --form for COPY (did you mean --from?)");
+/// # Ok::<(), image_build::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Dockerfile {
+    source: Source,
+    directives: Vec<Directive>,
+    escape: char,
+    instructions: Vec<Instruction>,
+    warnings: Vec<Warning>,
+    checks: Checks,
+}
+
+impl PartialEq for Dockerfile {
+    fn eq(&self, other: &Self) -> bool {
+        self.directives == other.directives && self.instructions == other.instructions
+    }
+}
+
+impl Eq for Dockerfile {}
+
+impl Dockerfile {
+    /// Parses a file; errors call it `Dockerfile`.
+    ///
+    /// Lines may be of any length. An instruction has at most 1 MiB without its
+    /// here-documents, the file at most 16 MiB.
+    ///
+    /// # Errors
+    /// [`Error::Dockerfile`] where it breaks a rule of the grammar, holds other text than
+    /// UTF-8, or has no FROM; [`Error::LimitExceeded`].
+    ///
+    /// # Spec
+    /// Dockerfile reference; where it is silent, as BuildKit's frontend 1.20 has it.
+    pub fn parse(source: impl AsRef<[u8]>) -> Result<Self> {
+        Self::parse_named("Dockerfile", source)
+    }
+
+    /// Parses a file that errors call by its name.
+    ///
+    /// # Errors
+    /// As [`Dockerfile::parse`].
+    pub fn parse_named(name: &str, source: impl AsRef<[u8]>) -> Result<Self> {
+        let file = Self::read(name, source.as_ref())?;
+        file.check_stages()?;
+        Ok(file)
+    }
+
+    /// Parses a trigger from the `OnBuild` of an image's configuration: one instruction, which
+    /// has no FROM before it.
+    ///
+    /// # Errors
+    /// As [`Dockerfile::parse`].
+    pub fn parse_trigger(name: &str, trigger: &str) -> Result<Self> {
+        let file = Self::read(name, trigger.as_bytes())?;
+        let mut instructions = file.instructions.iter();
+        let reason = match (instructions.next(), instructions.next()) {
+            (None, _) => "a trigger without an instruction",
+            (Some(_), Some(_)) => "a trigger of more than one instruction",
+            (Some(one), None) => match one.command {
+                Command::Onbuild(_) | Command::From(_) | Command::Maintainer(_) => "an instruction that cannot be a trigger",
+                _ => return Ok(file),
+            },
+        };
+        let span = file.instructions.last().map_or_else(|| file.source.span(0, 0), |last| last.span);
+        Err(file.source.fault(span, reason))
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+        if bytes.len() > LIMIT {
+            return Err(Error::LimitExceeded { what: name.to_owned(), limit: LIMIT as u64 });
+        }
+        let source = Source::new(name, text(name, bytes)?);
+        let directives = directives(&source)?;
+        let mut lints = Lints::new(directives.checks.clone());
+        let locator = Locator::new(&source);
+        let mut parser = Parser::new(&locator, directives.escape, &mut lints);
+        let mut instructions = Vec::new();
+        while let Some(instruction) = parser.next()? {
+            instructions.push(instruction);
+        }
+        lint(&instructions, &mut lints);
+        let warnings = lints.finish();
+        let (escape, checks) = (directives.escape, directives.checks);
+        Ok(Self { source, directives: directives.list, escape, instructions, warnings, checks })
+    }
+
+    /// Only ARG may stand before the first FROM, and there must be one.
+    fn check_stages(&self) -> Result<()> {
+        for instruction in &self.instructions {
+            match &instruction.command {
+                Command::From(_) => return Ok(()),
+                Command::Arg(_) => {}
+                other => {
+                    let reason = format!("{} stands before the first FROM", other.name());
+                    return Err(self.source.fault(instruction.keyword.span, reason));
+                }
+            }
+        }
+        let end = self.source.text().trim_end().len();
+        let reason = if self.instructions.is_empty() { "no instruction in the file" } else { "no FROM in the file" };
+        Err(self.source.fault(self.source.span(end, end), reason))
+    }
+
+    /// The parser directives in force.
+    #[must_use]
+    pub fn directives(&self) -> &[Directive] {
+        &self.directives
+    }
+
+    /// The escape character: `\` or `` ` ``.
+    #[must_use]
+    pub fn escape(&self) -> char {
+        self.escape
+    }
+
+    /// The instructions in the order written.
+    #[must_use]
+    pub fn instructions(&self) -> &[Instruction] {
+        &self.instructions
+    }
+
+    /// What is allowed but unwise, in the order of the file.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Which warnings the `check` directive asks for.
+    #[must_use]
+    pub fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// The text as it was read, for instance of [`Instruction::span`].
+    #[must_use]
+    pub fn original(&self, span: Span) -> &str {
+        self.source.slice(span)
+    }
+
+    /// The error that something in the file, read well, cannot be done.
+    #[must_use]
+    pub fn fault(&self, span: Span, reason: impl Into<String>) -> Error {
+        self.source.fault(span, reason)
+    }
+
+    /// As [`Dockerfile::fault`], with what may have been meant.
+    #[must_use]
+    pub fn fault_like(&self, span: Span, reason: impl Into<String>, suggestion: Option<String>) -> Error {
+        self.source.fault_like(span, reason, suggestion)
+    }
+
+    /// The error that something in the file is not supported yet.
+    #[must_use]
+    pub fn unsupported(&self, span: Span, what: impl Into<String>) -> Error {
+        Error::UnsupportedInstruction { location: Box::new(self.source.location(span)), what: what.into() }
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+/// The text of a file that is UTF-8 without NUL.
+fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
+    let fault = |at: usize, length: usize, reason: &str| {
+        let source = Source::new(name, &String::from_utf8_lossy(bytes));
+        Err(source.fault(source.span(at, at + length), reason))
+    };
+    match str::from_utf8(bytes) {
+        Err(error) => fault(error.valid_up_to(), '\u{fffd}'.len_utf8(), "the file is not UTF-8 from here"),
+        Ok(text) => match text.find('\0') {
+            Some(at) => fault(at, 1, "the file holds a NUL byte"),
+            None => Ok(text),
+        },
+    }
+}
