@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod dockerfile;
+pub mod env;
 pub mod error;
+pub mod expand;
+pub mod ignore;
 mod suggest;
 
+pub use env::Env;
 pub use error::{Error, Result};

@@ -237,7 +237,7 @@ fn stage_name(from: &Instruction, alias: &Spanned<String>, names: &mut HashSet<S
 
 fn in_stage(instruction: &Instruction, stage: &mut Stage, lints: &mut Lints) {
     let name = instruction.command.name();
-    let mut once = |before: &mut Option<Span>, lints: &mut Lints| {
+    let once = |before: &mut Option<Span>, lints: &mut Lints| {
         if let Some(before) = before.replace(instruction.span) {
             let message = format!(
                 "Multiple {name} instructions should not be used in the same stage because only the last one will be used"

@@ -30,4 +30,4 @@ pub use lint::{Checks, Rule, Warning};
 pub use source::Location;
 pub use span::{Span, Spanned};
 
-pub(crate) use source::Source;
+

@@ -1,1 +1,5 @@
 //! The tests of `image-build` through its public interface.
+
+mod dockerfile;
+mod expand;
+mod ignore;

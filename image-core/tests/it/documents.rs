@@ -1,5 +1,7 @@
 //! Manifests, indexes and configs: read leniently where that is harmless, refused where it is ambiguous.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panic")]
+
 use image_core::{
     ContainerConfig, Descriptor, Digest, Document, History, ImageConfig, ImageIndex, ImageManifest, MediaType,
     Platform, Timestamp, document::Body,

@@ -38,9 +38,7 @@ fn entries_and_where_their_data_lies() {
             let content = content.as_ref().unwrap();
             let at = usize::try_from(content.offset).unwrap();
             let data = &bytes[at..at + usize::try_from(content.stored_size()).unwrap()];
-            let mut hasher = Hasher::sha256();
-            hasher.update(data);
-            assert_eq!(Digest::from_sha256(content.sha256), hasher.finish());
+            assert_eq!(Digest::from_sha256(content.sha256), Digest::sha256_of(data), "{}", entry.path);
             assert_eq!(content.size, entry.kind.size());
             (entry.path.to_string(), content.size, data)
         })
