@@ -2,7 +2,10 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::header::{BLOCK, Block};
+use super::{
+    failure::Failure,
+    header::{BLOCK, Block},
+};
 use crate::error::{Error, Result};
 
 const BUFFER: usize = 128 << 10;
@@ -33,7 +36,7 @@ impl<R: Read> Input<R> {
     }
 
     /// What is in the buffer, read anew where it is empty; nothing is left at the end of the stream only.
-    pub(super) fn fill(&mut self) -> Result<&[u8]> {
+    fn fill(&mut self) -> Result<&[u8]> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             self.read_more()?;
@@ -41,15 +44,14 @@ impl<R: Read> Input<R> {
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// The next block, or `None` at the end of the stream.
-    /// A stream that ends within the block gives the bytes it has as the error.
-    pub(super) fn block(&mut self) -> Result<Option<Block>, BlockError> {
+    /// The next block, or `None` at the end of the stream, which may not be within the block.
+    pub(super) fn block(&mut self) -> Result<Option<Block>, Failure> {
         if self.end - self.start < BLOCK {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             while self.end < BLOCK {
                 if self.read_more()? == 0 {
-                    return if self.end == 0 { Ok(None) } else { Err(BlockError::Truncated) };
+                    return if self.end == 0 { Ok(None) } else { Err(Failure::Truncated) };
                 }
             }
         }
@@ -81,15 +83,21 @@ impl<R: Read> Input<R> {
         Ok(from.len())
     }
 
-    /// Passes over `count` bytes; answers how many of them were missing.
-    pub(super) fn skip(&mut self, mut count: u64) -> Result<u64> {
+    /// Passes over `count` bytes, which must be there.
+    pub(super) fn skip(&mut self, mut count: u64) -> Result<(), Failure> {
         while count > 0 {
             match self.take(count)?.len() {
-                0 => break,
-                n => count -= n as u64,
+                0 => return Err(Failure::Truncated),
+                taken => count -= taken as u64,
             }
         }
-        Ok(count)
+        Ok(())
+    }
+
+    /// Passes over all that is left of the stream.
+    pub(super) fn drain(&mut self) -> Result<()> {
+        while !self.take(u64::MAX)?.is_empty() {}
+        Ok(())
     }
 
     fn consume(&mut self, count: usize) {
@@ -109,20 +117,6 @@ impl<R: Read> Input<R> {
             return Err(image_core::Error::limit("the layer's plain tar stream", self.limit).into());
         }
         Ok(())
-    }
-}
-
-/// Why there is no block.
-pub(super) enum BlockError {
-    /// The stream ends within it.
-    Truncated,
-    /// Reading failed.
-    Read(Error),
-}
-
-impl From<Error> for BlockError {
-    fn from(error: Error) -> Self {
-        Self::Read(error)
     }
 }
 
