@@ -33,6 +33,8 @@ pub mod history;
 pub mod id;
 pub mod image;
 pub mod index;
+#[cfg(feature = "oci-spec")]
+pub mod interop;
 mod json;
 pub mod manifest;
 pub mod media_type;
