@@ -42,7 +42,7 @@ pub mod reference;
 pub mod resolve;
 pub mod verify;
 
-pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, BlobWriter};
+pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, MemoryBlobStore};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use codec::Compression;

@@ -27,7 +27,7 @@ pub enum Error {
         /// The rule they break.
         reason: &'static str,
     },
-    /// A tar stream breaks a rule of its format, or ends inside an entry.
+    /// A tar stream breaks a rule of its format or of its meaning, or ends inside an entry.
     #[error("tar entry {number}{}: {reason}", in_parentheses(.name))]
     #[non_exhaustive]
     InvalidEntry {
@@ -61,6 +61,50 @@ pub enum Error {
         what: &'static str,
         /// The limit, in the unit of `what`.
         limit: u64,
+    },
+    /// The system refused something that an entry asks for.
+    #[error("tar entry {number}{}: cannot {action}", in_parentheses(.name))]
+    #[non_exhaustive]
+    Entry {
+        /// The entry's number in the stream, from 1.
+        number: u64,
+        /// Its name, escaped; empty for the root.
+        name: String,
+        /// What was tried, as a verb and its object: `create the file`.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A layer of an image cannot be read or applied.
+    #[error("layer {position} ({digest})")]
+    #[non_exhaustive]
+    Layer {
+        /// The layer's place in the stack; the base layer is 0.
+        position: usize,
+        /// The digest of its blob.
+        digest: image_core::Digest,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A layer is not the one that the image's config names.
+    #[error("the plain layer hashes to {actual}, but its diffID is {expected}")]
+    #[non_exhaustive]
+    DiffIdMismatch {
+        /// The diffID by the config.
+        expected: image_core::DiffId,
+        /// What the layer hashes to.
+        actual: image_core::DiffId,
+    },
+    /// An image cannot be unpacked to a place.
+    #[error("destination {path}: {reason}")]
+    #[non_exhaustive]
+    Destination {
+        /// The place.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// An entry cannot be written into a layer.
     #[error("{path}: cannot be written into a layer: {reason}")]
@@ -158,7 +202,11 @@ impl Error {
     /// Whether the thing asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Core(inner) if inner.is_not_found())
+        match self {
+            Self::Core(inner) => inner.is_not_found(),
+            Self::Layer { source, .. } => source.is_not_found(),
+            _ => false,
+        }
     }
 
     /// Whether content is not what its digest, size or specification says.
@@ -169,7 +217,9 @@ impl Error {
             Self::InvalidPath { .. }
             | Self::InvalidEntry { .. }
             | Self::InvalidToc { .. }
+            | Self::DiffIdMismatch { .. }
             | Self::Inapplicable { .. } => true,
+            Self::Layer { source, .. } => source.is_corrupt(),
             _ => false,
         }
     }
@@ -177,7 +227,11 @@ impl Error {
     /// Whether the operation was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Core(inner) if inner.is_cancelled())
+        match self {
+            Self::Core(inner) => inner.is_cancelled(),
+            Self::Layer { source, .. } => source.is_cancelled(),
+            _ => false,
+        }
     }
 
     /// Whether this build or machine cannot do what was asked.
@@ -186,6 +240,7 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_unsupported(),
             Self::UnsupportedEntry { .. } => true,
+            Self::Layer { source, .. } => source.is_unsupported(),
             _ => false,
         }
     }
@@ -193,13 +248,22 @@ impl Error {
     /// Whether the operating system denied permission.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Core(inner) if inner.is_denied())
+        match self {
+            Self::Core(inner) => inner.is_denied(),
+            Self::Entry { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Layer { source, .. } => source.is_denied(),
+            _ => false,
+        }
     }
 
     /// Whether somebody else holds what this needs: trying again later may work.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Core(inner) if inner.is_busy())
+        match self {
+            Self::Core(inner) => inner.is_busy(),
+            Self::Layer { source, .. } => source.is_busy(),
+            _ => false,
+        }
     }
 }
 
