@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod arb;
+mod error;
 mod path;
 mod raw_tar;
 mod tar_hostile;
