@@ -349,6 +349,8 @@ fn errors_name_the_place_and_what_was_meant() {
         ("ADD [\"a\"]", "2:1: ADD requires at least two arguments, a source and a destination"),
         ("COPY a <<EOF\nEOF", "2:8: the destination of COPY cannot be a here-document"),
         ("COPY << EOF /a\nEOF", "2:6: the delimiter of a here-document of COPY cannot hold blanks"),
+        ("COPY <<../x /a\n../x", "2:6: the delimiter of a here-document of COPY cannot be a path"),
+        ("ADD <<A <<.. /a\nA\n..", "2:9: the delimiter of a here-document of ADD cannot be a path"),
         ("WORKDIR", "2:1: WORKDIR requires exactly one argument"),
         ("USER ", "2:1: USER requires exactly one argument"),
         ("STOPSIGNAL", "2:1: STOPSIGNAL requires exactly one argument"),

@@ -368,7 +368,7 @@ proptest! {
         let first = (0..=v.len()).find_map(|start| {
             (start..=v.len()).rev().find(|end| slow_match(&p, &v[start..*end])).map(|end| (start, end))
         });
-        let replaced = first.map_or(value.clone(), |(start, end)| format!("{}-{}", &value[..start], &value[end..]));
+        let replaced = first.map_or_else(|| value.clone(), |(start, end)| format!("{}-{}", &value[..start], &value[end..]));
         prop_assert_eq!(expand("${V/$P/-}", &env).unwrap(), replaced);
     }
 

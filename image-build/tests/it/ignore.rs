@@ -222,7 +222,7 @@ fn directories_are_skipped_unless_an_exception_reaches_into_them() {
 /// The verdict on a path, carried down from the root.
 fn walk(list: &Ignore, path: &str) -> Verdict {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-    ends.fold(Verdict::default(), |verdict, end| list.verdict(verdict, path[..end].as_bytes()))
+    ends.fold(Verdict::default(), |verdict, end| list.verdict(verdict, &path.as_bytes()[..end]))
 }
 
 #[test]
