@@ -212,6 +212,17 @@ impl Error {
         Self::InvalidDocument { document: document.into(), reason: reason.into() }
     }
 
+    /// Says which image was not found, where it was looked for and what is there.
+    pub fn image_not_found(name: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::ImageNotFound { name: name.into(), hint: hint.into() }
+    }
+
+    /// Says that content does not hash to its digest.
+    #[must_use]
+    pub fn digest_mismatch(expected: &Digest, actual: Digest) -> Self {
+        Self::DigestMismatch { expected: expected.clone(), actual }
+    }
+
     /// Says what is larger than its limit.
     pub fn limit(what: impl Into<String>, limit: u64) -> Self {
         Self::LimitExceeded { what: what.into(), limit }

@@ -79,6 +79,29 @@ impl Hasher {
     }
 }
 
+/// Computes a SHA-256 hash that is kept as its 32 bytes, where there are many.
+#[derive(Clone, Default)]
+pub struct Sha256(sha2::Sha256);
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sha256").finish_non_exhaustive()
+    }
+}
+
+impl Sha256 {
+    /// Adds bytes to the content.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all bytes added.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// Hashes what is read through it.
 #[derive(Debug)]
 pub struct HashingReader<R> {

@@ -18,22 +18,47 @@
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
 
+pub mod blob;
 pub mod cancel;
 pub mod clock;
 pub mod codec;
+pub mod config;
 pub mod ctx;
+pub mod descriptor;
 pub mod digest;
+pub mod document;
 pub mod error;
 pub mod hasher;
+pub mod history;
 pub mod id;
+pub mod image;
+pub mod index;
+mod json;
+pub mod manifest;
+pub mod media_type;
 pub mod observer;
+pub mod platform;
+pub mod reference;
+pub mod resolve;
 pub mod verify;
 
+pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, MemoryBlobStore};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use codec::Compression;
+pub use config::{ContainerConfig, Healthcheck, ImageConfig, RootFs};
 pub use ctx::Ctx;
+pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
+pub use document::Document;
 pub use error::{Error, Result};
+pub use history::History;
 pub use id::{ChainId, DiffId, ImageId};
+pub use image::Image;
+pub use index::ImageIndex;
+pub use manifest::ImageManifest;
+pub use media_type::MediaType;
 pub use observer::{Event, Observer};
+pub use platform::Platform;
+pub use reference::Reference;
+pub use resolve::ImageResolver;

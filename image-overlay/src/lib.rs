@@ -1,1 +1,49 @@
-//! Placeholder.
+//! Container images as file trees: the tar streams that layers are, and what they mean.
+//!
+//! # Tour
+//! - [`path`], [`entry`], [`whiteout`], [`xattr`]: what a layer says, parsed once.
+//! - [`tar`]: reading and writing layers as streams, within [`Limits`].
+//! - [`toc`]: what a layer holds and where, without its content.
+//! - [`tree`], [`image_tree`]: a stack of layers as one tree, without extracting it;
+//!   [`content`]: reading files out of it.
+//! - [`pack`]: making a layer.
+//! - [`root`]: a root file system as a directory handle that nothing leads out of;
+//!   [`apply`]: laying one layer over it; [`unpack`]: all layers of an image. Linux only.
+
+#[cfg(target_os = "linux")]
+pub mod apply;
+pub mod content;
+pub mod entry;
+pub mod error;
+pub mod image_tree;
+pub mod limits;
+pub mod pack;
+pub mod path;
+#[cfg(target_os = "linux")]
+pub mod root;
+pub mod tar;
+pub mod toc;
+pub mod tree;
+#[cfg(target_os = "linux")]
+pub mod unpack;
+pub mod whiteout;
+pub mod xattr;
+
+#[cfg(target_os = "linux")]
+pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
+pub use content::{Contents, LayerBlob};
+pub use entry::{Entry, EntryKind, Metadata};
+pub use error::{Error, Result};
+pub use image_tree::{ImageTree, LayerContent};
+pub use limits::Limits;
+pub use pack::{LayerWriter, PackOptions, PackedLayer};
+pub use path::LayerPath;
+#[cfg(target_os = "linux")]
+pub use root::{Resolution, Root};
+pub use tar::{Segment, TarEntry, TarReader, TarWriter};
+pub use toc::{Content, LayerToc, TocEntry};
+pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};
+#[cfg(target_os = "linux")]
+pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use whiteout::Whiteout;
+pub use xattr::XattrClass;

@@ -1,1 +1,8 @@
 //! The tests of `image-core` through its public interface.
+
+mod blob;
+mod blob_fs;
+mod codec;
+mod documents;
+mod platform;
+mod reference;

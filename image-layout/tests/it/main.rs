@@ -1,1 +1,10 @@
 //! The tests of `image-layout` through its public interface.
+
+mod concurrency;
+mod fixture;
+mod fsck;
+mod hostile;
+mod layout;
+mod select;
+mod tag;
+mod tools;

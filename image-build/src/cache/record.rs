@@ -1,0 +1,56 @@
+//! Records: the result of a recipe.
+
+use std::collections::BTreeMap;
+
+use image_core::{Descriptor, DiffId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Recipe;
+
+/// A layer that a step made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RecordedLayer {
+    /// The blob. That it is named here does not say that it is still there.
+    pub descriptor: Descriptor,
+    /// The digest of the plain tar.
+    pub diff_id: DiffId,
+}
+
+impl RecordedLayer {
+    /// A layer by its blob and diffID.
+    #[must_use]
+    pub fn new(descriptor: Descriptor, diff_id: DiffId) -> Self {
+        Self { descriptor, diff_id }
+    }
+}
+
+/// What came of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// What went in.
+    pub recipe: Recipe,
+    /// When the work was done.
+    pub created: Timestamp,
+    /// The layer it made, if it made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<RecordedLayer>,
+    /// Whatever else the caller keeps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attached: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// The record of a recipe whose work was done at `created` and made no layer.
+    #[must_use]
+    pub fn new(recipe: Recipe, created: Timestamp) -> Self {
+        Self { recipe, created, layer: None, attached: BTreeMap::new() }
+    }
+
+    /// With this layer.
+    #[must_use]
+    pub fn with_layer(self, layer: RecordedLayer) -> Self {
+        Self { layer: Some(layer), ..self }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the kinds of build steps do.
+
+pub(crate) mod copy;
+pub(crate) mod meta;
+pub(crate) mod owner;
+pub(crate) mod place;
+mod ports;
+pub(crate) mod select;
+pub(crate) mod workdir;

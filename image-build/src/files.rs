@@ -1,0 +1,60 @@
+//! Where the files of a COPY come from: the build context, or the root file system of an image or stage.
+
+use std::{collections::BTreeMap, io::Read, path::Path};
+
+use image_core::Ctx;
+use image_overlay::{FileTree, NodeRef};
+
+use crate::error::Result;
+
+/// What is known of a regular file's content once it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileFacts {
+    /// The size, in bytes.
+    pub(crate) size: u64,
+    /// The SHA-256 of the content; of a file that is kept with holes, of its data alone.
+    pub(crate) sha256: [u8; 32],
+    /// Whether the file is kept with holes.
+    pub(crate) sparse: bool,
+    /// Extended attributes that belong to the file, where the tree's metadata do not have them.
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// A tree of files that can be copied into an image.
+///
+/// The order of calls: [`SourceFiles::tree`], then [`SourceFiles::fingerprint`] for the regular files
+/// chosen, then [`SourceFiles::facts`] of those; to copy them, [`SourceFiles::fetch`] and the
+/// [`Fetched`]'s `open`.
+pub(crate) trait SourceFiles {
+    /// What the tree knows of a file's content.
+    type Content;
+
+    /// The tree.
+    fn tree(&self) -> &FileTree<Self::Content>;
+
+    /// Makes sure of the facts of these regular files.
+    fn fingerprint(&self, files: &[NodeRef<'_, Self::Content>], ctx: &Ctx) -> Result<()>;
+
+    /// The facts of a regular file that was fingerprinted.
+    fn facts(&self, file: NodeRef<'_, Self::Content>) -> Result<FileFacts>;
+
+    /// Makes these regular files' bytes readable in any order; temporary files go into `directory`.
+    fn fetch<'a>(
+        &'a self,
+        files: &[NodeRef<'_, Self::Content>],
+        directory: &Path,
+        ctx: &Ctx,
+    ) -> Result<Box<dyn Fetched<Self::Content> + 'a>>;
+
+    /// Whether a copy keeps the owner that the tree says, or is root's.
+    fn keeps_owner(&self) -> bool;
+
+    /// The name of the tree in errors: `the build context`, `stage build`.
+    fn name(&self) -> &str;
+}
+
+/// Files whose bytes can be read.
+pub(crate) trait Fetched<C> {
+    /// Reads a file.
+    fn open(&self, file: NodeRef<'_, C>) -> Result<Box<dyn Read>>;
+}

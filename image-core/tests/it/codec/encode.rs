@@ -1,0 +1,176 @@
+use std::{
+    io::{self, Read, Write},
+    num::NonZeroUsize,
+    process::{Command, Stdio},
+};
+
+use image_core::{
+    Digest, Error,
+    codec::{Compression, EncodeOptions, Encoder},
+};
+use proptest::prelude::*;
+
+use super::{decode, encode, encode_in_writes, options, sample};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn round_trips_at_the_edges_of_pieces() {
+    for text in ["none", "gzip:1", "gzip", "gzip:9", "zstd"] {
+        for size in [0, 1, 100, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB + 17] {
+            let (options, bytes) = (options(text), sample(size));
+            let stored = encode(&options, &bytes);
+            assert!(decode(stored.as_slice(), options.compression).unwrap() == bytes, "{text} of {size} bytes");
+        }
+    }
+}
+
+/// Several readers of layers stop after the first member.
+#[test]
+fn gzip_is_one_member() {
+    for size in [0, MIB, 3 * MIB + 17] {
+        let bytes = sample(size);
+        let stored = encode(&EncodeOptions::default(), &bytes);
+        let mut first = flate2::bufread::GzDecoder::new(stored.as_slice());
+        let mut read = Vec::new();
+        first.read_to_end(&mut read).unwrap();
+        assert!(read == bytes);
+        assert!(first.into_inner().is_empty(), "bytes follow the first member");
+    }
+}
+
+#[test]
+fn zstd_carries_a_checksum() {
+    let stored = encode(&options("zstd"), b"layer");
+    assert_eq!(stored[4] & 0b100, 0b100, "RFC 8878, section 3.1.1.1.1: Content_Checksum_flag");
+}
+
+#[test]
+fn incompressible_input_hardly_grows() {
+    let noise: Vec<u8> = (0..40_000_u32)
+        .flat_map(|n| Digest::sha256_of(&n.to_le_bytes()).encoded().as_bytes().to_vec())
+        .collect::<Vec<_>>()
+        .chunks_exact(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect();
+    // Level 1 of gzip has fixed codes alone, and they are longer than a byte.
+    for (text, share) in [("gzip:1", 16), ("gzip:2", 1_000), ("gzip:6", 1_000), ("gzip:9", 1_000), ("zstd", 1_000)] {
+        let stored = encode(&options(text), &noise);
+        assert!(stored.len() < noise.len() + noise.len() / share, "{text}: {} of {}", stored.len(), noise.len());
+        assert!(decode(stored.as_slice(), options(text).compression).unwrap() == noise, "{text}");
+    }
+}
+
+#[test]
+fn reference_tools_read_it() {
+    let bytes = sample(5 * MIB / 2);
+    for (text, tool, arguments) in [
+        ("gzip:1", "gzip", ["-d", "-c"]),
+        ("gzip:6", "gzip", ["-d", "-c"]),
+        ("gzip:6", "pigz", ["-d", "-c"]),
+        (
+            "gzip:6",
+            "python3",
+            ["-c", "import gzip, shutil, sys; shutil.copyfileobj(gzip.open(sys.stdin.buffer), sys.stdout.buffer)"],
+        ),
+        ("zstd:3", "zstd", ["-d", "-c"]),
+    ] {
+        match run(tool, &arguments, encode(&options(text), &bytes)) {
+            Some(output) => assert!(output == bytes, "{tool} reads {text} differently"),
+            None => test_support::skip(&format!("{tool} is not installed")),
+        }
+    }
+}
+
+fn run(tool: &str, arguments: &[&str], input: Vec<u8>) -> Option<Vec<u8>> {
+    let mut child = Command::new(tool).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(output.status.success(), "{tool}: {}", output.status);
+    Some(output.stdout)
+}
+
+/// Takes `room` bytes and fails from then on.
+struct Full {
+    room: usize,
+}
+
+impl Write for Full {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = buf.len().min(self.room);
+        self.room -= n;
+        if n == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(n) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn errors_of_the_writer_surface() {
+    let bytes = sample(6 * MIB);
+    for text in ["none", "gzip", "zstd"] {
+        let whole = encode(&options(text), &bytes).len();
+        for threads in [1, 3] {
+            for room in [0, 5, whole / 2, whole - 1] {
+                let options = options(text).with_threads(NonZeroUsize::new(threads).unwrap());
+                let mut encoder = Encoder::new(Full { room }, &options).unwrap();
+                let written = encoder.write_all(&bytes);
+                if let Err(error) = &written {
+                    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+                    assert!(encoder.write(b"more").is_err(), "a write after an error succeeds");
+                }
+                let finished = encoder.finish().map(drop);
+                assert!(matches!(finished, Err(Error::Stream { .. })), "{text}, {threads} threads, {room} bytes");
+                if let (Ok(()), Err(Error::Stream { source, .. })) = (written, finished) {
+                    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_encoder_can_be_dropped_at_any_point() {
+    let bytes = sample(4 * MIB);
+    for size in [0, 1, MIB, MIB + 1, 4 * MIB] {
+        let options = EncodeOptions::new(Compression::Gzip).with_threads(NonZeroUsize::new(4).unwrap());
+        let mut encoder = Encoder::new(Vec::new(), &options).unwrap();
+        encoder.write_all(&bytes[..size]).unwrap();
+        drop(encoder);
+    }
+}
+
+#[test]
+fn an_encoder_can_move_between_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<Encoder<Vec<u8>>>();
+    assert_send::<image_core::codec::Decoder<io::Empty>>();
+}
+
+fn runs() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec((any::<u8>(), any::<u8>(), 1..60_000_usize), 0..60).prop_map(|runs| {
+        runs.into_iter()
+            .flat_map(|(first, step, size)| {
+                (0..size).scan(first, move |byte, _| {
+                    *byte = byte.wrapping_mul(5).wrapping_add(step);
+                    Some(*byte)
+                })
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn round_trip(bytes in runs(), text in prop::sample::select(vec!["none", "gzip:1", "gzip:4", "gzip:9", "zstd:1"]), size in 1..3_000_000_usize) {
+        let options = options(text);
+        let stored = encode_in_writes(&options, &bytes, size);
+        prop_assert!(decode(stored.as_slice(), options.compression).unwrap() == bytes);
+    }
+}

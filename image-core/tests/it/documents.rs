@@ -1,0 +1,139 @@
+//! Manifests, indexes and configs: read leniently where that is harmless, refused where it is ambiguous.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panic")]
+
+use image_core::{
+    ContainerConfig, Descriptor, Digest, Document, History, ImageConfig, ImageIndex, ImageManifest, MediaType,
+    Platform, Timestamp, document::Body,
+};
+
+const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn manifest(fields: &str) -> String {
+    format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{EMPTY}","size":0}}{fields}}}"#
+    )
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn refused<T: Body + std::fmt::Debug>(text: &str, expected: &str) {
+    let error = Document::<T>::parse(text.as_bytes().to_vec(), "under test").unwrap_err();
+    let text = chain(&error);
+    assert!(text.contains(expected), "{text:?} does not say {expected:?}");
+    assert!(text.contains("under test"), "{text:?} does not name the document");
+    assert!(error.is_corrupt(), "{error:?}");
+}
+
+#[test]
+fn what_real_tools_write_is_read() {
+    for text in [
+        manifest(""),
+        manifest(r#","layers":null"#),
+        manifest(r#","layers":[],"annotations":null"#),
+        manifest(r#","mediaType":"application/vnd.docker.distribution.manifest.v2+json","layers":[]"#),
+        manifest(r#","mediaType":"","layers":[]"#),
+        manifest(r#","layers":[],"somethingNew":{"a":[1,2.5,null]}"#),
+    ] {
+        let document = Document::<ImageManifest>::parse(text.clone().into_bytes(), "x").unwrap();
+        assert!(document.value().layers.is_empty());
+        assert_eq!(&document.bytes()[..], text.as_bytes(), "bytes are kept as they are");
+        assert_eq!(*document.digest(), Digest::sha256_of(text.as_bytes()));
+    }
+    let config = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null},"config":null}"#;
+    let config = Document::<ImageConfig>::parse(config.as_bytes(), "x").unwrap();
+    assert!(config.value().history.is_empty());
+}
+
+#[test]
+fn what_is_ambiguous_or_malformed_is_refused() {
+    refused::<ImageManifest>(&manifest(r#","layers":[],"layers":[]"#), "\"layers\" twice in one object");
+    refused::<ImageManifest>(&manifest(r#","layers":[],"x":{"a":1,"a":2}"#), "\"a\" twice in one object");
+    refused::<ImageManifest>(&manifest(r#","layers":[],"manifests":[]"#), "could be read as an index");
+    refused::<ImageManifest>(&manifest(r#","mediaType":"application/vnd.oci.image.index.v1+json""#), "mediaType is");
+    refused::<ImageManifest>(&format!("{} {{}}", manifest("")), "trailing characters");
+    refused::<ImageManifest>("", "EOF");
+    refused::<ImageManifest>(&manifest("").replace(":2,", ":1,"), "schemaVersion is 1");
+    refused::<ImageManifest>(&manifest("").replace("\"schemaVersion\":2,", ""), "missing field `schemaVersion`");
+    refused::<ImageManifest>(&manifest("").replace("\"size\":0", "\"size\":-1"), "invalid value: integer `-1`");
+    refused::<ImageManifest>(&manifest("").replace("\"size\":0", "\"size\":0.5"), "invalid type: floating point");
+    refused::<ImageManifest>(&manifest("").replace("\"size\":0", "\"size\":\"0\""), "invalid type: string");
+    refused::<ImageManifest>(&manifest("").replace(",\"size\":0", ""), "missing field `size`");
+    refused::<ImageManifest>(&manifest("").replace("sha256:", "sha256:../../"), "invalid digest");
+    refused::<ImageManifest>(&manifest("").replace("\"config\"", "\"Config\""), "missing field `config`");
+    refused::<ImageIndex>(r#"{"schemaVersion":2,"manifests":[],"layers":[]}"#, "could be read as a manifest");
+    refused::<ImageIndex>(r#"{"schemaVersion":2,"manifests":[],"config":null}"#, "could be read as a manifest");
+    refused::<ImageConfig>(r#"{"rootfs":{"type":"windows","diff_ids":[]}}"#, "rootfs.type");
+    refused::<ImageConfig>(r#"{"os":"linux"}"#, "missing field `rootfs`");
+    let deep = format!(r#"{{"schemaVersion":2,"manifests":[],"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    refused::<ImageIndex>(&deep, "recursion limit");
+    let many = format!(",\"layers\":[{}]", vec![format!(r#"{{"digest":"{EMPTY}","size":0}}"#); 4097].join(","));
+    refused::<ImageManifest>(&manifest(&many), "more than the limit of 4096");
+}
+
+#[test]
+fn a_descriptor_and_its_document_agree_on_the_media_type() {
+    let text = manifest(r#","mediaType":"application/vnd.oci.image.manifest.v1+json""#);
+    let descriptor = |media_type| Descriptor::new(media_type, Digest::sha256_of(text.as_bytes()), text.len() as u64);
+    let parse = |media_type| Document::<ImageManifest>::parse_for(text.clone().into_bytes(), &descriptor(media_type));
+    assert!(parse(MediaType::OciManifest).is_ok());
+    assert!(parse(MediaType::default()).is_ok());
+    let error = parse(MediaType::DockerManifest).unwrap_err().to_string();
+    assert!(error.contains("its descriptor says application/vnd.docker"), "{error}");
+}
+
+#[test]
+fn unknown_fields_survive_an_edit() {
+    let text = manifest(r#","layers":[],"x":{"z":1,"a":[true]},"annotations":{"k":"v"}"#);
+    let mut manifest = Document::<ImageManifest>::parse(text.into_bytes(), "x").unwrap().into_value();
+    manifest.annotations.insert("new".into(), "1".into());
+    let edited = Document::new(manifest).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(edited.bytes()).unwrap();
+    assert_eq!(json["x"], serde_json::json!({"z": 1, "a": [true]}));
+    assert_eq!(json["annotations"], serde_json::json!({"k": "v", "new": "1"}));
+}
+
+#[test]
+fn json_is_written_as_go_writes_it() {
+    let mut config = ImageConfig::new(&Platform::new("linux", "amd64"));
+    config.config = ContainerConfig::default();
+    config.config.env = vec!["A=<a> & \u{2028}\u{2029}\u{e9}".into()];
+    config.config.cmd = Some(Vec::new());
+    config.created = Timestamp::new(1_700_000_000, 120_000_000);
+    config.history = vec![History::new(Timestamp::from_seconds(0), "CMD [\"sh\"]").without_layer()];
+    let document = Document::new(config).unwrap();
+    assert_eq!(
+        std::str::from_utf8(document.bytes()).unwrap(),
+        concat!(
+            r#"{"architecture":"amd64","config":{"Env":["A=\u003ca\u003e \u0026 \u2028\u2029é"],"Cmd":[]},"#,
+            r#""created":"2023-11-14T22:13:20.12Z","#,
+            r#""history":[{"created":"1970-01-01T00:00:00Z","created_by":"CMD [\"sh\"]","empty_layer":true}],"#,
+            r#""os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#,
+        ),
+    );
+}
+
+#[test]
+fn fields_of_a_manifest_stand_in_the_order_of_the_specification() {
+    let config = Descriptor::new(MediaType::OciConfig, EMPTY.parse().unwrap(), 0).with_annotation("b", "2");
+    let manifest = ImageManifest::new(config, Vec::new());
+    assert_eq!(
+        std::str::from_utf8(Document::new(manifest).unwrap().bytes()).unwrap(),
+        format!(
+            concat!(
+                r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","#,
+                r#""config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":0,"#,
+                r#""annotations":{{"b":"2"}}}},"layers":[]}}"#
+            ),
+            EMPTY
+        )
+    );
+}

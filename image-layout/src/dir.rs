@@ -1,0 +1,127 @@
+//! A layout's directory, held open. It may be hostile: only regular files are read.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use image_core::Error as CoreError;
+use rustix::{
+    fs::{self, AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+
+use crate::error::{Error, Result};
+
+/// The file that a writer holds locked while it changes the files beside it. It stays empty.
+const LOCK: &str = ".index.json.lock";
+
+/// What a file is written as before it takes the place of another. Only the holder of the lock has one.
+const TEMPORARY: &str = ".index.json.new";
+
+/// A directory, by handle; the path is for messages.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// While it lives, no other writer changes the directory's files.
+#[derive(Debug)]
+pub(crate) struct Lock<'a> {
+    dir: &'a Dir,
+    _file: File,
+}
+
+impl Dir {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| CoreError::io("open", path, e.into()))?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in the directory, for messages.
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a whole file of at most `limit` bytes; `None` where there is none.
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(self.not_regular(name)),
+            Err(error) => return Err(CoreError::io("open", self.path_of(name), error.into()).into()),
+        };
+        let failed = |error: io::Error| CoreError::io("read", self.path_of(name), error);
+        let stat = fs::fstat(&fd).map_err(|e| failed(e.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(self.not_regular(name));
+        }
+        let mut bytes = Vec::new();
+        File::from(fd).take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > limit {
+            return Err(CoreError::limit(format!("{}, in bytes", self.path_of(name).display()), limit).into());
+        }
+        Ok(Some(bytes))
+    }
+
+    fn not_regular(&self, name: &str) -> Error {
+        Error::NotALayout { path: self.path_of(name), reason: "it is not a regular file" }
+    }
+
+    /// Waits until no other writer changes the directory's files.
+    ///
+    /// The lock is the kernel's and goes with its holder, however that ends.
+    pub(crate) fn lock(&self) -> Result<Lock<'_>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = fs::openat(&self.fd, LOCK, flags, Mode::from_raw_mode(0o644))
+            .map_err(io::Error::from)
+            .map(File::from)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|e| CoreError::io("lock", self.path_of(LOCK), e))?;
+        Ok(Lock { dir: self, _file: file })
+    }
+
+    /// Whether the directory holds nothing but what this module makes and what is `known`.
+    pub(crate) fn holds_only(&self, known: &[&str]) -> Result<bool> {
+        let failed = |error: Errno| CoreError::io("read", &self.path, error.into());
+        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let name = entry.map_err(failed)?;
+            let name = name.file_name().to_bytes();
+            let is_known = |known: &&str| known.as_bytes() == name;
+            if !([".", "..", LOCK, TEMPORARY].iter().any(is_known) || known.iter().any(is_known)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Lock<'_> {
+    /// Puts a file in the place of another, or of none, so that readers see one or the other,
+    /// also after a crash.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let Self { dir, .. } = self;
+        // One that a killed holder of the lock left behind.
+        match fs::unlinkat(&dir.fd, TEMPORARY, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(CoreError::io("remove", dir.path_of(TEMPORARY), error.into()).into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let result = fs::openat(&dir.fd, TEMPORARY, flags, Mode::from_raw_mode(0o644))
+            .map_err(io::Error::from)
+            .map(File::from)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| Ok(fs::renameat(&dir.fd, TEMPORARY, &dir.fd, name)?))
+            .and_then(|()| Ok(fs::fsync(&dir.fd)?));
+        result.map_err(|e| CoreError::io("write", dir.path_of(name), e).into())
+    }
+}

@@ -1,0 +1,128 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+use image_core::Digest;
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, and with which layout, name or digest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An error of the layers below: blobs, documents, files, references.
+    #[error(transparent)]
+    Core(#[from] image_core::Error),
+    /// A directory is not an OCI image layout.
+    #[error("{path}: not an OCI image layout: {reason}")]
+    #[non_exhaustive]
+    NotALayout {
+        /// The directory, or the file in it that is wrong.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: &'static str,
+    },
+    /// A layout of a version that this crate does not know.
+    #[error("{path}: image layout version {version:?} is not supported (1.0.0 is)")]
+    #[non_exhaustive]
+    UnsupportedVersion {
+        /// The `oci-layout` file.
+        path: PathBuf,
+        /// Its `imageLayoutVersion`, shortened to 256 characters.
+        version: String,
+    },
+    /// A layout was to be created where one is.
+    #[error("{path}: there is an OCI image layout already")]
+    #[non_exhaustive]
+    AlreadyExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A text cannot be the name of an image in a layout.
+    #[error("invalid name {input:?} for an image in a layout: {reason}")]
+    #[non_exhaustive]
+    InvalidRefName {
+        /// The text as given, shortened to 256 characters.
+        input: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// A name means several images.
+    #[error("{path}: {name} is ambiguous: it names {}", list(digests))]
+    #[non_exhaustive]
+    AmbiguousName {
+        /// The layout.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// What it names, in the order of `index.json`.
+        digests: Vec<Digest>,
+    },
+}
+
+/// Joins the first ten, and says how many are left out.
+pub(crate) fn list<T: ToString>(items: &[T]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = items.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if let Some(more) = items.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// At most 256 characters of foreign text, for an error's message.
+pub(crate) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(256) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl Error {
+    /// Whether the thing asked for does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Core(error) if error.is_not_found())
+    }
+
+    /// Whether content or a document is not what its digest, size or specification says.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::NotALayout { .. }) || matches!(self, Self::Core(error) if error.is_corrupt())
+    }
+
+    /// Whether the operation was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Core(error) if error.is_cancelled())
+    }
+
+    /// Whether this build or machine cannot do what was asked.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::UnsupportedVersion { .. }) || matches!(self, Self::Core(error) if error.is_unsupported())
+    }
+
+    /// Whether the operating system denied permission.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Core(error) if error.is_denied())
+    }
+
+    /// Whether somebody else holds what this needs: trying again later may work.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Core(error) if error.is_busy())
+    }
+}
+
+impl From<Error> for image_core::Error {
+    /// Lets an error of this crate pass through the traits of the crate below.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Core(error) => error,
+            other => Self::External(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The documents of a layout, from the top down.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use image_core::{
+    Compression, Ctx, Descriptor, DiffId, Digest, Document, Error as CoreError, ImageConfig, ImageIndex, ImageManifest,
+    MediaType,
+    blob::{BlobSource, BlobSourceExt},
+    document::Body,
+};
+
+use super::{Finding, Problem, Report, finding::reason};
+
+/// What the documents say of a blob that is no document, or not one that is read.
+#[derive(Debug, Default)]
+pub(super) struct Want {
+    /// Sizes, each with one place that says so.
+    pub(super) sizes: BTreeMap<u64, String>,
+    /// How it is compressed, if it is a layer.
+    pub(super) layer: Option<Compression>,
+    /// DiffIDs, each with one place that says so.
+    pub(super) diff_ids: BTreeMap<DiffId, String>,
+    /// Whether it may be missing.
+    pub(super) is_optional: bool,
+}
+
+/// A walk over documents, each read once for each way in which it is pointed at.
+pub(super) struct Walk<'a> {
+    source: &'a dyn BlobSource,
+    ctx: &'a Ctx,
+    queue: VecDeque<(Descriptor, String)>,
+    seen: HashSet<(Digest, u64, MediaType)>,
+    documents: HashSet<Digest>,
+    pub(super) report: Report,
+    pub(super) wants: BTreeMap<Digest, Want>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(source: &'a dyn BlobSource, ctx: &'a Ctx) -> Self {
+        Self {
+            source,
+            ctx,
+            queue: VecDeque::new(),
+            seen: HashSet::new(),
+            documents: HashSet::new(),
+            report: Report::default(),
+            wants: BTreeMap::new(),
+        }
+    }
+
+    /// Reads every document, notes what is wrong with it, and what it wants of other blobs.
+    pub(super) fn run(&mut self, roots: Vec<Descriptor>) -> Result<(), CoreError> {
+        let place = |position| format!("entry {position} of index.json");
+        self.enqueue(roots, place);
+        while let Some((descriptor, place)) = self.queue.pop_front() {
+            self.ctx.check()?;
+            if descriptor.media_type.is_index() {
+                let Some(index) = self.document::<ImageIndex>(&descriptor, &place) else { continue };
+                let name = descriptor.digest;
+                self.enqueue(index.into_value().manifests, |position| format!("entry {position} of index {name}"));
+            } else if descriptor.media_type.is_manifest() {
+                self.manifest(&descriptor, &place);
+            } else {
+                self.want(&descriptor, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Wants the content of a blob to be what its name says, whatever else it is.
+    pub(super) fn want_content(&mut self, digest: &Digest) {
+        if !self.documents.contains(digest) {
+            self.wants.entry(digest.clone()).or_default();
+        }
+    }
+
+    fn enqueue(&mut self, descriptors: Vec<Descriptor>, place: impl Fn(usize) -> String) {
+        for (position, descriptor) in descriptors.into_iter().enumerate() {
+            if self.is_new(&descriptor) {
+                self.queue.push_back((descriptor, place(position)));
+            }
+        }
+    }
+
+    fn is_new(&mut self, descriptor: &Descriptor) -> bool {
+        self.seen.insert((descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone()))
+    }
+
+    fn manifest(&mut self, descriptor: &Descriptor, place: &str) {
+        let Some(manifest) = self.document::<ImageManifest>(descriptor, place) else { return };
+        let manifest = manifest.value();
+        let name = &descriptor.digest;
+        let config_place = format!("config of {name}");
+        let layer_place = |position| format!("layer {position} of {name}");
+        if !manifest.config.media_type.is_config() {
+            self.want(&manifest.config, config_place);
+            for (position, layer) in manifest.layers.iter().enumerate() {
+                self.want(layer, layer_place(position));
+            }
+            return;
+        }
+        let diff_ids =
+            self.document::<ImageConfig>(&manifest.config, &config_place).map(|c| c.into_value().rootfs.diff_ids);
+        if let Some(diff_ids) = &diff_ids
+            && diff_ids.len() != manifest.layers.len()
+        {
+            let problem = Problem::LayerCount { layers: manifest.layers.len(), diff_ids: diff_ids.len() };
+            self.find(name, place, problem);
+        }
+        let mut diff_ids = diff_ids.into_iter().flatten();
+        for (position, layer) in manifest.layers.iter().enumerate() {
+            self.layer(layer, layer_place(position), diff_ids.next());
+        }
+    }
+
+    fn layer(&mut self, layer: &Descriptor, place: String, diff_id: Option<DiffId>) {
+        let compression = layer.media_type.layer_compression();
+        if compression.is_none() {
+            let problem = Problem::NotALayer { media_type: layer.media_type.to_string() };
+            self.find(&layer.digest, &place, problem);
+        }
+        let want = self.want(layer, place.clone());
+        want.layer = want.layer.or(compression);
+        if let Some(diff_id) = diff_id.filter(|_| compression.is_some()) {
+            want.diff_ids.entry(diff_id).or_insert(place);
+        }
+    }
+
+    /// Notes a blob that is checked later.
+    fn want(&mut self, descriptor: &Descriptor, place: String) -> &mut Want {
+        let is_first = !self.wants.contains_key(&descriptor.digest);
+        let want = self.wants.entry(descriptor.digest.clone()).or_default();
+        let is_optional = is_undistributed(&descriptor.media_type);
+        want.is_optional = is_optional && (is_first || want.is_optional);
+        want.sizes.entry(descriptor.size).or_insert(place);
+        want
+    }
+
+    /// Reads a document, or notes why it cannot be read.
+    fn document<T: Body>(&mut self, descriptor: &Descriptor, place: &str) -> Option<Document<T>> {
+        let is_new = self.documents.insert(descriptor.digest.clone());
+        self.report.blobs += u64::from(is_new);
+        match self.source.read_document::<T>(descriptor) {
+            Ok(document) => {
+                self.report.bytes += if is_new { descriptor.size } else { 0 };
+                Some(document)
+            }
+            Err(error) => {
+                self.find(&descriptor.digest, place, problem(error));
+                None
+            }
+        }
+    }
+
+    fn find(&mut self, digest: &Digest, place: &str, problem: Problem) {
+        self.report.findings.push(Finding { digest: digest.clone(), place: place.to_owned(), problem });
+    }
+}
+
+/// What an error of reading a blob says of the blob.
+pub(super) fn problem(error: CoreError) -> Problem {
+    match error {
+        CoreError::BlobNotFound { .. } => Problem::Missing,
+        CoreError::SizeMismatch { expected, actual, .. } => Problem::WrongSize { expected, actual },
+        CoreError::DigestMismatch { actual, .. } => Problem::WrongContent { actual },
+        CoreError::UnsupportedAlgorithm { .. } => Problem::UnknownAlgorithm,
+        CoreError::InvalidDocument { reason, .. } => Problem::InvalidDocument { reason },
+        CoreError::Json { source, .. } => {
+            Problem::InvalidDocument { reason: format!("not a valid document: {source}") }
+        }
+        CoreError::LimitExceeded { .. } => Problem::InvalidDocument { reason: error.to_string() },
+        CoreError::InvalidBlob { reason, .. } => Problem::Unreadable { reason: reason.to_owned() },
+        other => Problem::Unreadable { reason: reason(&other) },
+    }
+}
+
+fn is_undistributed(media_type: &MediaType) -> bool {
+    matches!(
+        media_type,
+        MediaType::OciLayerNondistributable
+            | MediaType::OciLayerNondistributableGzip
+            | MediaType::OciLayerNondistributableZstd
+            | MediaType::DockerForeignLayerGzip
+    )
+}

@@ -1,0 +1,152 @@
+//! OCI image layouts: a directory with blobs, an index of images, and a version.
+//!
+//! ```text
+//! oci-layout             {"imageLayoutVersion":"1.0.0"}
+//! index.json             the images, by name
+//! blobs/<alg>/<encoded>  everything else
+//! .index.json.lock       held while index.json changes; empty
+//! ```
+//!
+//! Readers take no lock: `index.json` is replaced whole. A layout is created in the order blobs,
+//! `index.json`, `oci-layout`, and is one from when the last is there; what a killed creation left
+//! is completed by the next.
+
+use std::{path::Path, sync::Arc};
+
+use image_core::{Document, ImageIndex, blob::FsBlobStore};
+use serde::Deserialize;
+
+use crate::{
+    dir::Dir,
+    error::{Error, Result, excerpt},
+    index_file::{INDEX, MAX_INDEX_SIZE},
+};
+
+/// The file that makes a directory a layout.
+const MARKER: &str = "oci-layout";
+
+/// What it says.
+const VERSION: &str = "1.0.0";
+
+/// The directory of the blobs.
+const BLOBS: &str = "blobs";
+
+/// The directory of blobs that are being written.
+const INGEST: &str = "ingest";
+
+/// Ample for a file of one version number, in bytes.
+const MAX_MARKER: u64 = 64 << 10;
+
+/// An OCI image layout.
+///
+/// Several processes and threads may read and change one at once. A handle holds no lock.
+///
+/// # Spec
+/// OCI image-spec 1.1, image-layout.md.
+#[derive(Debug, Clone)]
+pub struct OciLayout {
+    dir: Arc<Dir>,
+    blobs: FsBlobStore,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Marker {
+    image_layout_version: String,
+}
+
+impl OciLayout {
+    /// Opens the layout at `path`; nothing in it changes.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] where there is no directory, [`Error::NotALayout`] where it is no layout,
+    /// [`Error::UnsupportedVersion`] for another version than 1.0.0.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let dir = Dir::open(path.as_ref())?;
+        if !has_marker(&dir)? {
+            return Err(Error::NotALayout { path: dir.path().to_owned(), reason: "it has no file oci-layout" });
+        }
+        Self::from_dir(dir)
+    }
+
+    /// Creates an empty layout at `path`, which must be absent or an empty directory.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] where there is one, [`Error::NotALayout`] where there is something else.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        match Self::prepare(path.as_ref())? {
+            (layout, true) => Ok(layout),
+            (layout, false) => Err(Error::AlreadyExists { path: layout.path().to_owned() }),
+        }
+    }
+
+    /// Opens the layout at `path`, or creates one if it is absent or an empty directory.
+    ///
+    /// # Errors
+    /// As [`OciLayout::open`] and [`OciLayout::create`].
+    pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self> {
+        Self::prepare(path.as_ref()).map(|(layout, _)| layout)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The blobs in it.
+    #[must_use]
+    pub fn blobs(&self) -> &FsBlobStore {
+        &self.blobs
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    fn from_dir(dir: Dir) -> Result<Self> {
+        let blobs = FsBlobStore::open(dir.path())?;
+        Ok(Self { dir: Arc::new(dir), blobs })
+    }
+
+    /// Opens or creates a layout, and says whether it created one.
+    fn prepare(path: &Path) -> Result<(Self, bool)> {
+        match Dir::open(path) {
+            Ok(dir) if has_marker(&dir)? => return Ok((Self::from_dir(dir)?, false)),
+            Ok(dir) if !dir.holds_only(&[MARKER, BLOBS, INGEST, INDEX])? => {
+                let reason = "it is a directory with something else in it";
+                return Err(Error::NotALayout { path: path.to_owned(), reason });
+            }
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        FsBlobStore::create(path)?;
+        let dir = Dir::open(path)?;
+        let lock = dir.lock()?;
+        // Another process may have been faster.
+        let is_new = !has_marker(&dir)?;
+        if is_new {
+            if dir.read(INDEX, MAX_INDEX_SIZE)?.is_none() {
+                lock.replace(INDEX, Document::new(ImageIndex::new(Vec::new()))?.bytes())?;
+            }
+            lock.replace(MARKER, format!("{{\"imageLayoutVersion\":\"{VERSION}\"}}").as_bytes())?;
+        }
+        drop(lock);
+        Ok((Self::from_dir(dir)?, is_new))
+    }
+}
+
+/// Whether the directory says that it is a layout, of a version that is known.
+fn has_marker(dir: &Dir) -> Result<bool> {
+    let Some(bytes) = dir.read(MARKER, MAX_MARKER)? else { return Ok(false) };
+    let marker: Marker = serde_json::from_slice(&bytes).map_err(|_| Error::NotALayout {
+        path: dir.path_of(MARKER),
+        reason: "it is not a JSON object with an imageLayoutVersion",
+    })?;
+    if marker.image_layout_version == VERSION {
+        Ok(true)
+    } else {
+        Err(Error::UnsupportedVersion { path: dir.path_of(MARKER), version: excerpt(&marker.image_layout_version) })
+    }
+}

@@ -1,0 +1,186 @@
+//! Names of images: tag, untag, list, find.
+
+use image_core::{Descriptor, Digest, Error as CoreError, Reference, blob::BlobSourceExt};
+
+use crate::{
+    error::{Error, Result, list},
+    layout::OciLayout,
+    ref_name::{IMAGE_NAME, REF_NAME, check_ref_name},
+};
+
+/// An entry of `index.json` that has a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    descriptor: Descriptor,
+}
+
+impl Tag {
+    /// The name in the layout, by the annotation [`REF_NAME`].
+    #[must_use]
+    pub fn ref_name(&self) -> Option<&str> {
+        name_of(&self.descriptor, REF_NAME)
+    }
+
+    /// The full name that Docker or containerd wrote, by the annotation [`IMAGE_NAME`].
+    #[must_use]
+    pub fn image_name(&self) -> Option<&str> {
+        name_of(&self.descriptor, IMAGE_NAME)
+    }
+
+    /// The name to ask for it by: the full one where it has one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.image_name().or_else(|| self.ref_name()).unwrap_or_default()
+    }
+
+    /// What is named: a manifest or an index.
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+}
+
+fn name_of<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a str> {
+    descriptor.annotations.get(key).map(String::as_str)
+}
+
+impl OciLayout {
+    /// Names a manifest or index that is in the layout's blobs.
+    ///
+    /// An entry that had the name loses it; if it has no other name, by [`IMAGE_NAME`], it goes, and its
+    /// blobs wait for garbage collection. A full name that `descriptor` brings along moves in the same way.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRefName`]; [`Error::is_not_found`] where the blob is not there; those of
+    /// [`OciLayout::update_index`].
+    pub fn tag(&self, name: &str, descriptor: &Descriptor) -> Result<()> {
+        check_ref_name(name)?;
+        drop(self.blobs().open_verified(descriptor)?);
+        let entry = descriptor.clone().with_annotation(REF_NAME, name);
+        self.update_index(|index| {
+            let place = index.manifests.iter().position(|old| name_of(old, REF_NAME) == Some(name));
+            let mut entries = Vec::with_capacity(index.manifests.len() + 1);
+            for (position, old) in index.manifests.drain(..).enumerate() {
+                if Some(position) == place {
+                    entries.push(entry.clone());
+                }
+                let full_name = name_of(&entry, IMAGE_NAME);
+                entries.extend(without(old, REF_NAME, Some(name)).and_then(|old| without(old, IMAGE_NAME, full_name)));
+            }
+            if place.is_none() {
+                entries.push(entry);
+            }
+            index.manifests = entries;
+            Ok(())
+        })
+    }
+
+    /// Takes a name away, exactly as it is written, and says whether it was there.
+    ///
+    /// It is looked for as [`REF_NAME`], then as [`IMAGE_NAME`]. An entry left without a name goes.
+    ///
+    /// # Errors
+    /// Those of [`OciLayout::update_index`].
+    pub fn untag(&self, name: &str) -> Result<bool> {
+        self.update_index(|index| {
+            let key = [REF_NAME, IMAGE_NAME]
+                .into_iter()
+                .find(|key| index.manifests.iter().any(|entry| name_of(entry, key) == Some(name)));
+            if let Some(key) = key {
+                index.manifests =
+                    index.manifests.drain(..).filter_map(|entry| without(entry, key, Some(name))).collect();
+            }
+            Ok(key.is_some())
+        })
+    }
+
+    /// The entries that have names, in the order of `index.json`.
+    ///
+    /// # Errors
+    /// Those of [`OciLayout::index`].
+    pub fn tags(&self) -> Result<Vec<Tag>> {
+        let entries = self.index()?.into_value().manifests;
+        Ok(entries.into_iter().map(|descriptor| Tag { descriptor }).filter(|tag| !tag.name().is_empty()).collect())
+    }
+
+    /// Finds what a name means: the entry whose [`REF_NAME`] it is, else whose [`IMAGE_NAME`] it is, else
+    /// one of whose names means the same reference, as [`OciLayout::find_reference`] compares them.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousName`] where several entries of different digests have the name; those of
+    /// [`OciLayout::index`].
+    pub fn find(&self, name: &str) -> Result<Option<Descriptor>> {
+        let entries = self.index()?.into_value().manifests;
+        for key in [REF_NAME, IMAGE_NAME] {
+            if let Some(found) = self.single(name, entries.iter().filter(|entry| name_of(entry, key) == Some(name)))? {
+                return Ok(Some(found));
+            }
+        }
+        match name.parse() {
+            Ok(reference) => self.find_among(&entries, &reference),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Finds what a reference means: the entry of its digest if it has one, else the entry one of whose
+    /// names, read as a reference, is the same, where no tag means `latest`.
+    ///
+    /// # Errors
+    /// As [`OciLayout::find`].
+    pub fn find_reference(&self, reference: &Reference) -> Result<Option<Descriptor>> {
+        self.find_among(&self.index()?.into_value().manifests, reference)
+    }
+
+    /// Finds what a name means, as [`OciLayout::find`] does, where it must be there.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`], saying which names are there, and those of [`OciLayout::find`].
+    pub fn resolve(&self, name: &str) -> Result<Descriptor> {
+        if let Some(found) = self.find(name)? {
+            return Ok(found);
+        }
+        let tags = self.tags()?;
+        let names: Vec<&str> = tags.iter().map(Tag::name).collect();
+        let path = self.path().display();
+        let hint =
+            if names.is_empty() { format!("{path} has no names") } else { format!("{path} has {}", list(&names)) };
+        Err(CoreError::image_not_found(name, hint).into())
+    }
+
+    fn find_among(&self, entries: &[Descriptor], reference: &Reference) -> Result<Option<Descriptor>> {
+        let wanted = reference.clone().with_default_tag();
+        let is_wanted = |entry: &&Descriptor| match wanted.digest() {
+            Some(digest) => entry.digest == *digest,
+            None => [REF_NAME, IMAGE_NAME]
+                .into_iter()
+                .filter_map(|key| name_of(entry, key)?.parse::<Reference>().ok())
+                .any(|name| name.with_default_tag() == wanted),
+        };
+        self.single(&reference.familiar(), entries.iter().filter(is_wanted))
+    }
+
+    /// The one thing that entries of one name point at.
+    fn single<'a>(&self, name: &str, entries: impl Iterator<Item = &'a Descriptor>) -> Result<Option<Descriptor>> {
+        let mut found: Option<&Descriptor> = None;
+        let mut digests: Vec<Digest> = Vec::new();
+        for entry in entries {
+            found.get_or_insert(entry);
+            if !digests.contains(&entry.digest) && digests.len() < 100 {
+                digests.push(entry.digest.clone());
+            }
+        }
+        if digests.len() > 1 {
+            return Err(Error::AmbiguousName { path: self.path().to_owned(), name: name.to_owned(), digests });
+        }
+        Ok(found.cloned())
+    }
+}
+
+/// The entry without `name` under `key`, if it has that; `None` where that leaves it without a name.
+fn without(mut entry: Descriptor, key: &str, name: Option<&str>) -> Option<Descriptor> {
+    if name.is_none() || name_of(&entry, key) != name {
+        return Some(entry);
+    }
+    entry.annotations.remove(key);
+    [REF_NAME, IMAGE_NAME].into_iter().any(|key| name_of(&entry, key).is_some()).then_some(entry)
+}

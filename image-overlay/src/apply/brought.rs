@@ -1,0 +1,104 @@
+//! What the layer being applied has brought so far.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    os::fd::BorrowedFd,
+};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags},
+    io::Result,
+};
+
+use crate::root::{FileId, Status};
+
+/// How a directory came to hold things of this layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// This layer made it, so that all in it is this layer's; otherwise a lower layer has it as well.
+    pub(super) fresh: bool,
+    /// This layer has an entry for it; otherwise deeper entries imply it.
+    pub(super) named: bool,
+}
+
+/// Tells what this layer brought from what lower layers left.
+///
+/// Memory is bounded by what changes in directories of *lower* layers: of a directory that the layer
+/// made itself everything is the layer's, and one record says so. A base layer costs one record per
+/// directory and none per file.
+///
+/// Directories are known by inode, so that a name reached through a link is the same name. A record never
+/// outlives its meaning: only this layer makes directories, and making one writes its record.
+///
+/// Other names in directories of lower layers are kept as 128 bits of two keyed hashes instead of the names:
+/// a layer of ten million of them costs hundreds of megabytes otherwise. The keys are of this run and
+/// secret, so no layer can be made to collide, and by chance ten million names do with probability 2^-82.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    dirs: HashMap<FileId, Origin>,
+    names: HashSet<u128>,
+    keys: [RandomState; 2],
+}
+
+impl Brought {
+    /// What is known of a directory; `None` where this layer brought neither it nor anything in it.
+    pub(super) fn origin(&self, dir: FileId) -> Option<Origin> {
+        self.dirs.get(&dir).copied()
+    }
+
+    /// Notes how a directory came to be.
+    pub(super) fn set_origin(&mut self, dir: FileId, origin: Origin) {
+        self.dirs.insert(dir, origin);
+    }
+
+    /// Notes that an entry stands in this directory, which implies it and all above it up to the root.
+    /// The root's origin is set before.
+    pub(super) fn imply(&mut self, dir: FileId, fd: BorrowedFd<'_>) -> Result<()> {
+        const IMPLIED: Origin = Origin { fresh: false, named: false };
+        if self.dirs.contains_key(&dir) {
+            return Ok(());
+        }
+        self.dirs.insert(dir, IMPLIED);
+        let mut below = dir;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut parent = rustix::fs::openat(fd, c"..", flags, Mode::empty())?;
+        loop {
+            let id = Status::of(&parent)?.id;
+            // The second holds at the root of the machine, if someone moved the directory out of the root.
+            if self.dirs.contains_key(&id) || id == below {
+                return Ok(());
+            }
+            self.dirs.insert(id, IMPLIED);
+            below = id;
+            parent = rustix::fs::openat(&parent, c"..", flags, Mode::empty())?;
+        }
+    }
+
+    /// Notes that this layer brought `name`, which is no directory.
+    pub(super) fn add(&mut self, dir: FileId, name: &[u8]) {
+        if !self.is_fresh(dir) {
+            let key = self.key(dir, name);
+            self.names.insert(key);
+        }
+    }
+
+    /// Whether this layer made the directory, and so all in it.
+    pub(super) fn is_fresh(&self, dir: FileId) -> bool {
+        self.origin(dir).is_some_and(|origin| origin.fresh)
+    }
+
+    /// Whether this layer brought what stands at `name` in `dir`.
+    pub(super) fn holds(&self, dir: FileId, name: &[u8], status: &Status) -> bool {
+        match status.kind {
+            _ if self.is_fresh(dir) => true,
+            FileType::Directory => self.origin(status.id).is_some(),
+            _ => self.names.contains(&self.key(dir, name)),
+        }
+    }
+
+    fn key(&self, dir: FileId, name: &[u8]) -> u128 {
+        let [high, low] = &self.keys;
+        u128::from(high.hash_one((dir, name))) << 64 | u128::from(low.hash_one((dir, name)))
+    }
+}

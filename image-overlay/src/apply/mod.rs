@@ -1,0 +1,187 @@
+//! Applying one layer to a root file system, as a plain tree.
+//!
+//! - `place`: one entry: parents, what stands in the way, the node itself.
+//! - `attributes`: its owner, mode and extended attributes.
+//! - `hide`: whiteouts, and the rule of what they hide.
+//! - `brought`: what this layer brought, which whiteouts spare.
+//! - `dirs`: the directories that are being worked in, and their times.
+
+mod attributes;
+mod brought;
+mod dirs;
+mod fault;
+mod hide;
+mod options;
+mod place;
+
+use std::{io::Read, os::fd::AsFd};
+
+use image_core::{
+    Ctx, Timestamp,
+    observer::{NoticeKind, Outcome, Task, TaskKind},
+};
+
+pub use self::options::{ApplyOptions, Ownership, RefusedXattr};
+use self::{
+    brought::{Brought, Origin},
+    dirs::Dirs,
+    fault::Fault,
+};
+use crate::{
+    error::{Error, Result},
+    path::LayerPath,
+    root::{Root, Status, is_empty_dir},
+    tar::{TarEntry, TarReader},
+    whiteout::Whiteout,
+};
+
+/// The time of a directory that no layer names.
+const IMPLIED_MTIME: Timestamp = Timestamp::UNIX_EPOCH;
+/// The mode of a directory that no layer names.
+const IMPLIED_MODE: u32 = 0o755;
+/// How many bytes are written between two looks at the cancel token.
+const STRIDE: u64 = 1 << 20;
+/// How many entries are told to the observer at once.
+const BATCH: u64 = 256;
+
+/// What a layer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Entries, markers among them.
+    pub entries: u64,
+    /// Bytes of files' content, without holes.
+    pub content_bytes: u64,
+}
+
+/// Applies one layer, a plain tar stream, to a root file system, and reads the stream to its end.
+///
+/// Entries are laid over what is there; whiteouts take away what was there before this layer, wherever in
+/// the stream they stand. A directory over a directory keeps what is in it and gets the entry's
+/// attributes; anything else replaces what is there. Missing parents are made with mode 0755, of root, at
+/// time 0; a parent that is a symbolic link is followed inside the root, and one that is a file makes
+/// way for a directory. Where a path stands twice in the layer, the later entry wins, with a notice.
+///
+/// Attributes are set to the letter: the umask, set-group-id directories and default access lists of
+/// directories have no part in them. Directories that gain or lose children keep their time unless
+/// the layer has an entry for them.
+///
+/// Nothing is ever written, read or linked outside `root`. On an error the layer is applied in part.
+///
+/// # Errors
+/// [`Error::is_corrupt`] for a layer that breaks a rule of its format or of its meaning,
+/// [`Error::Entry`] where the system refuses something, both naming the entry;
+/// [`Error::is_cancelled`]; errors of `layer`.
+///
+/// # Spec
+/// OCI image-spec 1.1, layer.md, § Applying Changesets and § Whiteouts.
+pub fn apply_layer(layer: impl Read, root: &Root, options: &ApplyOptions, ctx: &Ctx) -> Result<Applied> {
+    let task = ctx.begin(TaskKind::Extract, "layer", None);
+    let applied = apply_stream(layer, root, options, &mut Told::default(), &task, ctx)?;
+    task.end(Outcome::Done);
+    Ok(applied)
+}
+
+/// What an observer was told that it need not hear again.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    ownership: bool,
+}
+
+/// Applies one layer as part of `task`.
+pub(crate) fn apply_stream(
+    layer: impl Read,
+    root: &Root,
+    options: &ApplyOptions,
+    told: &mut Told,
+    task: &Task<'_>,
+    ctx: &Ctx,
+) -> Result<Applied> {
+    let mut reader = TarReader::new(layer, &options.limits);
+    let mut applier = Applier::new(root, options, told, task, ctx)?;
+    while let Some(mut entry) = reader.next_entry()? {
+        ctx.check()?;
+        applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
+    }
+    reader.drain()?;
+    applier.finish()
+}
+
+fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
+    Whiteout::classify(path).map_err(|error| match error {
+        Error::InvalidPath { reason, .. } => Fault::invalid(reason),
+        other => other.into(),
+    })
+}
+
+/// Applies the entries of one layer.
+struct Applier<'a> {
+    dirs: Dirs<'a>,
+    brought: Brought,
+    options: &'a ApplyOptions,
+    told: &'a mut Told,
+    task: &'a Task<'a>,
+    ctx: &'a Ctx,
+    applied: Applied,
+    /// What of `applied` the observer knows.
+    reported: Applied,
+}
+
+impl<'a> Applier<'a> {
+    fn new(
+        root: &'a Root,
+        options: &'a ApplyOptions,
+        told: &'a mut Told,
+        task: &'a Task<'a>,
+        ctx: &'a Ctx,
+    ) -> Result<Self> {
+        let failed = |e: rustix::io::Errno| Error::io("read", "/", e.into());
+        let mut brought = Brought::default();
+        let fresh = is_empty_dir(root.as_fd()).map_err(failed)?;
+        let id = Status::of(root).map_err(failed)?.id;
+        brought.set_origin(id, Origin { fresh, named: false });
+        let dirs = Dirs::new(root, options.ownership == Ownership::Current);
+        let (applied, reported) = Default::default();
+        Ok(Self { dirs, brought, options, told, task, ctx, applied, reported })
+    }
+
+    fn apply<R: Read>(&mut self, entry: &mut TarEntry<'_, R>) -> Result<(), Fault> {
+        let path = &entry.entry().path;
+        match marker_of(path)? {
+            None => self.place(entry)?,
+            Some(Whiteout::Reserved) => self.notice(NoticeKind::Skipped, path, "the name is reserved for aufs"),
+            Some(marker) => self.hide(&marker)?,
+        }
+        self.applied.entries += 1;
+        if self.applied.entries - self.reported.entries >= BATCH {
+            self.report();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Applied> {
+        self.dirs.close_but(None).map_err(|e| Error::io("restore the time of a directory in", "/", e.into()))?;
+        self.report();
+        Ok(self.applied)
+    }
+
+    /// Counts content that was written, and looks at the cancel token now and then.
+    fn wrote(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.applied.content_bytes += bytes as u64;
+        if self.applied.content_bytes - self.reported.content_bytes >= STRIDE {
+            self.report();
+            self.ctx.check()?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let bytes = self.applied.content_bytes - self.reported.content_bytes;
+        self.task.advance(bytes, self.applied.entries - self.reported.entries);
+        self.reported = self.applied;
+    }
+
+    fn notice(&self, kind: NoticeKind, path: &LayerPath, message: &str) {
+        self.ctx.notice(kind, &path.to_string(), message);
+    }
+}

@@ -1,0 +1,223 @@
+//! Reading files' bytes out of an image's layers, without extracting the layers.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+};
+
+use image_core::{
+    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId,
+    codec::{DecodeOptions, Decoder},
+};
+
+use crate::{
+    error::{Error, Result},
+    image_tree::LayerContent,
+    tar::Segment,
+    toc::Content,
+};
+
+/// One layer's blob, and where it is kept.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct LayerBlob {
+    /// Where the blob is kept.
+    pub source: Arc<dyn BlobSource>,
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The digest of its plain tar.
+    pub diff_id: DiffId,
+}
+
+impl std::fmt::Debug for LayerBlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LayerBlob").field("descriptor", &self.descriptor).finish_non_exhaustive()
+    }
+}
+
+impl LayerBlob {
+    /// A layer by its blob and diffID.
+    #[must_use]
+    pub fn new(source: Arc<dyn BlobSource>, descriptor: Descriptor, diff_id: DiffId) -> Self {
+        Self { source, descriptor, diff_id }
+    }
+
+    /// How the blob is compressed, by its media type.
+    #[must_use]
+    pub fn compression(&self) -> Compression {
+        self.descriptor.media_type.layer_compression().unwrap_or(Compression::None)
+    }
+
+    /// Reads the plain tar. The blob is verified when the last byte was read.
+    ///
+    /// # Errors
+    /// Where the blob is missing, or its compression cannot be read by this build.
+    pub fn open(&self) -> Result<impl Read + Send + use<>> {
+        let blob = self.source.open_verified(&self.descriptor)?;
+        Ok(Decoder::detect(blob, self.compression(), &DecodeOptions::default())?)
+    }
+}
+
+/// The content of some files of an image, ready to be read in any order.
+///
+/// Files of layers that are stored plain are read where they are. From a compressed layer the
+/// files asked for are written, once and in the order of the tar, to a nameless temporary file.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    layers: &'a [LayerBlob],
+    spool: File,
+    spooled: BTreeMap<(usize, u64), u64>,
+}
+
+impl<'a> Contents<'a> {
+    /// Makes `wanted` readable; the temporary file is made in `directory`.
+    ///
+    /// # Errors
+    /// A blob that is missing or corrupt, or a full disk.
+    pub fn fetch<'c>(
+        layers: &'a [LayerBlob],
+        wanted: impl IntoIterator<Item = &'c LayerContent>,
+        directory: &Path,
+        ctx: &Ctx,
+    ) -> Result<Self> {
+        let mut by_layer = BTreeMap::<usize, BTreeMap<u64, &Content>>::new();
+        for LayerContent { layer, content } in wanted {
+            by_layer.entry(*layer).or_default().insert(content.offset, content);
+        }
+        let spool =
+            tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
+        let mut contents = Self { layers, spool, spooled: BTreeMap::new() };
+        for (position, wanted) in by_layer {
+            let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
+            if layer.compression() != Compression::None {
+                contents.spool(position, layer, &wanted, directory, ctx)?;
+            }
+        }
+        Ok(contents)
+    }
+
+    fn spool(
+        &mut self,
+        position: usize,
+        layer: &LayerBlob,
+        wanted: &BTreeMap<u64, &Content>,
+        directory: &Path,
+        ctx: &Ctx,
+    ) -> Result<()> {
+        let read = |e| Error::stream("read the layer", e);
+        let write = |e| Error::io("write a temporary file in", directory, e);
+        let mut tar = layer.open()?;
+        let mut at = 0;
+        let mut end = self.spool.seek(SeekFrom::End(0)).map_err(write)?;
+        let mut buffer = vec![0; 256 << 10];
+        for (offset, content) in wanted {
+            let stored = content.stored_size();
+            self.spooled.insert((position, *offset), end);
+            let mut skip = offset.saturating_sub(at);
+            let mut take = stored;
+            while skip + take > 0 {
+                ctx.check()?;
+                let limit = usize::try_from(if skip > 0 { skip } else { take }).unwrap_or(usize::MAX);
+                let limit = limit.min(buffer.len());
+                let n = tar.read(&mut buffer[..limit]).map_err(read)?;
+                if n == 0 {
+                    return Err(read(io::ErrorKind::UnexpectedEof.into()));
+                }
+                if skip > 0 {
+                    skip -= n as u64;
+                } else {
+                    self.spool.write_all(&buffer[..n]).map_err(write)?;
+                    take -= n as u64;
+                }
+            }
+            at = offset + stored;
+            end += stored;
+        }
+        Ok(())
+    }
+
+    /// Reads one of the files, its holes as zeros.
+    ///
+    /// # Errors
+    /// A file that was not asked for, or a blob that is missing.
+    pub fn open(&self, file: &LayerContent) -> Result<impl Read + use<>> {
+        let content = &file.content;
+        let stored = if let Some(start) = self.spooled.get(&(file.layer, content.offset)) {
+            let spool = self.spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
+            Stored { bytes: Bytes::Spool(spool), at: *start }
+        } else {
+            let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
+            if layer.compression() != Compression::None {
+                return Err(Error::stream("read a file that was not asked for", io::ErrorKind::NotFound.into()));
+            }
+            let blob = layer.source.require(&layer.descriptor.digest)?;
+            Stored { bytes: Bytes::Blob(blob), at: content.offset }
+        };
+        let segments = match &content.sparse {
+            Some(segments) => segments.to_vec(),
+            None => vec![Segment { offset: 0, length: content.size }],
+        };
+        Ok(Expanded { stored, segments: segments.into(), position: 0, size: content.size })
+    }
+}
+
+enum Bytes {
+    Spool(File),
+    Blob(Blob),
+}
+
+/// The stored bytes of a file, one behind the other.
+struct Stored {
+    bytes: Bytes,
+    at: u64,
+}
+
+impl Read for Stored {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = match &self.bytes {
+            Bytes::Spool(file) => file.read_at(buf, self.at)?,
+            Bytes::Blob(blob) => blob.read_at(buf, self.at)?,
+        };
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// A file with its holes as zeros.
+struct Expanded {
+    stored: Stored,
+    /// Those that were not read to their end, in order.
+    segments: VecDeque<Segment>,
+    position: u64,
+    size: u64,
+}
+
+impl Read for Expanded {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.segments.front().is_some_and(|segment| segment.end() <= self.position) {
+            self.segments.pop_front();
+        }
+        let (next, is_data) = match self.segments.front() {
+            Some(segment) if segment.offset <= self.position => (segment.end(), true),
+            Some(segment) => (segment.offset, false),
+            None => (self.size, false),
+        };
+        let limit = usize::try_from(next.saturating_sub(self.position)).unwrap_or(usize::MAX).min(buf.len());
+        let buf = &mut buf[..limit];
+        if is_data {
+            let n = self.stored.read(buf)?;
+            if n == 0 && limit > 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.position += n as u64;
+            return Ok(n);
+        }
+        buf.fill(0);
+        self.position += limit as u64;
+        Ok(limit)
+    }
+}

@@ -1,0 +1,98 @@
+//! How much a layer may ask of its reader.
+
+/// Bounds on what one layer's tar stream may hold.
+///
+/// Every length in a stream is compared with its limit before memory is set aside for it.
+/// Paths are bounded apart from this, by what Linux can name: see
+/// [`LayerPath`](crate::LayerPath).
+///
+/// ```
+/// use image_overlay::Limits;
+/// let limits = Limits::default().with_layer_bytes(Some(10 << 30)).with_entries(100_000);
+/// assert_eq!(limits.entries, 100_000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Entries of one layer.
+    pub entries: u64,
+    /// Bytes of one layer's plain tar stream, and bytes of all its files with their holes; `None` is unlimited.
+    pub layer_bytes: Option<u64>,
+    /// Bytes of extended headers and long names before one entry.
+    pub extension_bytes: u64,
+    /// Extended headers and long names before one entry.
+    pub extension_headers: u64,
+    /// Data segments of one sparse file.
+    pub sparse_segments: u64,
+    /// Extended attributes of one entry.
+    pub xattrs: u64,
+    /// Bytes of an extended attribute's name.
+    pub xattr_name_bytes: u64,
+    /// Bytes of an extended attribute's value.
+    pub xattr_value_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 10_000_000,
+            layer_bytes: None,
+            extension_bytes: 1 << 20,
+            extension_headers: 16,
+            sparse_segments: 65_536,
+            xattrs: 1024,
+            xattr_name_bytes: 255,
+            xattr_value_bytes: 64 << 10,
+        }
+    }
+}
+
+impl Limits {
+    /// With this bound on the entries of one layer.
+    #[must_use]
+    pub const fn with_entries(self, entries: u64) -> Self {
+        Self { entries, ..self }
+    }
+
+    /// With this bound on the bytes of one layer's plain tar stream.
+    #[must_use]
+    pub const fn with_layer_bytes(self, layer_bytes: Option<u64>) -> Self {
+        Self { layer_bytes, ..self }
+    }
+
+    /// With this bound on the bytes of extended headers and long names before one entry.
+    #[must_use]
+    pub const fn with_extension_bytes(self, extension_bytes: u64) -> Self {
+        Self { extension_bytes, ..self }
+    }
+
+    /// With this bound on the extended headers and long names before one entry.
+    #[must_use]
+    pub const fn with_extension_headers(self, extension_headers: u64) -> Self {
+        Self { extension_headers, ..self }
+    }
+
+    /// With this bound on the data segments of one sparse file.
+    #[must_use]
+    pub const fn with_sparse_segments(self, sparse_segments: u64) -> Self {
+        Self { sparse_segments, ..self }
+    }
+
+    /// With this bound on the extended attributes of one entry.
+    #[must_use]
+    pub const fn with_xattrs(self, xattrs: u64) -> Self {
+        Self { xattrs, ..self }
+    }
+
+    /// With this bound on the bytes of an extended attribute's name.
+    #[must_use]
+    pub const fn with_xattr_name_bytes(self, xattr_name_bytes: u64) -> Self {
+        Self { xattr_name_bytes, ..self }
+    }
+
+    /// With this bound on the bytes of an extended attribute's value.
+    #[must_use]
+    pub const fn with_xattr_value_bytes(self, xattr_value_bytes: u64) -> Self {
+        Self { xattr_value_bytes, ..self }
+    }
+}

@@ -1,0 +1,91 @@
+//! Owner, mode, extended attributes and times of a node, through its handle.
+
+use std::os::fd::AsFd;
+
+use image_core::Timestamp;
+use rustix::{
+    fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags},
+    io::{Errno, Result},
+};
+
+use super::node::Node;
+
+/// Sets owner and group. The kernel takes set-id bits and file capabilities away: set them later.
+pub(crate) fn chown(node: &Node, uid: u32, gid: u32) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::fs::chownat(node, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+}
+
+/// Sets all of `0o7777`; the umask has no part in it. Symbolic links have no mode.
+pub(crate) fn chmod(node: &Node, mode: u32) -> Result<()> {
+    let mode = Mode::from_raw_mode(mode & 0o7777);
+    match &node.by_path {
+        None => rustix::fs::fchmod(node, mode),
+        Some(path) => rustix::fs::chmodat(CWD, path, mode, AtFlags::empty()),
+    }
+}
+
+/// Sets one extended attribute.
+pub(crate) fn set_xattr(node: &Node, name: &[u8], value: &[u8]) -> Result<()> {
+    match &node.by_path {
+        None => rustix::fs::fsetxattr(node, name, value, XattrFlags::empty()),
+        Some(path) => rustix::fs::setxattr(path, name, value, XattrFlags::empty()),
+    }
+}
+
+/// Removes one extended attribute, if it is there.
+pub(crate) fn remove_xattr(node: &Node, name: &[u8]) -> Result<()> {
+    let removed = match &node.by_path {
+        None => rustix::fs::fremovexattr(node, name),
+        Some(path) => rustix::fs::removexattr(path, name),
+    };
+    match removed {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        result => result,
+    }
+}
+
+/// The names of a file's or directory's extended attributes.
+pub(crate) fn list_xattrs(fd: impl AsFd) -> Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    loop {
+        // The list may grow between the two calls.
+        let length = match rustix::fs::flistxattr(&fd, &mut [0_u8; 0][..]) {
+            Err(Errno::OPNOTSUPP) | Ok(0) => return Ok(Vec::new()),
+            result => result?,
+        };
+        names.resize(length, 0);
+        match rustix::fs::flistxattr(&fd, &mut names[..]) {
+            Err(Errno::RANGE) => {}
+            result => {
+                names.truncate(result?);
+                return Ok(names
+                    .split(|&byte| byte == 0)
+                    .filter(|name| !name.is_empty())
+                    .map(<[u8]>::to_vec)
+                    .collect());
+            }
+        }
+    }
+}
+
+/// Sets the times of modification and of access, to the nanosecond.
+pub(crate) fn set_mtime_and_atime(node: &Node, mtime: Timestamp) -> Result<()> {
+    let times = Timestamps { last_access: timespec(mtime), last_modification: timespec(mtime) };
+    let Some(path) = &node.by_path else { return rustix::fs::futimens(node, &times) };
+    match rustix::fs::utimensat(node, c"", &times, AtFlags::EMPTY_PATH) {
+        // Linux before 5.8.
+        Err(Errno::INVAL) => rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()),
+        result => result,
+    }
+}
+
+/// Sets the time of modification alone.
+pub(crate) fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> Result<()> {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: timespec(mtime) })
+}
+
+fn timespec(time: Timestamp) -> Timespec {
+    Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() }
+}

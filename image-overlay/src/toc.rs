@@ -1,0 +1,148 @@
+//! What a layer holds and where, without its content.
+
+use std::io::{self, Read};
+
+use image_core::{
+    Ctx,
+    hasher::{Hasher, Sha256},
+};
+
+use crate::{
+    entry::{Entry, EntryKind},
+    error::{Error, Result},
+    limits::Limits,
+    tar::{Segment, TarEntry, TarReader},
+};
+
+mod codec;
+
+/// The table of contents of one layer: its entries in the order of its tar stream, and for files
+/// where in the plain stream their data lies.
+///
+/// It is read in one pass over the stream and can be kept as bytes, under the layer's diffID, since
+/// it depends on nothing else.
+///
+/// ```
+/// use image_core::Ctx;
+/// use image_overlay::{LayerToc, Limits, TarWriter};
+/// let layer = TarWriter::new(Vec::new()).finish()?;
+/// let toc = LayerToc::read(&layer[..], &Limits::default(), &Ctx::default())?;
+/// assert_eq!(LayerToc::from_bytes(&toc.to_bytes())?, toc);
+/// # Ok::<(), image_overlay::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerToc {
+    entries: Vec<TocEntry>,
+    tar_size: u64,
+}
+
+/// One entry of a layer, and where its content lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TocEntry {
+    /// Path, kind and attributes.
+    pub entry: Entry,
+    /// The content of a regular file; `None` for all others.
+    pub content: Option<Content>,
+}
+
+/// Where a file's content lies in the plain tar stream of its layer, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Content {
+    /// Where its data begins in the stream, in bytes; the data of all its segments lies there without gaps.
+    pub offset: u64,
+    /// Length of the file in bytes, holes included.
+    pub size: u64,
+    /// SHA-256 of the file. Of a file with holes, SHA-256 of its data alone: the same as that of no
+    /// other file only together with `sparse`.
+    pub sha256: [u8; 32],
+    /// Where in the file its data lies, in order, if it has holes. One without holes is a segment by itself.
+    pub sparse: Option<Box<[Segment]>>,
+}
+
+impl Content {
+    /// How many bytes of the file lie in the stream.
+    #[must_use]
+    pub fn stored_size(&self) -> u64 {
+        match &self.sparse {
+            Some(segments) => segments.iter().map(|segment| segment.length).sum(),
+            None => self.size,
+        }
+    }
+}
+
+impl LayerToc {
+    /// Reads a plain tar stream to its very end, so that a reader below sees every byte.
+    ///
+    /// # Errors
+    /// As [`TarReader::next_entry`], and [`Error::is_cancelled`].
+    pub fn read<R: Read>(reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
+        let mut reader = TarReader::new(Checked { inner: reader, ctx }, limits);
+        let mut entries = Vec::new();
+        while let Some(mut entry) = reader.next_entry()? {
+            let content = match entry.entry().kind {
+                EntryKind::File { size } => Some(read_content(&mut entry, size)?),
+                _ => None,
+            };
+            entries.push(TocEntry { entry: entry.into_entry(), content });
+        }
+        let tar_size = reader.drain()?;
+        Ok(Self { entries, tar_size })
+    }
+
+    /// A table of entries whose content was hashed as they were written.
+    pub(crate) fn of_parts(entries: Vec<TocEntry>, tar_size: u64) -> Self {
+        Self { entries, tar_size }
+    }
+
+    /// The entries in the order of the stream, whiteouts and repeated paths included.
+    #[must_use]
+    pub fn entries(&self) -> &[TocEntry] {
+        &self.entries
+    }
+
+    /// Length of the plain tar stream in bytes, with all that follows the archive's end.
+    #[must_use]
+    pub fn tar_size(&self) -> u64 {
+        self.tar_size
+    }
+
+    /// This table as bytes: of equal tables, equal bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads what [`LayerToc::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::is_corrupt`] for bytes of another version of this crate, and bytes that were cut or changed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        codec::decode(bytes)
+    }
+}
+
+fn read_content<R: Read>(entry: &mut TarEntry<'_, R>, size: u64) -> Result<Content> {
+    let is_dense = size == 0 || entry.segments() == [Segment { offset: 0, length: size }];
+    let sparse = if is_dense { None } else { Some(entry.segments().into()) };
+    let offset = entry.data_offset();
+    let mut hasher = Sha256::default();
+    while let Some(chunk) = entry.next_chunk()? {
+        hasher.update(chunk.bytes);
+    }
+    Ok(Content { offset, size, sha256: hasher.finish(), sparse })
+}
+
+/// Looks whether the work is cancelled each time the reader's buffer is filled.
+struct Checked<'a, R> {
+    inner: R,
+    ctx: &'a Ctx,
+}
+
+impl<R: Read> Read for Checked<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.ctx.check()?;
+        self.inner.read(buf)
+    }
+}

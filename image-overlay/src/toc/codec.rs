@@ -1,0 +1,242 @@
+//! A table of contents as bytes.
+//!
+//! A version line, the stream's length, each entry, and the SHA-256 of all that. Numbers are
+//! unsigned LEB128, and byte strings follow their length. A path says how many bytes it shares with the
+//! path before it, since most share a directory.
+
+use image_core::Timestamp;
+
+use super::{Content, Entry, EntryKind, Error, Hasher, LayerToc, Result, Segment, TocEntry};
+use crate::{entry::Metadata, path::LayerPath};
+
+const VERSION: &[u8] = b"image-overlay toc 1\n";
+const CHECKSUM_BYTES: usize = 64;
+
+pub(super) fn encode(toc: &LayerToc) -> Vec<u8> {
+    let mut out = VERSION.to_vec();
+    put_number(&mut out, toc.tar_size);
+    put_number(&mut out, toc.entries.len() as u64);
+    let mut previous: &[u8] = b"";
+    for entry in &toc.entries {
+        let path = entry.entry.path.as_bytes();
+        let shared = path.iter().zip(previous).take_while(|(a, b)| a == b).count();
+        put_number(&mut out, shared as u64);
+        put_bytes(&mut out, path.get(shared..).unwrap_or_default());
+        put_entry(&mut out, entry);
+        previous = path;
+    }
+    let checksum = checksum(&out);
+    out.extend_from_slice(checksum.as_bytes());
+    out
+}
+
+fn put_entry(out: &mut Vec<u8>, entry: &TocEntry) {
+    let Metadata { mode, uid, gid, mtime, xattrs } = &entry.entry.metadata;
+    for number in [*mode, *uid, *gid] {
+        put_number(out, number.into());
+    }
+    put_signed(out, mtime.seconds());
+    put_number(out, mtime.nanoseconds().into());
+    put_number(out, xattrs.len() as u64);
+    for (name, value) in xattrs {
+        put_bytes(out, name);
+        put_bytes(out, value);
+    }
+    match (&entry.entry.kind, &entry.content) {
+        (EntryKind::Directory, _) => out.push(b'd'),
+        (EntryKind::File { .. }, content) => put_content(out, content.as_ref()),
+        (EntryKind::Symlink { target }, _) => {
+            out.push(b'l');
+            put_bytes(out, target);
+        }
+        (EntryKind::HardLink { target }, _) => {
+            out.push(b'h');
+            put_bytes(out, target.as_bytes());
+        }
+        (EntryKind::CharDevice { major, minor }, _) => put_device(out, b'c', *major, *minor),
+        (EntryKind::BlockDevice { major, minor }, _) => put_device(out, b'b', *major, *minor),
+        (EntryKind::Fifo, _) => out.push(b'p'),
+    }
+}
+
+fn put_content(out: &mut Vec<u8>, content: Option<&Content>) {
+    let Some(content) = content else { return out.push(b'-') };
+    out.push(if content.sparse.is_some() { b's' } else { b'f' });
+    put_number(out, content.size);
+    put_number(out, content.offset);
+    out.extend_from_slice(&content.sha256);
+    if let Some(segments) = &content.sparse {
+        put_number(out, segments.len() as u64);
+        for segment in segments {
+            put_number(out, segment.offset);
+            put_number(out, segment.length);
+        }
+    }
+}
+
+fn put_device(out: &mut Vec<u8>, tag: u8, major: u32, minor: u32) {
+    out.push(tag);
+    put_number(out, major.into());
+    put_number(out, minor.into());
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+/// Folds the sign into the lowest bit.
+fn put_signed(out: &mut Vec<u8>, number: i64) {
+    put_number(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::sha256();
+    hasher.update(bytes);
+    hasher.finish().encoded().to_owned()
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
+    let fault = |offset, reason| Err(Error::InvalidToc { offset, reason });
+    if !bytes.starts_with(VERSION) {
+        return fault(0, "it is of another version");
+    }
+    let Some((body, stored)) = bytes.len().checked_sub(CHECKSUM_BYTES).and_then(|end| bytes.split_at_checked(end))
+    else {
+        return fault(bytes.len(), "it ends too early");
+    };
+    if checksum(body).as_bytes() != stored {
+        return fault(body.len(), "its checksum does not match");
+    }
+    let mut input = Decoder { bytes: body, at: VERSION.len() };
+    let tar_size = input.number()?;
+    let count = input.number()?;
+    let mut entries: Vec<TocEntry> = Vec::new();
+    for _ in 0..count {
+        let previous = entries.last().map_or(&b""[..], |entry| entry.entry.path.as_bytes());
+        let path = input.path_after(previous)?;
+        entries.push(input.entry(path)?);
+    }
+    if input.at != body.len() {
+        return fault(input.at, "something follows its entries");
+    }
+    entries.shrink_to_fit();
+    Ok(LayerToc { entries, tar_size })
+}
+
+struct Decoder<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Decoder<'a> {
+    fn fault(&self, reason: &'static str) -> Error {
+        Error::InvalidToc { offset: self.at, reason }
+    }
+
+    fn take(&mut self, count: u64) -> Result<&'a [u8]> {
+        let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
+        let piece = end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| self.fault("it ends too early"))?;
+        self.at += piece.len();
+        Ok(piece)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        let byte = self.bytes.get(self.at).copied().ok_or_else(|| self.fault("it ends too early"))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(self.fault("a number is too large"))
+    }
+
+    fn small(&mut self) -> Result<u32> {
+        u32::try_from(self.number()?).map_err(|_| self.fault("a number is too large"))
+    }
+
+    fn signed(&mut self) -> Result<i64> {
+        let folded = self.number()?;
+        Ok((folded >> 1).cast_signed() ^ -(folded & 1).cast_signed())
+    }
+
+    fn byte_string(&mut self) -> Result<&'a [u8]> {
+        let count = self.number()?;
+        self.take(count)
+    }
+
+    fn path_after(&mut self, previous: &[u8]) -> Result<LayerPath> {
+        let shared = usize::try_from(self.number()?).ok().and_then(|shared| previous.get(..shared));
+        let shared = shared.ok_or_else(|| self.fault("a path shares more than the path before it has"))?;
+        let rest = self.byte_string()?;
+        LayerPath::parse(&[shared, rest].concat())
+    }
+
+    fn entry(&mut self, path: LayerPath) -> Result<TocEntry> {
+        let mut metadata = Metadata::new(self.small()?).with_owner(self.small()?, self.small()?);
+        let (seconds, nanoseconds) = (self.signed()?, self.small()?);
+        metadata.mtime = Timestamp::new(seconds, nanoseconds).ok_or_else(|| self.fault("a time is out of range"))?;
+        for _ in 0..self.number()? {
+            metadata.xattrs.insert(self.byte_string()?.to_vec(), self.byte_string()?.to_vec());
+        }
+        let tag = self.byte()?;
+        let mut content = None;
+        let kind = match tag {
+            b'd' => EntryKind::Directory,
+            b'f' | b's' => {
+                let read = self.content(tag == b's')?;
+                let size = read.size;
+                content = Some(read);
+                EntryKind::File { size }
+            }
+            b'l' => EntryKind::Symlink { target: self.byte_string()?.to_vec() },
+            b'h' => EntryKind::HardLink { target: LayerPath::parse(self.byte_string()?)? },
+            b'c' => EntryKind::CharDevice { major: self.small()?, minor: self.small()? },
+            b'b' => EntryKind::BlockDevice { major: self.small()?, minor: self.small()? },
+            b'p' => EntryKind::Fifo,
+            _ => return Err(self.fault("an entry is of an unknown kind")),
+        };
+        Ok(TocEntry { entry: Entry::new(path, kind, metadata), content })
+    }
+
+    fn content(&mut self, is_sparse: bool) -> Result<Content> {
+        let (size, offset) = (self.number()?, self.number()?);
+        let sha256 = self.take(32)?.try_into().map_err(|_| self.fault("it ends too early"))?;
+        let sparse = if is_sparse { Some(self.segments(size)?) } else { None };
+        Ok(Content { offset, size, sha256, sparse })
+    }
+
+    fn segments(&mut self, size: u64) -> Result<Box<[Segment]>> {
+        let mut segments = Vec::new();
+        let mut end = 0;
+        for _ in 0..self.number()? {
+            let segment = Segment { offset: self.number()?, length: self.number()? };
+            if segment.offset < end || segment.offset.checked_add(segment.length).is_none_or(|end| end > size) {
+                return Err(self.fault("a segment is out of order or outside its file"));
+            }
+            end = segment.end();
+            segments.push(segment);
+        }
+        Ok(segments.into())
+    }
+}

@@ -1,0 +1,360 @@
+//! File trees in memory: many layers merged into one view, without extracting anything.
+//!
+//! A [`FileTree`] is generic over what it knows of a file's content: an [`ImageTree`] knows the
+//! layer and the place in it; a build context's tree knows how to open the file. So one set of
+//! questions (look up a path through symlinks inside the root, list, walk) serves both.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    entry::{EntryKind, Metadata},
+    error::{Error, Result},
+    path::{LayerPath, escape},
+};
+
+/// How many symlinks a lookup follows before it gives up, as the kernel does.
+pub const MAX_SYMLINKS: usize = 40;
+
+/// One name in a tree. Valid only for the tree that gave it, and until that name is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+/// The file that several names may share. Equal for hard links of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InodeId(u32);
+
+type Children = BTreeMap<Arc<[u8]>, NodeId>;
+
+#[derive(Debug, Clone)]
+struct Node {
+    name: Arc<[u8]>,
+    parent: NodeId,
+    inode: InodeId,
+    children: Option<Box<Children>>,
+}
+
+#[derive(Debug, Clone)]
+struct Inode<C> {
+    kind: EntryKind,
+    metadata: Metadata,
+    content: Option<C>,
+}
+
+/// A tree of files whose content is known as `C`.
+///
+/// Base for [`ImageTree`]; the root always exists and is a directory.
+#[derive(Debug, Clone)]
+pub struct FileTree<C> {
+    nodes: Vec<Node>,
+    inodes: Vec<Inode<C>>,
+}
+
+/// Whether a lookup follows a symlink that is the last component of a path.
+/// Those before it are always followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Follow {
+    /// Yes, to what it points at.
+    Last,
+    /// No: the answer is the symlink itself.
+    NotLast,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resolved {
+    /// The path without symlinks, `.` and `..`.
+    pub path: LayerPath,
+    /// What is there; `None` where the last components do not exist.
+    pub node: Option<NodeId>,
+}
+
+impl<C> Default for FileTree<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> FileTree<C> {
+    /// A tree of nothing but its root: a directory of mode 0755, owner 0:0 and time 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let root = Node { name: Arc::from([]), parent: NodeId(0), inode: InodeId(0), children: None };
+        let inode = Inode { kind: EntryKind::Directory, metadata: Metadata::new(0o755), content: None };
+        Self { nodes: vec![root], inodes: vec![inode] }
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> NodeRef<'_, C> {
+        self.node(NodeId(0))
+    }
+
+    /// The name with this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> NodeRef<'_, C> {
+        NodeRef { tree: self, id }
+    }
+
+    /// What stands at exactly this path. No symlink is followed.
+    #[must_use]
+    pub fn get(&self, path: &LayerPath) -> Option<NodeRef<'_, C>> {
+        path.components().try_fold(self.root(), |node, name| node.child(name))
+    }
+
+    /// What a path leads to, as under chroot: symlinks are followed, absolute ones from the root,
+    /// and `..` of the root is the root.
+    ///
+    /// # Errors
+    /// [`Error::TooManySymlinks`], naming the path.
+    pub fn lookup(&self, path: &[u8], follow: Follow) -> Result<Option<NodeRef<'_, C>>> {
+        Ok(self.resolve(path, follow)?.node.map(|id| self.node(id)))
+    }
+
+    /// Where a path leads, whether or not there is something: components that do not exist are
+    /// taken as they are, and `..` takes back the one before.
+    ///
+    /// # Errors
+    /// [`Error::TooManySymlinks`], naming the path.
+    pub fn resolve(&self, path: &[u8], follow: Follow) -> Result<Resolved> {
+        let mut todo: Vec<Vec<u8>> = components_reversed(path);
+        let mut done: Vec<(Vec<u8>, Option<NodeId>)> = Vec::new();
+        let mut hops = 0;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                done.pop();
+                continue;
+            }
+            let here = done.last().map_or(Some(NodeId(0)), |(_, node)| *node);
+            let node = here.and_then(|id| self.node(id).child(&name));
+            if let Some(EntryKind::Symlink { target }) = node.map(|node| node.kind())
+                && (follow == Follow::Last || !todo.is_empty())
+            {
+                hops += 1;
+                if hops > MAX_SYMLINKS {
+                    return Err(Error::TooManySymlinks { path: escape(path) });
+                }
+                if target.first() == Some(&b'/') {
+                    done.clear();
+                }
+                todo.extend(components_reversed(target));
+                continue;
+            }
+            done.push((name, node.map(|node| node.id)));
+        }
+        let node = done.last().map_or(Some(NodeId(0)), |(_, node)| *node);
+        let path = done.into_iter().try_fold(LayerPath::root(), |path, (name, _)| path.join(&name))?;
+        Ok(Resolved { path, node })
+    }
+
+    /// All names below and including `start`, a directory before its children, children by name.
+    pub fn walk<'a>(&'a self, start: NodeRef<'a, C>) -> impl Iterator<Item = NodeRef<'a, C>> {
+        let mut todo = vec![start.id];
+        std::iter::from_fn(move || {
+            let id = todo.pop()?;
+            if let Some(children) = &self.nodes[id.index()].children {
+                todo.extend(children.values().rev());
+            }
+            Some(self.node(id))
+        })
+    }
+
+    /// How many names the tree has, its root included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.walk(self.root()).count()
+    }
+
+    /// Whether there is nothing below the root.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.root().children().next().is_none()
+    }
+
+    /// Adds a name for a new file, in place of what has that name now; a directory on a directory
+    /// keeps its children and takes the new metadata.
+    pub fn insert(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        kind: EntryKind,
+        metadata: Metadata,
+        content: Option<C>,
+    ) -> NodeId {
+        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
+            if self.node(existing).is_directory() && kind == EntryKind::Directory {
+                self.set_metadata(existing, metadata);
+                return existing;
+            }
+            self.remove(existing);
+        }
+        let inode = InodeId(index(self.inodes.len()));
+        self.inodes.push(Inode { kind, metadata, content });
+        self.add_name(parent, name, inode)
+    }
+
+    /// Adds another name for the file that `target` names, in place of what has that name now.
+    pub fn link(&mut self, parent: NodeId, name: &[u8], target: NodeId) -> NodeId {
+        let inode = self.nodes[target.index()].inode;
+        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
+            if existing == target {
+                return existing;
+            }
+            self.remove(existing);
+        }
+        self.add_name(parent, name, inode)
+    }
+
+    /// Removes a name and all below it. The root stays, without its children.
+    pub fn remove(&mut self, id: NodeId) {
+        let node = &self.nodes[id.index()];
+        if id == NodeId(0) {
+            self.nodes[0].children = None;
+            return;
+        }
+        let (parent, name) = (node.parent, Arc::clone(&node.name));
+        if let Some(children) = &mut self.nodes[parent.index()].children {
+            children.remove(&name);
+        }
+    }
+
+    /// Gives a file other metadata, under all its names.
+    pub fn set_metadata(&mut self, id: NodeId, metadata: Metadata) {
+        let inode = self.nodes[id.index()].inode;
+        self.inodes[inode.index()].metadata = metadata;
+    }
+
+    /// Gives a file other content, under all its names.
+    pub fn set_content(&mut self, id: NodeId, content: C) {
+        let inode = self.nodes[id.index()].inode;
+        self.inodes[inode.index()].content = Some(content);
+    }
+
+    fn add_name(&mut self, parent: NodeId, name: &[u8], inode: InodeId) -> NodeId {
+        let id = NodeId(index(self.nodes.len()));
+        let name: Arc<[u8]> = name.into();
+        self.nodes.push(Node { name: Arc::clone(&name), parent, inode, children: None });
+        self.nodes[parent.index()].children.get_or_insert_default().insert(name, id);
+        id
+    }
+}
+
+impl NodeId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl InodeId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Trees are bounded by the limit on entries per layer and layers per image long before 2^32 names.
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn components_reversed(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".").rev().map(<[u8]>::to_vec).collect()
+}
+
+/// A name in a tree, with what it names.
+#[derive(Debug)]
+pub struct NodeRef<'a, C> {
+    tree: &'a FileTree<C>,
+    id: NodeId,
+}
+
+impl<C> Clone for NodeRef<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for NodeRef<'_, C> {}
+
+impl<'a, C> NodeRef<'a, C> {
+    /// The id, which outlives this borrow of the tree.
+    #[must_use]
+    pub fn id(self) -> NodeId {
+        self.id
+    }
+
+    fn node(self) -> &'a Node {
+        &self.tree.nodes[self.id.index()]
+    }
+
+    fn inode(self) -> &'a Inode<C> {
+        &self.tree.inodes[self.node().inode.index()]
+    }
+
+    /// The last component of its path; empty for the root.
+    #[must_use]
+    pub fn name(self) -> &'a [u8] {
+        &self.node().name
+    }
+
+    /// The file it names: equal for hard links.
+    #[must_use]
+    pub fn inode_id(self) -> InodeId {
+        self.node().inode
+    }
+
+    /// What kind of file it is; never [`EntryKind::HardLink`].
+    #[must_use]
+    pub fn kind(self) -> &'a EntryKind {
+        &self.inode().kind
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(self) -> bool {
+        *self.kind() == EntryKind::Directory
+    }
+
+    /// Mode, owner, time and extended attributes.
+    #[must_use]
+    pub fn metadata(self) -> &'a Metadata {
+        &self.inode().metadata
+    }
+
+    /// What is known of its content; `None` for all but regular files.
+    #[must_use]
+    pub fn content(self) -> Option<&'a C> {
+        self.inode().content.as_ref()
+    }
+
+    /// The directory it is in; the root is in itself.
+    #[must_use]
+    pub fn parent(self) -> Self {
+        self.tree.node(self.node().parent)
+    }
+
+    /// The name below it, if there is one.
+    #[must_use]
+    pub fn child(self, name: &[u8]) -> Option<Self> {
+        let id = self.node().children.as_ref()?.get(name)?;
+        Some(self.tree.node(*id))
+    }
+
+    /// The names in it, in bytewise order.
+    pub fn children(self) -> impl Iterator<Item = Self> + use<'a, C> {
+        let tree = self.tree;
+        self.node().children.iter().flat_map(|children| children.values()).map(move |id| tree.node(*id))
+    }
+
+    /// Its path from the root.
+    #[must_use]
+    pub fn path(self) -> LayerPath {
+        let mut names = Vec::new();
+        let mut node = self;
+        while node.id != NodeId(0) {
+            names.push(node.name());
+            node = node.parent();
+        }
+        LayerPath::of_names(names.into_iter().rev())
+    }
+}

@@ -1,0 +1,165 @@
+//! Layers as plain streams, read, verified and decompressed ahead of whoever applies them.
+
+use std::{
+    io::{self, Read},
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+};
+
+use image_core::{
+    Compression, Ctx, DiffId, Image,
+    blob::BlobSourceExt,
+    codec::{DecodeOptions, Decoder},
+    hasher::Hasher,
+    image::Layer,
+    observer::NoticeKind,
+};
+
+use crate::error::{Error, Result};
+
+/// Bytes of one piece of a stream.
+const PIECE: usize = 256 << 10;
+/// How many pieces may be ahead.
+const AHEAD: usize = 16;
+
+/// What the decoding thread hands over.
+enum Piece {
+    /// Bytes of the layer at hand: the first `length` of the buffer.
+    Data { buffer: Box<[u8]>, length: usize },
+    /// The layer at hand is whole and was verified.
+    End,
+}
+
+/// Where decoded pieces go.
+pub(super) struct Pieces {
+    pieces: SyncSender<Result<Piece>>,
+    spare: Receiver<Box<[u8]>>,
+}
+
+/// Where they come out, layer by layer.
+pub(super) struct LayerStreams {
+    pieces: Receiver<Result<Piece>>,
+    spare: Sender<Box<[u8]>>,
+}
+
+/// The two ends of a bounded queue, whose buffers are used again.
+pub(super) fn queue() -> (Pieces, LayerStreams) {
+    let (pieces_in, pieces_out) = sync_channel(AHEAD);
+    let (spare_in, spare_out) = channel();
+    (Pieces { pieces: pieces_in, spare: spare_out }, LayerStreams { pieces: pieces_out, spare: spare_in })
+}
+
+/// Decodes all layers in order, until one fails or nobody wants more.
+pub(super) fn decode_layers(image: &Image, options: &DecodeOptions, out: Pieces, ctx: &Ctx) {
+    for layer in image.layers() {
+        let last = match decode_layer(image, &layer, options, &out, ctx) {
+            Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
+            Ok(Flow::Unwanted) => return,
+            Err(error) => {
+                // Fails only where nobody is left to be told.
+                drop(out.pieces.send(Err(error)));
+                return;
+            }
+        };
+        if last.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether anybody still reads.
+enum Flow {
+    Wanted,
+    Unwanted,
+}
+
+fn decode_layer(image: &Image, layer: &Layer<'_>, options: &DecodeOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
+    let blob = image.source().open_verified(layer.descriptor)?;
+    let media_type = &layer.descriptor.media_type;
+    let declared = media_type.layer_compression().unwrap_or(Compression::None);
+    let mut decoder = Decoder::detect(blob, declared, options)?;
+    if decoder.compression() != declared {
+        let message = format!("the media type is {media_type}, but it is {}", decoder.compression());
+        ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);
+    }
+    let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
+    loop {
+        ctx.check()?;
+        let mut buffer = out.spare.try_recv().unwrap_or_else(|_| vec![0; PIECE].into());
+        let length = fill(&mut decoder, &mut buffer).map_err(|e| Error::stream("read the layer", e))?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(buffer.get(..length).unwrap_or_default());
+        if out.pieces.send(Ok(Piece::Data { buffer, length })).is_err() {
+            return Ok(Flow::Unwanted);
+        }
+    }
+    // The decoder has read the blob to its end, and so had it verified; this makes it certain.
+    decoder.into_inner().drain()?;
+    let actual = hasher.finish();
+    if &actual != layer.diff_id.as_digest() {
+        let actual = DiffId::from_digest(actual);
+        return Err(Error::DiffIdMismatch { expected: layer.diff_id.clone(), actual });
+    }
+    Ok(Flow::Wanted)
+}
+
+/// Reads until the buffer is full or the stream at its end.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(n) => length += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(length)
+}
+
+impl LayerStreams {
+    /// The next layer's plain stream; it must be read to its end before the one after it.
+    pub(super) fn next_layer(&mut self) -> LayerStream<'_> {
+        LayerStream { streams: self, buffer: Box::default(), start: 0, end: 0, ended: false }
+    }
+}
+
+/// One layer's plain stream. Its end is reached only where all of it was verified.
+pub(super) struct LayerStream<'a> {
+    streams: &'a mut LayerStreams,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    ended: bool,
+}
+
+impl LayerStream<'_> {
+    fn refill(&mut self) -> io::Result<()> {
+        let used = std::mem::take(&mut self.buffer);
+        if !used.is_empty() {
+            // Fails only where the decoder has finished, and needs no buffers.
+            drop(self.streams.spare.send(used));
+        }
+        (self.start, self.end) = (0, 0);
+        match self.streams.pieces.recv() {
+            Ok(Ok(Piece::Data { buffer, length })) => (self.buffer, self.end) = (buffer, length),
+            Ok(Ok(Piece::End)) => self.ended = true,
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(io::Error::other("the layer was not decoded to its end")),
+        }
+        Ok(())
+    }
+}
+
+impl Read for LayerStream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.end && !self.ended {
+            self.refill()?;
+        }
+        let mut rest = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let n = rest.read(buf)?;
+        self.start += n;
+        Ok(n)
+    }
+}

@@ -1,0 +1,147 @@
+//! Unpacking an image: all its layers, in order, to one root file system.
+//!
+//! - `decode`: reads, verifies and decompresses the layers on a thread of its own, ahead of the writing.
+//! - `destination`: where the tree is built, and how it becomes visible.
+
+mod decode;
+mod destination;
+mod options;
+
+use std::{path::Path, thread};
+
+use image_core::{
+    Ctx, Image, Timestamp,
+    image::Layer,
+    observer::{Outcome, TaskKind},
+};
+
+pub use self::options::UnpackOptions;
+use self::{
+    decode::{LayerStreams, decode_layers, queue},
+    destination::Destination,
+};
+use crate::{
+    apply::{Applied, ApplyOptions, Ownership, Told, apply_stream},
+    error::{Error, Result},
+    root::{Node, Root, chmod, chown, own, remove_xattr, set_mtime},
+};
+
+/// More layers than any image has: those of Docker end at 127.
+const MAX_LAYERS: usize = 4096;
+
+/// What was unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// Layers.
+    pub layers: usize,
+    /// Entries of all layers, markers among them.
+    pub entries: u64,
+    /// Bytes of files' content in all layers, without holes.
+    pub content_bytes: u64,
+}
+
+/// Unpacks all layers of an image to `dest`, which must be absent or an empty directory.
+///
+/// Everything is verified: the size and digest of each blob, the checksums of its compression, and
+/// the diffID over all bytes of the plain layer, those behind the end of the tar included.
+///
+/// The tree is built beside `dest`, as `.NAME.unpack-…`, and renamed when it is whole: until then `dest`
+/// is as it was, and after an error or a cancellation nothing is left. A process that is killed leaves
+/// the directory beside it, which hinders nobody and may be removed. Where `dest` cannot be
+/// renamed over, since it is a mount point or a link, the tree is built in it and
+/// cleared away after an error.
+///
+/// The root directory has the attributes that the last layer with an entry for it says; without any,
+/// mode 0755, of root, time 0. Beyond that, layers are applied as [`apply_layer`](crate::apply_layer) does.
+/// Nothing is synced to the medium.
+///
+/// # Errors
+/// [`Error::Destination`]; [`Error::Layer`] around what is wrong with a layer, which is
+/// [`Error::is_corrupt`], [`Error::is_not_found`] where its blob is missing, or names the entry;
+/// [`Error::is_cancelled`].
+///
+/// # Spec
+/// OCI image-spec 1.1, layer.md, § Applying Changesets; config.md, § Layer DiffID;
+/// descriptor.md, § Verification.
+pub fn unpack(image: &Image, dest: &Path, options: &UnpackOptions, ctx: &Ctx) -> Result<Unpacked> {
+    if image.layers().len() > MAX_LAYERS {
+        return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
+    }
+    let destination = Destination::prepare(dest)?;
+    match unpack_layers(image, destination.root(), options, ctx) {
+        Ok(unpacked) => destination.finish(ctx).map(|()| unpacked),
+        Err(error) => {
+            destination.discard(ctx);
+            Err(error)
+        }
+    }
+}
+
+fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx) -> Result<Unpacked> {
+    prepare_root(root, &options.apply)?;
+    let (pieces, streams) = queue();
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("unpack-decode".to_owned())
+            .spawn_scoped(scope, || decode_layers(image, &options.decode, pieces, ctx))
+            .map_err(|e| image_core::Error::stream("start a thread", e))?;
+        apply_layers(image, root, &options.apply, streams, ctx)
+    })
+}
+
+/// Gives the root the attributes that it has unless a layer says otherwise.
+fn prepare_root(root: &Root, options: &ApplyOptions) -> Result<()> {
+    let prepare = || {
+        let node = Node::open(own(root)?)?;
+        if options.ownership == Ownership::AsIs {
+            chown(&node, 0, 0)?;
+        }
+        for acl in [&b"system.posix_acl_access"[..], b"system.posix_acl_default"] {
+            remove_xattr(&node, acl)?;
+        }
+        chmod(&node, 0o755)?;
+        set_mtime(&node, Timestamp::UNIX_EPOCH)
+    };
+    prepare().map_err(|e| Error::io("set the attributes of", "/", e.into()))
+}
+
+fn apply_layers(
+    image: &Image,
+    root: &Root,
+    options: &ApplyOptions,
+    mut streams: LayerStreams,
+    ctx: &Ctx,
+) -> Result<Unpacked> {
+    let mut unpacked = Unpacked::default();
+    let mut told = Told::default();
+    for layer in image.layers() {
+        let applied =
+            apply_one(&layer, root, options, &mut streams, &mut told, ctx).map_err(|error| in_layer(&layer, error))?;
+        unpacked.layers += 1;
+        unpacked.entries += applied.entries;
+        unpacked.content_bytes += applied.content_bytes;
+    }
+    Ok(unpacked)
+}
+
+fn apply_one(
+    layer: &Layer<'_>,
+    root: &Root,
+    options: &ApplyOptions,
+    streams: &mut LayerStreams,
+    told: &mut Told,
+    ctx: &Ctx,
+) -> Result<Applied> {
+    let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
+    let applied = apply_stream(streams.next_layer(), root, options, told, &task, ctx)?;
+    task.end(Outcome::Done);
+    Ok(applied)
+}
+
+fn in_layer(layer: &Layer<'_>, error: Error) -> Error {
+    if error.is_cancelled() {
+        return error;
+    }
+    Error::Layer { position: layer.position, digest: layer.descriptor.digest.clone(), source: Box::new(error) }
+}
