@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     files::{Fetched, FileFacts, SourceFiles},
     fingerprint,
-    ignore::Ignore,
+    ignore::{Ignore, Verdict},
 };
 
 /// A directory whose files can be copied into an image.
@@ -167,31 +167,47 @@ impl<'a> Listing<'a> {
             }
             open_beneath(&context.root, path).map(OwnedFd::from)
         };
-        let mut todo = vec![(root, self.tree.root().id(), self.context.ignore.walk())];
-        while let Some((path, id, ignore)) = todo.pop() {
+        let mut todo = vec![(root, self.tree.root().id(), Verdict::default())];
+        // Directories that are left out but for what exceptions bring back below them.
+        let mut excluded = Vec::new();
+        while let Some((path, id, verdict)) = todo.pop() {
             self.ctx.check()?;
             let failed = |e: Errno| Error::io("list", context.path_of(&path), e.into());
             let directory = open(&path).map_err(failed)?;
             let names = names(&directory).map_err(failed)?;
             for (name, kind) in names {
                 let child = path.join(&name)?;
-                let verdict = ignore.enter(&child, kind == Some(FileType::Directory));
-                if verdict.is_skipped() {
+                let verdict = context.ignore.verdict(verdict, child.as_bytes());
+                if verdict.is_excluded() && !may_hold_exceptions(&context.ignore, verdict, &child, kind) {
                     continue;
                 }
                 let Some((id, is_directory)) = self.add(&directory, id, &name, &child)? else { continue };
+                if verdict.is_excluded() {
+                    excluded.push(id);
+                }
                 if is_directory {
-                    todo.push((child, id, verdict.into_walk()));
+                    todo.push((child, id, verdict));
                 }
             }
             task.advance(0, 1);
+        }
+        for id in excluded.into_iter().rev() {
+            if self.tree.node(id).children().next().is_none() {
+                self.tree.remove(id);
+            }
         }
         task.end(Outcome::Done);
         Ok(self.tree)
     }
 
     /// Adds one name; `None` for what is left out.
-    fn add(&mut self, directory: &OwnedFd, parent: NodeId, name: &[u8], path: &LayerPath) -> Result<Option<(NodeId, bool)>> {
+    fn add(
+        &mut self,
+        directory: &OwnedFd,
+        parent: NodeId,
+        name: &[u8],
+        path: &LayerPath,
+    ) -> Result<Option<(NodeId, bool)>> {
         let failed = |e: Errno| Error::io("read", self.context.path_of(path), e.into());
         let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -237,8 +253,16 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The names in a directory but `.` and `..`, with their types where the file system tells.
-fn names(directory: &OwnedFd) -> Result<Vec<(Vec<u8>, Option<FileType>)>, Errno> {
+/// Whether a path that is left out is a directory in which a later exception may bring something back.
+fn may_hold_exceptions(ignore: &Ignore, verdict: Verdict, path: &LayerPath, kind: Option<FileType>) -> bool {
+    matches!(kind, None | Some(FileType::Directory)) && !ignore.may_skip(verdict, path.as_bytes())
+}
+
+/// A name in a directory, with its type where the file system tells.
+type Name = (Vec<u8>, Option<FileType>);
+
+/// The names in a directory but `.` and `..`.
+fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
     let is_name = |name: &CStr| !matches!(name.to_bytes(), b"." | b"..");
     Dir::read_from(directory)?
         .filter(|entry| entry.as_ref().map_or(true, |entry| is_name(entry.file_name())))

@@ -1,6 +1,10 @@
 //! The error of this crate.
 
-use crate::dockerfile::Location;
+use std::{io, path::PathBuf};
+
+use image_overlay::LayerPath;
+
+use crate::dockerfile::{Dockerfile, Instruction, Location};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -55,9 +59,93 @@ pub enum Error {
         /// The limit, in the unit of `what` (bytes unless it says otherwise).
         limit: u64,
     },
+    /// An instruction could not be carried out.
+    #[error("{location}: cannot carry out {instruction}")]
+    #[non_exhaustive]
+    Step {
+        /// Where.
+        location: Box<Location>,
+        /// The instruction as written, shortened to 256 characters.
+        instruction: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// What a COPY names is not there.
+    #[error("{path}: not found in {tree}")]
+    #[non_exhaustive]
+    SourceNotFound {
+        /// The path asked for, escaped.
+        path: String,
+        /// Where it was looked for.
+        tree: String,
+    },
+    /// A wildcard in the source of a COPY is malformed.
+    #[error("invalid pattern {pattern:?}: a bracket is not closed, or a range or an escape is not whole")]
+    #[non_exhaustive]
+    InvalidSource {
+        /// The pattern.
+        pattern: String,
+    },
+    /// The destination of a COPY, or a WORKDIR, is something else than it would have to be.
+    #[error("{path} of the image: {reason}")]
+    #[non_exhaustive]
+    Destination {
+        /// The path in the image, escaped.
+        path: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A file of the build context changes while it is read.
+    #[error("{path}: it changes while the build reads it: build again when nothing writes there")]
+    #[non_exhaustive]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A device or a fifo is to be copied from the build context.
+    #[error(
+        "{path} of {tree} is a device or a fifo: only files, directories and links are copied; leave it out by .dockerignore"
+    )]
+    #[non_exhaustive]
+    SpecialFile {
+        /// The file, escaped.
+        path: String,
+        /// Where it is.
+        tree: String,
+    },
+    /// An owner has no number.
+    #[error("unknown owner {owner:?}: {reason}")]
+    #[non_exhaustive]
+    UnknownOwner {
+        /// The user or group.
+        owner: String,
+        /// Why it is unknown.
+        reason: String,
+    },
+    /// The state directory is not of the form that this version reads.
+    #[error(
+        "{path}: {found:?} is not a version of the build state that is read here: use another directory, or delete this one"
+    )]
+    #[non_exhaustive]
+    StateVersion {
+        /// The version file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// A value cannot be written as JSON.
+    #[error("cannot encode a build step")]
+    #[non_exhaustive]
+    Encode {
+        /// Why not.
+        source: serde_json::Error,
+    },
     /// An error of `image-core`.
     #[error(transparent)]
     Core(#[from] image_core::Error),
+    /// An error of `image-overlay`.
+    #[error(transparent)]
+    Overlay(#[from] image_overlay::Error),
 }
 
 fn suggested(suggestion: Option<&str>) -> String {
@@ -78,6 +166,48 @@ pub(crate) fn excerpt(text: &str, limit: usize) -> String {
 }
 
 impl Error {
+    /// Names the path of a failed operation of the file system.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        image_overlay::Error::io(action, path, source).into()
+    }
+
+    /// Names what was done with a stream when it failed.
+    pub(crate) fn stream(action: &'static str, source: io::Error) -> Self {
+        image_overlay::Error::stream(action, source).into()
+    }
+
+    pub(crate) fn destination(path: &LayerPath, reason: &'static str) -> Self {
+        Self::Destination { path: path.to_string(), reason }
+    }
+
+    pub(crate) fn changed(path: impl Into<PathBuf>) -> Self {
+        Self::Changed { path: path.into() }
+    }
+
+    pub(crate) fn owner(owner: &str, reason: impl Into<String>) -> Self {
+        Self::UnknownOwner { owner: excerpt(owner, 256), reason: reason.into() }
+    }
+
+    /// Gives an error the instruction that it came of, where it does not name its place already.
+    pub(crate) fn in_step(self, dockerfile: &Dockerfile, instruction: &Instruction) -> Self {
+        if self.location().is_some() || self.is_cancelled() {
+            return self;
+        }
+        Self::Step {
+            location: Box::new(dockerfile.source().location(instruction.keyword.span)),
+            instruction: excerpt(&instruction.text, 256),
+            source: Box::new(self),
+        }
+    }
+
+    /// The error of a lower crate, or the one of a step.
+    fn inner(&self) -> &Self {
+        match self {
+            Self::Step { source, .. } => source.inner(),
+            error => error,
+        }
+    }
+
     /// The error's line and, where it is about a place in a Dockerfile, that line with a mark
     /// below the place.
     ///
@@ -99,7 +229,9 @@ impl Error {
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         match self {
-            Self::Dockerfile { location, .. } | Self::UnsupportedInstruction { location, .. } => Some(location),
+            Self::Dockerfile { location, .. }
+            | Self::UnsupportedInstruction { location, .. }
+            | Self::Step { location, .. } => Some(location),
             _ => None,
         }
     }
@@ -107,27 +239,43 @@ impl Error {
     /// Whether the thing asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_not_found())
+        match self.inner() {
+            Self::Core(error) => error.is_not_found(),
+            Self::Overlay(error) => error.is_not_found(),
+            Self::SourceNotFound { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether content or a document is not what its digest, size or specification says.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_corrupt())
+        match self.inner() {
+            Self::Core(error) => error.is_corrupt(),
+            Self::Overlay(error) => error.is_corrupt(),
+
+            _ => false,
+        }
     }
 
     /// Whether the operation was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_cancelled())
+        match self.inner() {
+            Self::Core(error) => error.is_cancelled(),
+            Self::Overlay(error) => error.is_cancelled(),
+
+            _ => false,
+        }
     }
 
     /// Whether this build or machine cannot do what was asked.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        match self {
+        match self.inner() {
             Self::UnsupportedInstruction { .. } => true,
             Self::Core(error) => error.is_unsupported(),
+            Self::Overlay(error) => error.is_unsupported(),
             _ => false,
         }
     }
@@ -135,12 +283,22 @@ impl Error {
     /// Whether the operating system denied permission.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_denied())
+        match self.inner() {
+            Self::Core(error) => error.is_denied(),
+            Self::Overlay(error) => error.is_denied(),
+
+            _ => false,
+        }
     }
 
     /// Whether somebody else holds what this needs: trying again later may work.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_busy())
+        match self.inner() {
+            Self::Core(error) => error.is_busy(),
+            Self::Overlay(error) => error.is_busy(),
+
+            _ => false,
+        }
     }
 }

@@ -9,14 +9,15 @@ use crate::error::Result;
 
 /// What is known of a regular file's content once it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FileFacts {
+pub(crate) struct FileFacts {
     /// The size, in bytes.
-    pub size: u64,
-    /// The SHA-256 of the content.
-    pub sha256: [u8; 32],
+    pub(crate) size: u64,
+    /// The SHA-256 of the content; of a file that is kept with holes, of its data alone.
+    pub(crate) sha256: [u8; 32],
+    /// Whether the file is kept with holes.
+    pub(crate) sparse: bool,
     /// Extended attributes that belong to the file, where the tree's metadata do not have them.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// A tree of files that can be copied into an image.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use image_core::{
     Ctx,
-    hasher::Hasher,
+    hasher::Sha256,
     observer::{Outcome, Task, TaskKind},
 };
 use image_overlay::NodeRef;
@@ -35,7 +35,8 @@ pub(crate) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], 
         return Ok(());
     }
     let bytes = todo.iter().map(|(_, content)| content.status.size).sum();
-    let task = ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
+    let task =
+        ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || {
@@ -78,20 +79,22 @@ fn read(
     let failed = |e| Error::io("read", context.path_of(&path), e);
     for _ in 0..ATTEMPTS {
         let (mut file, before) = context.open_file(&path)?;
-        let mut hasher = Hasher::sha256();
+        let (mut hasher, mut size) = (Sha256::default(), 0);
         loop {
             ctx.check()?;
             match read_in(&mut file, buffer).map_err(failed)? {
                 0 => break,
-                n => hasher.update(&buffer[..n]),
+                n => {
+                    hasher.update(&buffer[..n]);
+                    size += n as u64;
+                }
             }
         }
-        let size = hasher.count();
         let xattrs = xattrs(&file).map_err(|e| failed(e.into()))?;
         let after = rustix::fs::fstat(&file).map_err(|e| failed(e.into()))?;
         if Status::of(&before) == Status::of(&after) && size == Status::of(&after).size {
             task.advance(size, 1);
-            return Ok(FileFacts { size, sha256: hasher.finish_sha256(), xattrs });
+            return Ok(FileFacts { size, sha256: hasher.finish(), sparse: false, xattrs });
         }
     }
     Err(Error::changed(context.path_of(&path)))

@@ -2,7 +2,7 @@
 
 use image_overlay::{FileTree, Follow, NodeRef};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// Whether a path holds a wildcard that no backslash takes away.
 pub(crate) fn has_wildcard(path: &[u8]) -> bool {
@@ -63,7 +63,7 @@ impl Pattern {
     fn parse(text: &[u8]) -> Result<Self> {
         let mut chars = Chars(text);
         let mut tokens = Vec::new();
-        let malformed = || Error::pattern(&String::from_utf8_lossy(text));
+        let malformed = || Error::InvalidSource { pattern: excerpt(&String::from_utf8_lossy(text), 256) };
         while let Some(c) = chars.next() {
             tokens.push(match u8::try_from(c) {
                 Ok(b'*') => Token::Any,

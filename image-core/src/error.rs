@@ -217,6 +217,12 @@ impl Error {
         Self::ImageNotFound { name: name.into(), hint: hint.into() }
     }
 
+    /// Says that content does not hash to its digest.
+    #[must_use]
+    pub fn digest_mismatch(expected: &Digest, actual: Digest) -> Self {
+        Self::DigestMismatch { expected: expected.clone(), actual }
+    }
+
     /// Says what is larger than its limit.
     pub fn limit(what: impl Into<String>, limit: u64) -> Self {
         Self::LimitExceeded { what: what.into(), limit }

@@ -90,16 +90,8 @@ impl Dir {
         Ok(Lock { dir: self, _file: file })
     }
 
-    /// Makes a directory in it, if there is none.
-    pub(crate) fn make(&self, name: &str) -> Result<()> {
-        match fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(error) => Err(CoreError::io("create", self.path_of(name), error.into()).into()),
-        }
-    }
-
-    /// Whether the directory holds nothing but what a layout that is being created does.
-    pub(crate) fn is_unused(&self, known: &[&str]) -> Result<bool> {
+    /// Whether the directory holds nothing but what this module makes and what is `known`.
+    pub(crate) fn holds_only(&self, known: &[&str]) -> Result<bool> {
         let failed = |error: Errno| CoreError::io("read", &self.path, error.into());
         for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
             let name = entry.map_err(failed)?;

@@ -11,9 +11,9 @@
 //! `index.json`, `oci-layout`, and is one from when the last is there; what a killed creation left
 //! is completed by the next.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use image_core::{Document, Error as CoreError, ImageIndex, blob::fs::FsBlobStore};
+use image_core::{Document, ImageIndex, blob::FsBlobStore};
 use serde::Deserialize;
 
 use crate::{
@@ -46,7 +46,7 @@ const MAX_MARKER: u64 = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct OciLayout {
     dir: Arc<Dir>,
-    blobs: Arc<FsBlobStore>,
+    blobs: FsBlobStore,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ impl OciLayout {
 
     /// The blobs in it.
     #[must_use]
-    pub fn blobs(&self) -> &Arc<FsBlobStore> {
+    pub fn blobs(&self) -> &FsBlobStore {
         &self.blobs
     }
 
@@ -106,24 +106,27 @@ impl OciLayout {
 
     fn from_dir(dir: Dir) -> Result<Self> {
         let blobs = FsBlobStore::open(dir.path())?;
-        Ok(Self { dir: Arc::new(dir), blobs: Arc::new(blobs) })
+        Ok(Self { dir: Arc::new(dir), blobs })
     }
 
     /// Opens or creates a layout, and says whether it created one.
     fn prepare(path: &Path) -> Result<(Self, bool)> {
-        fs::create_dir_all(path).map_err(|e| CoreError::io("create", path, e))?;
+        match Dir::open(path) {
+            Ok(dir) if has_marker(&dir)? => return Ok((Self::from_dir(dir)?, false)),
+            Ok(dir) if !dir.holds_only(&[MARKER, BLOBS, INGEST, INDEX])? => {
+                let reason = "it is a directory with something else in it";
+                return Err(Error::NotALayout { path: path.to_owned(), reason });
+            }
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        FsBlobStore::create(path)?;
         let dir = Dir::open(path)?;
-        if has_marker(&dir)? {
-            return Ok((Self::from_dir(dir)?, false));
-        }
-        if !dir.is_unused(&[MARKER, BLOBS, INGEST, INDEX])? {
-            let reason = "it is a directory with something else in it";
-            return Err(Error::NotALayout { path: path.to_owned(), reason });
-        }
         let lock = dir.lock()?;
+        // Another process may have been faster.
         let is_new = !has_marker(&dir)?;
         if is_new {
-            dir.make(BLOBS)?;
             if dir.read(INDEX, MAX_INDEX_SIZE)?.is_none() {
                 lock.replace(INDEX, Document::new(ImageIndex::new(Vec::new()))?.bytes())?;
             }

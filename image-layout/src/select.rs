@@ -54,7 +54,7 @@ impl OciLayout {
     /// OCI image-spec 1.1, image-index.md, `manifests`: of several matches the first is used, and unknown
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
-        let source: Arc<dyn BlobSource> = Arc::<image_core::blob::fs::FsBlobStore>::clone(self.blobs());
+        let source: Arc<dyn BlobSource> = Arc::new(self.blobs().clone());
         if is_manifest(descriptor) && platform.is_none() {
             return Ok(Image::open(source, descriptor)?);
         }

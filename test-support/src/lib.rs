@@ -3,7 +3,12 @@
 pub mod privilege;
 mod reference;
 pub mod skip;
+pub mod temp;
+pub mod tool;
+pub mod tree;
 
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip};
+pub use temp::{SmallDisk, TempDir, temp_dir};
+pub use tree::{Tree, TreeBuilder, TreeOptions};

@@ -164,15 +164,20 @@ impl Words<'_> {
         let destination = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
             keyword.fault(format!("{name} requires at least two arguments, a source and a destination"))
         })?;
+        let fault = |span, reason: String| Err(keyword.source().fault(span, reason));
         if heredocs.last().is_some_and(|last| last.span.end > destination.span.start) {
-            return Err(keyword.source().fault(destination.span, format!("the destination of {name} cannot be a here-document")));
+            return fault(destination.span, format!("the destination of {name} cannot be a here-document"));
         }
         let mut expected = heredocs.iter().peekable();
         words.retain(|word| !is_next(&mut expected, word));
-        match expected.next() {
-            Some(odd) => Err(keyword.source().fault(odd.span, format!("the delimiter of a here-document of {name} cannot hold blanks"))),
-            None => Ok(Files { sources: words, heredocs, destination }),
+        if let Some(odd) = expected.next() {
+            return fault(odd.span, format!("the delimiter of a here-document of {name} cannot hold blanks"));
         }
+        // The delimiter becomes the name of a file.
+        if let Some(odd) = heredocs.iter().find(|h| h.name.contains('/') || matches!(h.name.as_str(), "." | "..")) {
+            return fault(odd.span, format!("the delimiter of a here-document of {name} cannot be a path"));
+        }
+        Ok(Files { sources: words, heredocs, destination })
     }
 
     fn arg(self) -> Result<Command> {
@@ -225,7 +230,9 @@ impl Words<'_> {
         let image = words.next().ok_or_else(|| self.keyword.fault("FROM requires the name of an image"))?.text();
         let alias = match (words.next(), words.next(), words.next()) {
             (None, ..) => None,
-            (Some(keyword), Some(alias), None) if keyword.as_str().eq_ignore_ascii_case("as") => Some(stage_name(alias)?),
+            (Some(keyword), Some(alias), None) if keyword.as_str().eq_ignore_ascii_case("as") => {
+                Some(stage_name(alias)?)
+            }
             (Some(word), ..) => return Err(word.fault("FROM takes one image, or an image, AS and a name")),
         };
         Ok(Command::From(FromImage { image, alias, platform }))
@@ -243,7 +250,9 @@ impl Words<'_> {
                     })
                     .map_err(|reason| {
                         let value = excerpt(&text.value, 64);
-                        self.keyword.source().fault(text.span, format!("invalid value {value:?} for --{name}: {reason}"))
+                        self.keyword
+                            .source()
+                            .fault(text.span, format!("invalid value {value:?} for --{name}: {reason}"))
                     })
             };
             value.map(parse).transpose()
@@ -292,7 +301,8 @@ fn is_next<'a>(heredocs: &mut Peekable<impl Iterator<Item = &'a Heredoc>>, word:
 fn one_of(at: &Fragment<'_>, value: Option<&Spanned<String>>, flag: &str, known: &[&'static str]) -> Result<()> {
     match value {
         Some(value) if !known.contains(&value.as_str()) => {
-            let reason = format!("invalid value {:?} for {flag}: it is {}", excerpt(&value.value, 64), known.join(" or "));
+            let reason =
+                format!("invalid value {:?} for {flag}: it is {}", excerpt(&value.value, 64), known.join(" or "));
             let meant = nearest(&value.value, known.iter().copied()).map(str::to_owned);
             Err(at.source().fault_like(value.span, reason, meant))
         }
@@ -303,7 +313,9 @@ fn one_of(at: &Fragment<'_>, value: Option<&Spanned<String>>, flag: &str, known:
 fn retries(at: &Fragment<'_>, text: &Spanned<String>) -> Result<u32> {
     let number = text.value.parse::<i32>().ok().and_then(|number| u32::try_from(number).ok());
     let value = excerpt(&text.value, 64);
-    number.ok_or_else(|| at.source().fault(text.span, format!("invalid value {value:?} for --retries: not a number from 0")))
+    number.ok_or_else(|| {
+        at.source().fault(text.span, format!("invalid value {value:?} for --retries: not a number from 0"))
+    })
 }
 
 /// `[a-z][a-z0-9-_.]*`, whatever the case it is written in.

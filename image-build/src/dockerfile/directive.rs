@@ -40,7 +40,11 @@ pub(super) fn directives(source: &Source) -> Result<Directives> {
         let span = source.span(line.start + start, line.start + start + value.len());
         let duplicate = |found| {
             let reason = format!("only one {} directive can be used", name.to_ascii_lowercase());
-            if found { Err(source.fault(source.span(line.start, line.start + line.text().len()), reason)) } else { Ok(()) }
+            if found {
+                Err(source.fault(source.span(line.start, line.start + line.text().len()), reason))
+            } else {
+                Ok(())
+            }
         };
         let text = Spanned::new(value.to_owned(), span);
         let list = &mut directives.list;

@@ -88,7 +88,9 @@ impl Dockerfile {
             (None, _) => "a trigger without an instruction",
             (Some(_), Some(_)) => "a trigger of more than one instruction",
             (Some(one), None) => match one.command {
-                Command::Onbuild(_) | Command::From(_) | Command::Maintainer(_) => "an instruction that cannot be a trigger",
+                Command::Onbuild(_) | Command::From(_) | Command::Maintainer(_) => {
+                    "an instruction that cannot be a trigger"
+                }
                 _ => return Ok(file),
             },
         };

@@ -135,10 +135,9 @@ impl<'a> FlagWords<'a> {
         match value.value.to_ascii_lowercase().as_str() {
             "true" => Ok(Some(Spanned::new(true, value.span))),
             "false" => Ok(Some(Spanned::new(false, value.span))),
-            _ => Err(word.written.fault(format!(
-                "flag --{name} is either true or false, not {:?}",
-                excerpt(&value.value, 64)
-            ))),
+            _ => Err(word
+                .written
+                .fault(format!("flag --{name} is either true or false, not {:?}", excerpt(&value.value, 64)))),
         }
     }
 
@@ -205,11 +204,8 @@ impl AddFlags {
 
 impl RunFlags {
     pub(super) fn take(mut flags: FlagWords<'_>) -> Result<Self> {
-        let taken = Self {
-            mounts: flags.texts("mount")?,
-            network: flags.text("network")?,
-            security: flags.text("security")?,
-        };
+        let taken =
+            Self { mounts: flags.texts("mount")?, network: flags.text("network")?, security: flags.text("security")? };
         flags.finish().map(|()| taken)
     }
 }

@@ -274,9 +274,8 @@ fn in_stage(instruction: &Instruction, stage: &mut Stage, lints: &mut Lints) {
 fn json_recommended(instruction: &Instruction, line: &CommandLine, stage: &Stage, lints: &mut Lints) {
     if matches!(line, CommandLine::Shell(_)) && !stage.shell {
         let name = instruction.command.name();
-        let message = format!(
-            "JSON arguments recommended for {name} to prevent unintended behavior related to OS signals"
-        );
+        let message =
+            format!("JSON arguments recommended for {name} to prevent unintended behavior related to OS signals");
         lints.add(Rule::JSONArgsRecommended, instruction.span, message);
     }
 }
@@ -296,8 +295,7 @@ fn secret(instruction: &str, key: &Spanned<String>, lints: &mut Lints) {
     const HARMLESS: [&str; 3] = ["public", "file", "version"];
     let holds = |words: &[&str]| key.value.split('_').any(|part| words.iter().any(|w| part.eq_ignore_ascii_case(w)));
     if holds(&SECRET) && !holds(&HARMLESS) {
-        let message =
-            format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {:?})", short(key));
+        let message = format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {:?})", short(key));
         lints.add(Rule::SecretsUsedInArgOrEnv, key.span, message);
     }
 }
@@ -312,10 +310,8 @@ fn exposed(port: &Spanned<String>, lints: &mut Lints) {
         lints.add(Rule::ExposeProtoCasing, port.span, message);
     }
     if address.contains(':') {
-        let message = format!(
-            "EXPOSE instruction should not define an IP address or host-port mapping, found '{}'",
-            short(port)
-        );
+        let message =
+            format!("EXPOSE instruction should not define an IP address or host-port mapping, found '{}'", short(port));
         lints.add(Rule::ExposeInvalidFormat, port.span, message);
     }
 }

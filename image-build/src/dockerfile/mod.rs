@@ -29,5 +29,3 @@ pub use instruction::{
 pub use lint::{Checks, Rule, Warning};
 pub use source::Location;
 pub use span::{Span, Spanned};
-
-

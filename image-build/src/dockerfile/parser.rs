@@ -80,7 +80,8 @@ impl<'a> Parser<'a> {
         let mut joined = LogicalLine::default();
         let mut empty = None;
         let text = first.text();
-        let mut more = self.append(&mut joined, text.trim_start(), first.start + (text.len() - text.trim_start().len()))?;
+        let mut more =
+            self.append(&mut joined, text.trim_start(), first.start + (text.len() - text.trim_start().len()))?;
         while more {
             let Some(line) = self.lines.next() else { break };
             if line.is_comment() {
@@ -93,7 +94,11 @@ impl<'a> Parser<'a> {
             more = self.append(&mut joined, line.text(), line.start)?;
         }
         if let Some(start) = empty {
-            self.lints.add(Rule::NoEmptyContinuation, self.locator.span(start, start), "empty continuation line".into());
+            self.lints.add(
+                Rule::NoEmptyContinuation,
+                self.locator.span(start, start),
+                "empty continuation line".into(),
+            );
         }
         Ok(joined)
     }
@@ -104,7 +109,10 @@ impl<'a> Parser<'a> {
         joined.push(before.unwrap_or(text), start);
         if joined.len() > INSTRUCTION {
             let location = self.locator.source().location(joined.fragment(self.locator).slice(0..0).span());
-            return Err(Error::LimitExceeded { what: format!("{location}: an instruction"), limit: INSTRUCTION as u64 });
+            return Err(Error::LimitExceeded {
+                what: format!("{location}: an instruction"),
+                limit: INSTRUCTION as u64,
+            });
         }
         Ok(before.is_some())
     }

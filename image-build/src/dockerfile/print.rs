@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    directive::Directive,
-    file::Dockerfile,
-    instruction::Instruction,
-    line::continued,
-};
+use super::{directive::Directive, file::Dockerfile, instruction::Instruction, line::continued};
 
 impl fmt::Display for Instruction {
     /// The instruction on one line, and its here-documents.

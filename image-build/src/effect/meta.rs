@@ -5,9 +5,10 @@ use std::time::Duration;
 use image_core::{ContainerConfig, Healthcheck};
 
 use crate::{
-    dockerfile::{self, Command, CommandLine, HealthcheckTest, KeyValues, Spanned},
+    dockerfile::{self, Command, CommandLine, Dockerfile, HealthcheckTest, KeyValues, Spanned},
     env::Env,
     error::Result,
+    expand::Expander,
 };
 
 /// The shell of instructions in shell form, until a SHELL says otherwise.
@@ -15,6 +16,8 @@ const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// What instructions without files change.
 pub(crate) struct MetaState<'a> {
+    /// Where the instruction stands, for errors.
+    pub(crate) dockerfile: &'a Dockerfile,
     /// The configuration that containers of the image get.
     pub(crate) config: &'a mut ContainerConfig,
     /// The variables that later instructions of the stage see.
@@ -23,21 +26,18 @@ pub(crate) struct MetaState<'a> {
     pub(crate) own_cmd: &'a mut bool,
 }
 
-/// Expands the variables of a word.
-pub(crate) type Expand<'a> = dyn FnMut(&Spanned<String>) -> Result<String> + 'a;
-
 /// Carries out an instruction, and gives its line of the history; `None` for an instruction that is
 /// none of these.
 ///
 /// # Spec
 /// Dockerfile reference; the lines of the history are those of BuildKit.
-pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut Expand<'_>) -> Result<Option<String>> {
+pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut Expander<'_>) -> Result<Option<String>> {
     let config = &mut *state.config;
     Ok(Some(match command {
         Command::Env(pairs) => {
             let pairs = expand_pairs(pairs, expand)?;
             for (key, value) in &pairs {
-                state.env.set(key, value);
+                state.env.set(&**key, &**value);
                 set_env(&mut config.env, key, value);
             }
             format!("ENV {}", joined(&pairs))
@@ -48,13 +48,16 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
             format!("LABEL {}", joined(&pairs))
         }
         Command::User(user) => {
-            config.user = expand(user)?;
+            config.user = expand.word(user)?;
             format!("USER {}", config.user)
         }
         Command::Expose(ports) => {
             let mut added = Vec::new();
             for port in ports {
-                added.extend(super::ports::parse(&expand(port)?, port.span)?);
+                for word in expand.words(port)? {
+                    let ports = super::ports::parse(&word);
+                    added.extend(ports.map_err(|reason| state.dockerfile.fault(port.span, reason))?);
+                }
             }
             added.sort();
             let line = format!("EXPOSE [{}]", added.join(" "));
@@ -68,7 +71,7 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
             line
         }
         Command::Stopsignal(signal) => {
-            let signal = expand(signal)?;
+            let signal = expand.word(signal)?;
             let line = format!("STOPSIGNAL {signal}");
             config.stop_signal = Some(signal);
             line
@@ -111,13 +114,13 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
     }))
 }
 
-fn expand_all(words: &[Spanned<String>], expand: &mut Expand<'_>) -> Result<Vec<String>> {
-    words.iter().map(expand).collect()
+fn expand_all(words: &[Spanned<String>], expand: &mut Expander<'_>) -> Result<Vec<String>> {
+    words.iter().map(|word| expand.word(word)).collect()
 }
 
 /// All values are expanded with the environment before the instruction.
-fn expand_pairs(pairs: &KeyValues, expand: &mut Expand<'_>) -> Result<Vec<(String, String)>> {
-    pairs.pairs.iter().map(|pair| Ok((expand(&pair.key)?, expand(&pair.value)?))).collect()
+fn expand_pairs(pairs: &KeyValues, expand: &mut Expander<'_>) -> Result<Vec<(String, String)>> {
+    pairs.pairs.iter().map(|pair| Ok((expand.word(&pair.key)?, expand.word(&pair.value)?))).collect()
 }
 
 fn joined(pairs: &[(String, String)]) -> String {

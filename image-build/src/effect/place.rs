@@ -71,7 +71,10 @@ impl<'a, C> Placement<'a, C> {
                 self.directory(&base)?;
                 self.copy(source.node, base.join(&source.name)?)?;
             } else if sources.len() > 1 {
-                return Err(Error::destination(&base, "several files go there, but it is no directory: end it with a slash"));
+                return Err(Error::destination(
+                    &base,
+                    "several files go there, but it is no directory: end it with a slash",
+                ));
             } else {
                 self.directory(&base.parent().unwrap_or_default())?;
                 self.copy(source.node, base.clone())?;
@@ -174,13 +177,10 @@ impl<'a, C> Placement<'a, C> {
         let mut first_names: HashMap<InodeId, &LayerPath> = HashMap::new();
         for (path, item) in &self.items {
             match item {
-                Item::Passed(metadata) => {
-                    visit(Entry::new(path.clone(), EntryKind::Directory, metadata.clone()), None)?;
-                }
-                Item::Made => {
-                    let (uid, gid) = self.attributes.owner.unwrap_or_default();
-                    let metadata = Metadata::new(0o755).with_owner(uid, gid).with_mtime(self.attributes.now);
-                    visit(Entry::new(path.clone(), EntryKind::Directory, metadata), None)?;
+                Item::Passed(_) | Item::Made => {
+                    if let Some(entry) = self.directory_entry(path, item) {
+                        visit(entry, None)?;
+                    }
                 }
                 Item::Copied(node) => {
                     let first = *first_names.entry(node.inode_id()).or_insert(path);
@@ -198,6 +198,23 @@ impl<'a, C> Placement<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// The directories of the layer that are no copies, in canonical order.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = Entry> {
+        self.items.iter().filter_map(|(path, item)| self.directory_entry(path, item))
+    }
+
+    fn directory_entry(&self, path: &LayerPath, item: &Item<'_, C>) -> Option<Entry> {
+        let metadata = match item {
+            Item::Passed(metadata) => metadata.clone(),
+            Item::Made => {
+                let (uid, gid) = self.attributes.owner.unwrap_or_default();
+                Metadata::new(0o755).with_owner(uid, gid).with_mtime(self.attributes.now)
+            }
+            Item::Copied(_) => return None,
+        };
+        Some(Entry::new(path.clone(), EntryKind::Directory, metadata))
     }
 
     fn metadata<S: SourceFiles<Content = C>>(&self, files: &S, node: NodeRef<'a, C>) -> Result<Metadata> {

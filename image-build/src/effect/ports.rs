@@ -1,16 +1,11 @@
 //! The ports of EXPOSE.
 
-use crate::{
-    dockerfile::Span,
-    error::{Error, Result},
-};
-
 /// What one word of EXPOSE stands for: `80` is `80/tcp`, and `8000-8002/udp` is three ports.
 ///
 /// # Spec
 /// Dockerfile reference, § EXPOSE.
-pub(crate) fn parse(word: &str, span: Span) -> Result<Vec<String>> {
-    let invalid = |reason: &str| Error::at(span, format!("invalid port {word:?}: {reason}"));
+pub(crate) fn parse(word: &str) -> Result<Vec<String>, String> {
+    let invalid = |reason: &str| format!("invalid port {word:?}: {reason}");
     let (ports, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
     let protocol = if protocol.is_empty() { "tcp".into() } else { protocol.to_ascii_lowercase() };
     if !matches!(&*protocol, "tcp" | "udp" | "sctp") {

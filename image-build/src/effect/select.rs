@@ -4,7 +4,7 @@ use image_core::{Digest, hasher::Hasher};
 use image_overlay::{EntryKind, FileTree, Follow, NodeRef};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     files::SourceFiles,
     pattern,
 };
@@ -24,17 +24,20 @@ pub(crate) struct Selected<'a, C> {
 ///
 /// # Spec
 /// Dockerfile reference, § COPY, source.
-pub(crate) fn select<'a, C>(tree: &'a FileTree<C>, source: &str) -> Result<Vec<Selected<'a, C>>> {
+pub(crate) fn select<'a, S: SourceFiles>(files: &'a S, source: &str) -> Result<Vec<Selected<'a, S::Content>>> {
     let path = clean(source.as_bytes());
     if pattern::has_wildcard(&path) {
-        return pattern::expand(tree, &path)?.into_iter().map(|path| follow(tree, &path)).collect();
+        return pattern::expand(files.tree(), &path)?.into_iter().map(|path| follow(files, &path)).collect();
     }
-    Ok(vec![follow(tree, &path)?])
+    Ok(vec![follow(files, &path)?])
 }
 
-fn follow<'a, C>(tree: &'a FileTree<C>, path: &[u8]) -> Result<Selected<'a, C>> {
-    let node = tree.lookup(path, Follow::Last)?;
-    let node = node.ok_or_else(|| Error::source_not_found(&String::from_utf8_lossy(path)))?;
+fn follow<'a, S: SourceFiles>(files: &'a S, path: &[u8]) -> Result<Selected<'a, S::Content>> {
+    let node = files.tree().lookup(path, Follow::Last)?;
+    let node = node.ok_or_else(|| Error::SourceNotFound {
+        path: excerpt(&String::from_utf8_lossy(path), 256),
+        tree: files.name().into(),
+    })?;
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
     Ok(Selected { name, node })
 }
@@ -101,7 +104,7 @@ fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S:
         }
         EntryKind::File { .. } => {
             let facts = files.facts(node)?;
-            put(hasher, b"f");
+            put(hasher, if facts.sparse { b"s" } else { b"f" });
             put(hasher, &facts.size.to_le_bytes());
             put(hasher, &facts.sha256);
             put_xattrs(hasher, facts.xattrs.iter());

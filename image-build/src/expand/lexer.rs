@@ -77,7 +77,12 @@ impl Expansion {
 ///
 /// # Spec
 /// Dockerfile reference, § Environment replacement.
-pub(super) fn expand(text: &str, escape: char, quotes: Quotes, variables: &mut impl Variables) -> Result<Expansion, Fault> {
+pub(super) fn expand(
+    text: &str,
+    escape: char,
+    quotes: Quotes,
+    variables: &mut impl Variables,
+) -> Result<Expansion, Fault> {
     let mut lexer = Lexer { text, at: 0, escape, quotes, depth: 0, variables };
     let mut expansion = lexer.until(None, Escapes::Removed)?;
     expansion.end_word();

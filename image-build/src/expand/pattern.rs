@@ -86,7 +86,14 @@ impl Pattern {
     ///
     /// Of the matches that begin first, the longest counts. An empty match directly behind
     /// another match is none.
-    pub(super) fn replace(&self, value: &str, with: &str, all: bool, limit: usize, work: &mut Work) -> Result<String, TooMuch> {
+    pub(super) fn replace(
+        &self,
+        value: &str,
+        with: &str,
+        all: bool,
+        limit: usize,
+        work: &mut Work,
+    ) -> Result<String, TooMuch> {
         let value: Vec<char> = value.chars().collect();
         let mut result = String::new();
         let (mut copied, mut search, mut matched) = (0, 0, false);

@@ -111,9 +111,9 @@ impl Ignore {
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        let verdict = ends.chain([path.len()]).fold(Verdict::default(), |verdict, end| {
-            self.verdict(verdict, path.get(..end).unwrap_or_default())
-        });
+        let verdict = ends
+            .chain([path.len()])
+            .fold(Verdict::default(), |verdict, end| self.verdict(verdict, path.get(..end).unwrap_or_default()));
         verdict.is_excluded()
     }
 

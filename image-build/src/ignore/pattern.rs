@@ -49,7 +49,9 @@ impl Pattern {
             Self::Exact(exact) => path == exact,
             Self::Prefix(prefix) => path.starts_with(prefix),
             Self::Suffix(suffix) => path.ends_with(suffix),
-            Self::Components(end) => path.strip_suffix(end.as_slice()).is_some_and(|d| d.is_empty() || d.ends_with(b"/")),
+            Self::Components(end) => {
+                path.strip_suffix(end.as_slice()).is_some_and(|d| d.is_empty() || d.ends_with(b"/"))
+            }
             Self::Glob(glob) => glob.matches(path),
         }
     }

@@ -118,7 +118,10 @@ fn reads_every_instruction() {
         (r#"ADD \conf\\" /.znc"#, r#"add "\\conf\\\\\"" -> "/.znc""#),
         (r#"CMD [ "\/usr\\\"/bin/znc", "-f", "-r" ]"#, r#"cmd exec "/usr\\\"/bin/znc" "-f" "-r""#),
         // testfiles/health
-        ("HEALTHCHECK --interval=5s --retries=3 \\\n  CMD /app/check.sh --quiet", r#"healthcheck shell "/app/check.sh --quiet""#),
+        (
+            "HEALTHCHECK --interval=5s --retries=3 \\\n  CMD /app/check.sh --quiet",
+            r#"healthcheck shell "/app/check.sh --quiet""#,
+        ),
         ("HEALTHCHECK   CMD   a b", r#"healthcheck shell "a b""#),
         ("HEALTHCHECK --timeout=3s CMD [\"foo\"]", r#"healthcheck exec "foo""#),
         ("healthcheck none", "healthcheck none"),
@@ -164,14 +167,14 @@ fn reads_every_instruction() {
 fn joins_continued_lines() {
     for (source, expected) in [
         // testfiles/continueIndent
-        ("RUN echo hello\\\n  world\\\n  goodnight  \\\n  moon\\\n  light\\\nning", "RUN echo hello  world  goodnight    moon  lightning"),
+        (
+            "RUN echo hello\\\n  world\\\n  goodnight  \\\n  moon\\\n  light\\\nning",
+            "RUN echo hello  world  goodnight    moon  lightning",
+        ),
         ("RUN echo hello  \\\nworld", "RUN echo hello  world"),
         ("RUN echo hello  \\  \nworld", "RUN echo hello  world"),
         ("RUN echo hi \\\n \\\n world \\\n\\\n good\\\n\\\nnight", "RUN echo hi   world  goodnight"),
-        (
-            "RUN echo hello \\\n# a comment\n\n  # another\n\nthis is useful",
-            "RUN echo hello this is useful",
-        ),
+        ("RUN echo hello \\\n# a comment\n\n  # another\n\nthis is useful", "RUN echo hello this is useful"),
         // testfiles/continue-at-eof, escapes
         ("RUN something \\", "RUN something"),
         ("RUN foo \\\n\nbar \\\n\nbaz", "RUN foo bar baz"),
@@ -213,7 +216,9 @@ fn directives_stand_at_the_top() {
 #[test]
 fn flags_come_first() {
     // testfiles/flags
-    let Command::Copy(copy) = one("COPY --chown=me --link --exclude=a --exclude=\"b c\" -- foo /tmp/") else { panic!() };
+    let Command::Copy(copy) = one("COPY --chown=me --link --exclude=a --exclude=\"b c\" -- foo /tmp/") else {
+        panic!()
+    };
     assert_eq!(copy.flags.chown.unwrap().value, "me");
     assert!(copy.flags.link.unwrap().value);
     assert_eq!(copy.flags.exclude.iter().map(Spanned::as_str).collect::<Vec<_>>(), ["a", "b c"]);
@@ -225,7 +230,9 @@ fn flags_come_first() {
     let Command::Add(add) = one("ADD --checksum=sha256:a --unpack --keep-git-dir=true a b") else { panic!() };
     assert_eq!(add.flags.checksum.unwrap().value, "sha256:a");
     assert!(add.flags.unpack.unwrap().value && add.flags.keep_git_dir.unwrap().value);
-    let Command::Run(run) = one("RUN --mount=type=cache,target=/a --mount=type=tmpfs,target=/b --network=none make --jobs") else {
+    let Command::Run(run) =
+        one("RUN --mount=type=cache,target=/a --mount=type=tmpfs,target=/b --network=none make --jobs")
+    else {
         panic!()
     };
     assert_eq!(run.flags.mounts.len(), 2);
@@ -237,7 +244,8 @@ fn flags_come_first() {
 
 #[test]
 fn healthcheck_options_are_read() {
-    let source = "HEALTHCHECK --start-period=0s --start-interval=1m1.5s --interval=1h --timeout=250ms --retries=7 CMD x";
+    let source =
+        "HEALTHCHECK --start-period=0s --start-interval=1m1.5s --interval=1h --timeout=250ms --retries=7 CMD x";
     let Command::Healthcheck(Healthcheck::Check(check)) = one(source) else { panic!() };
     assert_eq!(check.start_period, Some(Duration::ZERO));
     assert_eq!(check.start_interval, Some(Duration::from_millis(61_500)));
@@ -285,7 +293,17 @@ fn heredocs_of_buildkits_table() {
         assert_eq!((n.as_str(), c.as_str(), *e, *s, *d), (name, content, expand, strip_tabs, descriptor), "{source:?}");
         assert_eq!(instructions.len(), 1, "{source:?}");
     }
-    for source in ["RUN \"<<NOHEREDOC\"", "RUN '<<EOF'", "RUN [\"<<EOF\"]", "RUN ls", "RUN <<", "RUN cat <<<EOF", "RUN x<<EOF", "USER <<INVALID", "COPY [\"<<EOF\", \"/x\"]"] {
+    for source in [
+        "RUN \"<<NOHEREDOC\"",
+        "RUN '<<EOF'",
+        "RUN [\"<<EOF\"]",
+        "RUN ls",
+        "RUN <<",
+        "RUN cat <<<EOF",
+        "RUN x<<EOF",
+        "USER <<INVALID",
+        "COPY [\"<<EOF\", \"/x\"]",
+    ] {
         assert_eq!(stage(source)[0].heredocs(), [], "{source:?}");
     }
 }
@@ -318,7 +336,10 @@ fn errors_name_the_place_and_what_was_meant() {
         ("ADD --parents a b", "2:5: unknown flag --parents for ADD"),
         ("CMD --help", "2:5: unknown flag --help for CMD"),
         ("MAINTAINER --boo joe@example.com", "2:12: unknown flag --boo for MAINTAINER"),
-        ("RUN --network=hots x", "2:15: invalid value \"hots\" for --network: it is default or host or none (did you mean host?)"),
+        (
+            "RUN --network=hots x",
+            "2:15: invalid value \"hots\" for --network: it is default or host or none (did you mean host?)",
+        ),
         ("FROM --platfrom=x y", "2:6: unknown flag --platfrom for FROM (did you mean --platform?)"),
         ("COYP a b", "2:1: unknown instruction COYP (did you mean COPY?)"),
         ("  form x", "2:3: unknown instruction form (did you mean from?)"),
@@ -328,6 +349,8 @@ fn errors_name_the_place_and_what_was_meant() {
         ("ADD [\"a\"]", "2:1: ADD requires at least two arguments, a source and a destination"),
         ("COPY a <<EOF\nEOF", "2:8: the destination of COPY cannot be a here-document"),
         ("COPY << EOF /a\nEOF", "2:6: the delimiter of a here-document of COPY cannot hold blanks"),
+        ("COPY <<../x /a\n../x", "2:6: the delimiter of a here-document of COPY cannot be a path"),
+        ("ADD <<A <<.. /a\nA\n..", "2:9: the delimiter of a here-document of ADD cannot be a path"),
         ("WORKDIR", "2:1: WORKDIR requires exactly one argument"),
         ("USER ", "2:1: USER requires exactly one argument"),
         ("STOPSIGNAL", "2:1: STOPSIGNAL requires exactly one argument"),
@@ -350,13 +373,19 @@ fn errors_name_the_place_and_what_was_meant() {
         ("FROM a b", "2:8: FROM takes one image, or an image, AS and a name"),
         ("FROM a AS", "2:8: FROM takes one image, or an image, AS and a name"),
         ("FROM", "2:1: FROM requires the name of an image"),
-        ("FROM a AS 1x", "2:11: invalid name \"1x\" of a stage: it begins with a letter and holds letters, digits, '-', '_' and '.'"),
+        (
+            "FROM a AS 1x",
+            "2:11: invalid name \"1x\" of a stage: it begins with a letter and holds letters, digits, '-', '_' and '.'",
+        ),
         ("HEALTHCHECK", "2:1: HEALTHCHECK requires at least one argument"),
         ("HEALTHCHECK CMD", "2:13: HEALTHCHECK CMD requires a command"),
         ("HEALTHCHECK CMD []", "2:13: HEALTHCHECK CMD requires a command"),
         ("HEALTHCHECK NONE x", "2:18: HEALTHCHECK NONE takes no arguments"),
         ("HEALTHCHECK CONNECT TCP 7000", "2:13: unknown kind \"CONNECT\" of HEALTHCHECK: it is CMD or NONE"),
-        ("HEALTHCHECK --interval=50ns CMD x", "2:24: invalid value \"50ns\" for --interval: a duration cannot be less than 1ms"),
+        (
+            "HEALTHCHECK --interval=50ns CMD x",
+            "2:24: invalid value \"50ns\" for --interval: a duration cannot be less than 1ms",
+        ),
         ("HEALTHCHECK --retries=-1 CMD x", "2:23: invalid value \"-1\" for --retries: not a number from 0"),
         ("RUN \\\n  <<EOF\nx", "3:3: here-document is not closed: no line is EOF"),
         ("RUN cat <<EOF | wc\nx\nEOF \n", "2:9: here-document is not closed: no line is EOF"),
@@ -364,7 +393,11 @@ fn errors_name_the_place_and_what_was_meant() {
         ("COPY \\\n  # comment\n  --chwon=1 a b", "4:3: unknown flag --chwon for COPY (did you mean --chown?)"),
         ("\u{1b}[31mRED", "2:1: unknown instruction \\u{1b}[31mRED"),
     ] {
-        assert_eq!(error(format!("FROM scratch\n{source}")).to_string(), format!("Dockerfile:{expected}"), "{source:?}");
+        assert_eq!(
+            error(format!("FROM scratch\n{source}")).to_string(),
+            format!("Dockerfile:{expected}"),
+            "{source:?}"
+        );
     }
     for (source, expected) in [
         ("", "1:1: no instruction in the file"),
@@ -449,7 +482,10 @@ fn warnings_are_those_of_build_checks() {
         ("FROM a\nSHELL [\"sh\"]\nCMD x", ""),
         ("FROM a\nCMD [\"x\"]\nCMD [\"y\"]\nFROM b\nCMD [\"z\"]", "2:MultipleInstructionsDisallowed"),
         ("FROM a\nHEALTHCHECK NONE\nHEALTHCHECK NONE", "2:MultipleInstructionsDisallowed"),
-        ("FROM a\nENV GITHUB_TOKEN=x PUBLIC_KEY=y MONKEY=z\nARG api_key", "2:SecretsUsedInArgOrEnv 3:SecretsUsedInArgOrEnv"),
+        (
+            "FROM a\nENV GITHUB_TOKEN=x PUBLIC_KEY=y MONKEY=z\nARG api_key",
+            "2:SecretsUsedInArgOrEnv 3:SecretsUsedInArgOrEnv",
+        ),
         ("FROM --platform=linux/amd64 a", "1:FromPlatformFlagConstDisallowed"),
         ("FROM --platform=$BUILDPLATFORM a", ""),
         ("FROM a\nEXPOSE 80/TCP 127.0.0.1:80:80", "2:ExposeProtoCasing 2:ExposeInvalidFormat"),
@@ -502,7 +538,9 @@ fn limits_hold_and_time_is_linear() {
     assert_eq!(copy.sources.len(), 1 << 18);
     let Command::Env(env) = one(&format!("ENV {}", "a=ö\\\n ".repeat(1 << 17))) else { panic!() };
     assert_eq!(env.pairs.len(), 1 << 17);
-    let Command::Run(run) = one(&format!("RUN {}\n{}", "<<E ".repeat(1 << 17), "E\n".repeat(1 << 17))) else { panic!() };
+    let Command::Run(run) = one(&format!("RUN {}\n{}", "<<E ".repeat(1 << 17), "E\n".repeat(1 << 17))) else {
+        panic!()
+    };
     assert_eq!(run.heredocs.len(), 1 << 17);
     assert_eq!(stage(&"RUN x\n".repeat(1 << 18)).len(), 1 << 18);
     // Nesting and quotes are no recursion.
@@ -532,11 +570,10 @@ fn arb_soup() -> impl Strategy<Value = String> {
 fn arb_dockerfile() -> impl Strategy<Value = String> {
     let blank = prop::sample::select(vec![" ", "  ", "\t", " \\\n", " \\\n  # comment\n\n", " \\\r\n "]);
     let word = prop::sample::select(vec!["a", "b=c", "$x", "\"q r\"", "'s'", "é", "/d/", "\\\\", "x\\ y", "--z"]);
-    let words = prop::collection::vec((blank, word), 1..5).prop_map(|words| {
-        words.into_iter().fold(String::new(), |line, (blank, word)| line + blank + word)
-    });
+    let words = prop::collection::vec((blank, word), 1..5)
+        .prop_map(|words| words.into_iter().fold(String::new(), |line, (blank, word)| line + blank + word));
     let instruction = (0..14_u8, words, "[A-Z]{1,4}").prop_map(|(kind, words, name)| match kind {
-        0 => format!("RUN --mount=type=tmpfs{words}"),
+        0 => format!("RUN --mount=type=tmpfs x{words}"),
         1 => format!("COPY --from=b --link -- a{words}"),
         2 => format!("ENV k=v\nENV k {}", words.trim()),
         3 => "FROM --platform=$P x AS Y_1".into(),
@@ -547,14 +584,15 @@ fn arb_dockerfile() -> impl Strategy<Value = String> {
         8 => format!("ONBUILD RUN <<{name}\nx\n{name}"),
         9 => format!("Expose 80{words}"),
         10 => format!("HEALTHCHECK --interval=3s CMD x{words}"),
-        11 => format!("WORKDIR{words}x\\\u{a0}"),
+        11 => format!("WORKDIR /{words}x\\\u{a0}"),
         12 => format!("LABEL a=1 b=\"2 \\\n 3\"{}", " c=d"),
         _ => format!("ARG {name} {name}=$x"),
     });
     let escape = prop::sample::select(vec!["", "# escape=\\\n", "# syntax=x\n# check=skip=all\n\n"]);
-    (escape, prop::collection::vec(instruction, 0..6), prop::sample::select(vec!["", "\n", " \\", "\n# end \\\n"])).prop_map(
-        |(directives, instructions, end)| format!("{directives}FROM a\n{}\nRUN z{end}", instructions.join("\n\n")),
-    )
+    (escape, prop::collection::vec(instruction, 0..6), prop::sample::select(vec!["", "\n", " \\", "\n# end \\\n"]))
+        .prop_map(|(directives, instructions, end)| {
+            format!("{directives}FROM a\n{}\nRUN z{end}", instructions.join("\n\n"))
+        })
 }
 
 proptest! {

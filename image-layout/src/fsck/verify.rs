@@ -23,7 +23,7 @@ impl OciLayout {
             Some(name) => vec![self.resolve(name)?],
             None => self.roots()?,
         };
-        let store = &**self.blobs();
+        let store = self.blobs();
         let mut walk = Walk::new(store, ctx);
         walk.run(roots)?;
         if options.unreachable {

@@ -104,3 +104,9 @@ impl Fixture {
         index.descriptor(MediaType::OciIndex)
     }
 }
+
+/// The content of a file that a test wrote.
+#[expect(clippy::disallowed_methods, reason = "small files of the tests' own")]
+pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    fs::read(path).expect("a file")
+}

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use image_layout::{Error, OciLayout};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, read};
 
 fn files(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("a directory");
@@ -20,10 +20,10 @@ fn created_as_the_specification_has_it() {
     let path = dir.path().join("new/layout");
     let layout = OciLayout::create(&path).unwrap();
     assert_eq!(layout.path(), path);
-    let read = |name| String::from_utf8(fs::read(path.join(name)).unwrap()).unwrap();
-    assert_eq!(read("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let text = |name| String::from_utf8(read(path.join(name))).unwrap();
+    assert_eq!(text("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
     assert_eq!(
-        read("index.json"),
+        text("index.json"),
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#
     );
     assert!(path.join("blobs").is_dir());
@@ -137,29 +137,37 @@ fn an_edit_keeps_what_it_does_not_know() {
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"text/x","digest":"{digest}","size":1,"new":{{"b":1,"a":[null]}}}}],"annotations":{{"k":"<v>"}},"other":{{"x":1.5}}}}"#
     );
     fixture.write_index(&before);
-    fixture.layout.update_index(|index| {
-        index.annotations.insert("added".into(), "yes".into());
-        Ok(())
-    })
-    .unwrap();
+    fixture
+        .layout
+        .update_index(|index| {
+            index.annotations.insert("added".into(), "yes".into());
+            Ok(())
+        })
+        .unwrap();
     let after = String::from_utf8(fixture.layout.index().unwrap().bytes().to_vec()).unwrap();
     assert!(after.contains(r#""new":{"a":[null],"b":1}"#), "{after}");
     assert!(after.contains(r#""annotations":{"added":"yes","k":"\u003cv\u003e"},"other":{"x":1.5}}"#), "{after}");
 
     fixture.write_index(&before);
     fixture.layout.update_index(|_| Ok(())).unwrap();
-    assert_eq!(&fixture.layout.index().unwrap().bytes()[..], before.as_bytes(), "an edit that changes nothing writes nothing");
+    assert_eq!(
+        &fixture.layout.index().unwrap().bytes()[..],
+        before.as_bytes(),
+        "an edit that changes nothing writes nothing"
+    );
 }
 
 #[test]
 fn an_index_that_could_not_be_read_again_is_not_written() {
     let fixture = Fixture::new();
     let before = fixture.layout.index().unwrap();
-    let error = fixture.layout.update_index(|index| {
-        index.annotations.insert("long".into(), "x".repeat(9 << 20));
-        Ok(())
-    })
-    .unwrap_err();
+    let error = fixture
+        .layout
+        .update_index(|index| {
+            index.annotations.insert("long".into(), "x".repeat(9 << 20));
+            Ok(())
+        })
+        .unwrap_err();
     assert!(error.to_string().contains("limit of 8388608"), "{error}");
     assert_eq!(fixture.layout.index().unwrap().bytes(), before.bytes());
 }

@@ -27,11 +27,14 @@ fn check(fixture: &Fixture, platform: &str, expected: &Descriptor) {
 #[test]
 fn best_platform_in_an_index() {
     let fixture = Fixture::new();
-    let platforms = ["linux/386", "linux/arm/v5", "linux/arm/v7", "linux/amd64", "linux/arm64", "linux/amd64/v3", "windows/amd64"];
+    let platforms =
+        ["linux/386", "linux/arm/v5", "linux/arm/v7", "linux/amd64", "linux/arm64", "linux/amd64/v3", "windows/amd64"];
     let images = platforms.map(|platform| fixture.image_for(platform));
     let mut entries = images.to_vec();
     entries.insert(0, attestation(&fixture, &images[0]));
-    entries.insert(1, Descriptor { media_type: "application/x-unheard-of".into(), ..images[0].clone() });
+    let mut unheard_of = images[0].clone();
+    unheard_of.media_type = "application/x-unheard-of".into();
+    entries.insert(1, unheard_of);
     fixture.layout.tag("it", &fixture.index(entries)).unwrap();
     let cases = [
         ("linux/386", 0),

@@ -17,14 +17,25 @@ fn names(fixture: &Fixture) -> Vec<(String, Digest)> {
 #[test]
 fn ref_names() {
     let valid = [
-        "v1.0", "latest", "stable-release", "1", "a--b", "a@b", "a+b", "docker.io/library/busybox:1.36", "a/b:c@d+e_f",
-        "localhost:5000/x", "Upper.Case",
+        "v1.0",
+        "latest",
+        "stable-release",
+        "1",
+        "a--b",
+        "a@b",
+        "a+b",
+        "docker.io/library/busybox:1.36",
+        "a/b:c@d+e_f",
+        "localhost:5000/x",
+        "Upper.Case",
     ];
     for name in valid {
         check_ref_name(name).expect(name);
     }
     let long = "a".repeat(1025);
-    for name in ["", "/", "a/", "/a", "a//b", "-a", "a-", "a---b", "a..b", "a b", "a\n", "a:/b", "ä", ".", "..", "a/../b", &long] {
+    for name in [
+        "", "/", "a/", "/a", "a//b", "-a", "a-", "a---b", "a..b", "a b", "a\n", "a:/b", "ä", ".", "..", "a/../b", &long,
+    ] {
         let error = check_ref_name(name).expect_err(name);
         assert!(matches!(error, Error::InvalidRefName { .. }), "{error}");
     }
@@ -41,7 +52,8 @@ fn a_name_moves() {
         fixture.layout.tag(name, image).unwrap();
     }
     fixture.layout.tag("b", &three).unwrap();
-    let expected = [("a", &one), ("b", &three), ("c", &two)].map(|(name, image)| (name.to_owned(), image.digest.clone()));
+    let expected =
+        [("a", &one), ("b", &three), ("c", &two)].map(|(name, image)| (name.to_owned(), image.digest.clone()));
     assert_eq!(names(&fixture), expected);
     fixture.layout.tag("b", &three).unwrap();
     assert_eq!(names(&fixture), expected);
@@ -70,11 +82,13 @@ fn docker_saved(fixture: &Fixture) -> [Descriptor; 2] {
         let full_name = format!("docker.io/library/{name}:latest");
         fixture.image("linux/amd64", name).with_annotation(IMAGE_NAME, full_name).with_annotation(REF_NAME, "latest")
     });
-    fixture.layout.update_index(|index| {
-        index.manifests = images.to_vec();
-        Ok(())
-    })
-    .expect("the index is written");
+    fixture
+        .layout
+        .update_index(|index| {
+            index.manifests = images.to_vec();
+            Ok(())
+        })
+        .expect("the index is written");
     images
 }
 
@@ -133,6 +147,10 @@ fn the_exact_name_goes_first() {
     assert_eq!(found(&format!("anything:1@{}", quay.digest)).unwrap(), Some(quay.digest.clone()));
     assert_eq!(found(&format!("base@{}", Digest::sha256_of(b""))).unwrap(), None);
 
+    assert_eq!(found(&quay.digest.to_string()).unwrap(), Some(quay.digest.clone()));
+    assert_eq!(found(&format!("@{}", quay.digest)).unwrap(), Some(quay.digest.clone()));
+    assert_eq!(found(&Digest::sha256_of(b"").to_string()).unwrap(), None);
+
     // One image under one name twice is not ambiguous.
     fixture.layout.untag("base").unwrap();
     fixture.layout.tag("base", &long).unwrap();
@@ -170,10 +188,11 @@ fn layouts_resolve_references() {
     assert!(error.is_not_found() && error.to_string().contains("linux/amd64"), "{error}");
     assert_eq!(layouts.names(), ["first", "docker.io/library/second:latest"]);
 
-    one.layout.update_index(|index| {
-        index.manifests.push(second.clone().with_annotation(REF_NAME, "first:latest"));
-        Ok(())
-    })
-    .unwrap();
+    one.layout
+        .update_index(|index| {
+            index.manifests.push(second.clone().with_annotation(REF_NAME, "first:latest"));
+            Ok(())
+        })
+        .unwrap();
     assert!(resolve("first", &platform).unwrap_err().to_string().contains("ambiguous"));
 }

@@ -2,8 +2,11 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::header::{BLOCK, Block};
-use crate::error::{Error, Result};
+use super::{
+    failure::Failure,
+    header::{BLOCK, Block},
+};
+use crate::error::Error;
 
 const BUFFER: usize = 128 << 10;
 
@@ -33,7 +36,7 @@ impl<R: Read> Input<R> {
     }
 
     /// What is in the buffer, read anew where it is empty; nothing is left at the end of the stream only.
-    pub(super) fn fill(&mut self) -> Result<&[u8]> {
+    fn fill(&mut self) -> Result<&[u8], Failure> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             self.read_more()?;
@@ -41,15 +44,14 @@ impl<R: Read> Input<R> {
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// The next block, or `None` at the end of the stream.
-    /// A stream that ends within the block gives the bytes it has as the error.
-    pub(super) fn block(&mut self) -> Result<Option<Block>, BlockError> {
+    /// The next block, or `None` at the end of the stream, which may not be within the block.
+    pub(super) fn block(&mut self) -> Result<Option<Block>, Failure> {
         if self.end - self.start < BLOCK {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             while self.end < BLOCK {
                 if self.read_more()? == 0 {
-                    return if self.end == 0 { Ok(None) } else { Err(BlockError::Truncated) };
+                    return if self.end == 0 { Ok(None) } else { Err(Failure::Truncated) };
                 }
             }
         }
@@ -60,7 +62,7 @@ impl<R: Read> Input<R> {
     }
 
     /// At most `max` of the bytes that follow, and none only at the end of the stream.
-    pub(super) fn take(&mut self, max: u64) -> Result<&[u8]> {
+    pub(super) fn take(&mut self, max: u64) -> Result<&[u8], Failure> {
         let available = self.fill()?.len();
         let count = usize::try_from(max).unwrap_or(usize::MAX).min(available);
         let start = self.start;
@@ -69,7 +71,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Reads into `to`, past the buffer where that saves a copy; 0 only at the end of the stream.
-    pub(super) fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+    pub(super) fn read(&mut self, to: &mut [u8]) -> Result<usize, Failure> {
         if self.start == self.end && to.len() >= self.buffer.len() {
             let count = read_some(&mut self.inner, to)?;
             self.position += count as u64;
@@ -81,15 +83,21 @@ impl<R: Read> Input<R> {
         Ok(from.len())
     }
 
-    /// Passes over `count` bytes; answers how many of them were missing.
-    pub(super) fn skip(&mut self, mut count: u64) -> Result<u64> {
+    /// Passes over `count` bytes, which must be there.
+    pub(super) fn skip(&mut self, mut count: u64) -> Result<(), Failure> {
         while count > 0 {
             match self.take(count)?.len() {
-                0 => break,
-                n => count -= n as u64,
+                0 => return Err(Failure::Truncated),
+                taken => count -= taken as u64,
             }
         }
-        Ok(count)
+        Ok(())
+    }
+
+    /// Passes over all that is left of the stream.
+    pub(super) fn drain(&mut self) -> Result<(), Failure> {
+        while !self.take(u64::MAX)?.is_empty() {}
+        Ok(())
     }
 
     fn consume(&mut self, count: usize) {
@@ -97,40 +105,26 @@ impl<R: Read> Input<R> {
         self.position += count as u64;
     }
 
-    fn read_more(&mut self) -> Result<usize> {
+    fn read_more(&mut self) -> Result<usize, Failure> {
         let count = read_some(&mut self.inner, &mut self.buffer[self.end..])?;
         self.end += count;
         self.check_limit()?;
         Ok(count)
     }
 
-    fn check_limit(&self) -> Result<()> {
+    fn check_limit(&self) -> Result<(), Failure> {
         if self.position + (self.end - self.start) as u64 > self.limit {
-            return Err(image_core::Error::limit("the layer's plain tar stream", self.limit).into());
+            return Err(Failure::Limit("bytes of the layer's plain tar stream", self.limit));
         }
         Ok(())
     }
 }
 
-/// Why there is no block.
-pub(super) enum BlockError {
-    /// The stream ends within it.
-    Truncated,
-    /// Reading failed.
-    Read(Error),
-}
-
-impl From<Error> for BlockError {
-    fn from(error: Error) -> Self {
-        Self::Read(error)
-    }
-}
-
-fn read_some(reader: &mut impl Read, to: &mut [u8]) -> Result<usize> {
+fn read_some(reader: &mut impl Read, to: &mut [u8]) -> Result<usize, Failure> {
     loop {
         match reader.read(to) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            result => return result.map_err(|e| Error::stream("read the layer", e)),
+            result => return result.map_err(|error| Error::stream("read the layer", error).into()),
         }
     }
 }

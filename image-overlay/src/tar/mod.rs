@@ -4,6 +4,9 @@
 //! headers, long names, binary numbers and all forms of sparse files. The writer makes the
 //! same bytes of the same entries on every machine.
 
+mod content;
+mod decode;
+mod failure;
 mod header;
 mod input;
 mod pax;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, mem};
 use image_core::Timestamp;
 
 use super::{
+    failure::Failure,
     header::Fault,
     sparse::{SparseRecords, parse_decimal},
 };
@@ -31,21 +32,6 @@ pub(super) struct Extensions {
     pub(super) mtime: Option<Timestamp>,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) sparse: SparseRecords,
-}
-
-/// Why a record cannot be taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RecordError {
-    /// It breaks a rule.
-    Fault(Fault),
-    /// It is one too many, or too long: of what, and the limit.
-    Limit(&'static str, u64),
-}
-
-impl From<Fault> for RecordError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
 }
 
 impl Extensions {
@@ -76,14 +62,14 @@ impl Extensions {
     }
 
     /// Takes all records of an extended header's body.
-    pub(super) fn add_records(&mut self, body: &[u8], limits: &Limits) -> Result<(), RecordError> {
+    pub(super) fn add_records(&mut self, body: &[u8], limits: &Limits) -> Result<(), Failure> {
         records(body).try_for_each(|record| {
             let Record { keyword, value } = record?;
             self.add(keyword, value, limits)
         })
     }
 
-    fn add(&mut self, keyword: &[u8], value: &[u8], limits: &Limits) -> Result<(), RecordError> {
+    fn add(&mut self, keyword: &[u8], value: &[u8], limits: &Limits) -> Result<(), Failure> {
         match keyword {
             b"path" => self.path = name(value)?,
             b"linkpath" => self.link_path = name(value)?,
@@ -102,12 +88,12 @@ impl Extensions {
         Ok(())
     }
 
-    fn add_xattr(&mut self, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), RecordError> {
+    fn add_xattr(&mut self, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), Failure> {
         if name.is_empty() {
             return Err("an extended attribute has no name".into());
         }
         let within = |length: usize, what, limit| {
-            if length as u64 > limit { Err(RecordError::Limit(what, limit)) } else { Ok(()) }
+            if length as u64 > limit { Err(Failure::Limit(what, limit)) } else { Ok(()) }
         };
         within(name.len(), "bytes of an extended attribute's name", limits.xattr_name_bytes)?;
         within(value.len(), "bytes of an extended attribute's value", limits.xattr_value_bytes)?;

@@ -3,11 +3,12 @@
 use std::io::Read;
 
 use super::{
+    failure::Failure,
     header::{BLOCK, Block, Fault, parse_size},
-    input::{BlockError, Input},
-    pax::{RecordError, name},
+    input::Input,
+    pax::name,
 };
-use crate::{error::Error, limits::Limits};
+use crate::limits::Limits;
 
 /// A stretch of a file that is data; between segments there are holes, which read as zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,15 +39,15 @@ pub(super) struct SparseMap {
 }
 
 impl SparseMap {
-    fn push(&mut self, offset: u64, length: u64, limits: &Limits) -> Result<(), RecordError> {
+    fn push(&mut self, offset: u64, length: u64, limits: &Limits) -> Result<(), Failure> {
         self.segments.push(Segment { offset, length });
         if self.segments.len() as u64 > limits.sparse_segments {
-            return Err(RecordError::Limit(TOO_MANY, limits.sparse_segments));
+            return Err(Failure::Limit(TOO_MANY, limits.sparse_segments));
         }
         Ok(())
     }
 
-    fn push_pairs(&mut self, numbers: &[u64], limits: &Limits) -> Result<(), RecordError> {
+    fn push_pairs(&mut self, numbers: &[u64], limits: &Limits) -> Result<(), Failure> {
         let (pairs, rest) = numbers.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(NOT_A_MAP.into());
@@ -55,7 +56,7 @@ impl SparseMap {
     }
 
     /// The entries of one block of GNU's own format, up to the first that is empty.
-    pub(super) fn push_gnu(&mut self, entries: &[u8], limits: &Limits) -> Result<(), RecordError> {
+    pub(super) fn push_gnu(&mut self, entries: &[u8], limits: &Limits) -> Result<(), Failure> {
         for entry in entries.as_chunks::<24>().0 {
             if entry[0] == 0 {
                 break;
@@ -118,7 +119,7 @@ pub(super) enum SparseForm {
 
 impl SparseRecords {
     /// Takes a record by its keyword without `GNU.sparse.`.
-    pub(super) fn add(&mut self, keyword: &[u8], value: &[u8], limits: &Limits) -> Result<(), RecordError> {
+    pub(super) fn add(&mut self, keyword: &[u8], value: &[u8], limits: &Limits) -> Result<(), Failure> {
         let number = || parse_decimal(value).ok_or(NOT_A_MAP);
         self.seen = true;
         match keyword {
@@ -144,9 +145,9 @@ impl SparseRecords {
         Ok(())
     }
 
-    fn push(&mut self, number: u64, limits: &Limits) -> Result<(), RecordError> {
+    fn push(&mut self, number: u64, limits: &Limits) -> Result<(), Failure> {
         if self.numbers.len() as u64 / 2 >= limits.sparse_segments {
-            return Err(RecordError::Limit(TOO_MANY, limits.sparse_segments));
+            return Err(Failure::Limit(TOO_MANY, limits.sparse_segments));
         }
         self.numbers.push(number);
         Ok(())
@@ -157,7 +158,7 @@ impl SparseRecords {
     }
 
     /// Which format the records are of, and what it says.
-    pub(super) fn form(&self, limits: &Limits) -> Result<SparseForm, RecordError> {
+    pub(super) fn form(&self, limits: &Limits) -> Result<SparseForm, Failure> {
         if self.is_empty() {
             return Ok(SparseForm::Dense);
         }
@@ -177,35 +178,17 @@ impl SparseRecords {
     }
 }
 
-/// Why a map at the beginning of the data cannot be read.
-pub(super) enum MapError {
-    Record(RecordError),
-    Read(Error),
-}
-
-impl From<RecordError> for MapError {
-    fn from(error: RecordError) -> Self {
-        Self::Record(error)
-    }
-}
-
-impl From<Fault> for MapError {
-    fn from(fault: Fault) -> Self {
-        Self::Record(fault.into())
-    }
-}
-
 /// Reads the map of format 1.0: decimal numbers, each on a line, in whole blocks.
 /// Answers it with its length in the stream.
 pub(super) fn read_map<R: Read>(
     input: &mut Input<R>,
     stored: u64,
     limits: &Limits,
-) -> Result<(SparseMap, u64), MapError> {
+) -> Result<(SparseMap, u64), Failure> {
     let mut lines = MapLines { input, block: [0; BLOCK], at: BLOCK, read: 0, stored };
     let count = lines.number()?;
     if count > limits.sparse_segments {
-        return Err(RecordError::Limit(TOO_MANY, limits.sparse_segments).into());
+        return Err(Failure::Limit(TOO_MANY, limits.sparse_segments));
     }
     let mut map = SparseMap::default();
     for _ in 0..count {
@@ -223,7 +206,7 @@ struct MapLines<'a, R> {
 }
 
 impl<R: Read> MapLines<'_, R> {
-    fn number(&mut self) -> Result<u64, MapError> {
+    fn number(&mut self) -> Result<u64, Failure> {
         // 2^63-1 has 19 digits.
         let mut digits = [0; 19];
         for length in 0..=digits.len() {
@@ -236,18 +219,14 @@ impl<R: Read> MapLines<'_, R> {
         Err(NOT_A_MAP.into())
     }
 
-    fn byte(&mut self) -> Result<u8, MapError> {
+    fn byte(&mut self) -> Result<u8, Failure> {
         if self.at == BLOCK {
             self.at = 0;
             self.read += BLOCK as u64;
             if self.read > self.stored {
                 return Err(MAP_TRUNCATED.into());
             }
-            self.block = match self.input.block() {
-                Ok(Some(block)) => block,
-                Ok(None) | Err(BlockError::Truncated) => return Err(MAP_TRUNCATED.into()),
-                Err(BlockError::Read(error)) => return Err(MapError::Read(error)),
-            };
+            self.block = self.input.block()?.ok_or(Failure::Truncated)?;
         }
         let byte = self.block.get(self.at).copied().ok_or(NOT_A_MAP)?;
         self.at += 1;

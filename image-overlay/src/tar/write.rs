@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    decode::MAX_TARGET,
     header::{BLOCK, HeaderBuilder, NAME_BYTES, PREFIX_BYTES},
     pax,
 };
@@ -20,8 +21,6 @@ const BUFFER: usize = 64 << 10;
 const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 /// The name of every extended header: it is never seen by who knows the format.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
-/// The longest target of a symbolic link that Linux takes, in bytes.
-const MAX_TARGET: usize = 4095;
 
 /// Writes entries as a tar stream that depends on the entries alone.
 ///

@@ -7,6 +7,7 @@ mod apply_attributes;
 mod apply_model;
 mod apply_race;
 mod arb;
+mod error;
 mod layers;
 mod on_disk;
 mod path;

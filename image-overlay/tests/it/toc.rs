@@ -1,7 +1,7 @@
 //! Tables of contents.
 
 use image_core::{CancelToken, Ctx, Digest, hasher::Hasher};
-use image_overlay::{LayerToc, Limits, Segment, TarWriter};
+use image_overlay::{LayerToc, Limits, Segment, TarWriter, TocEntry};
 use proptest::prelude::*;
 
 use crate::{
@@ -34,19 +34,23 @@ fn entries_and_where_their_data_lies() {
     let summary: Vec<_> = toc
         .entries()
         .iter()
-        .map(|entry| {
-            let content = entry.content.as_ref().unwrap();
+        .map(|TocEntry { entry, content, .. }| {
+            let content = content.as_ref().unwrap();
             let at = usize::try_from(content.offset).unwrap();
             let data = &bytes[at..at + usize::try_from(content.stored_size()).unwrap()];
-            assert_eq!(Digest::from_sha256(content.sha256), Digest::sha256_of(data), "{}", entry.entry.path);
-            (entry.entry.path.to_string(), entry.entry.kind.size(), data)
+            assert_eq!(Digest::from_sha256(content.sha256), Digest::sha256_of(data), "{}", entry.path);
+            assert_eq!(content.size, entry.kind.size());
+            (entry.path.to_string(), content.size, data)
         })
         .collect();
     let expected =
         [("/a", 5, &b"12345"[..]), ("/s", 9, b"abc"), ("/h", 9, b""), ("/.wh.b", 0, b""), ("/a", 5, b"again")];
     assert_eq!(summary, expected.map(|(path, size, data)| (path.to_owned(), size, data)));
-    let segments = toc.entries()[1].content.as_ref().unwrap().sparse.as_deref();
-    assert_eq!(segments.unwrap(), [Segment { offset: 1, length: 2 }, Segment { offset: 5, length: 1 }]);
+    let segments = |at: usize| toc.entries()[at].content.as_ref().unwrap().sparse.as_deref();
+    assert_eq!(segments(0), None);
+    assert_eq!(segments(1), Some(&[Segment { offset: 1, length: 2 }, Segment { offset: 5, length: 1 }][..]));
+    assert_eq!(segments(2), Some(&[][..]));
+    assert_eq!(segments(3), None);
     assert_eq!(LayerToc::from_bytes(&toc.to_bytes()).unwrap(), toc);
 }
 

@@ -1,0 +1,115 @@
+//! The variables that ARG makes: those of the whole file, and those of a stage.
+
+use image_core::Platform;
+
+use crate::{
+    dockerfile::{ArgDeclaration, Command, Dockerfile},
+    env::Env,
+    error::Result,
+    expand::Expander,
+    options::BuildOptions,
+};
+
+/// Arguments that may be given without being declared, and that do not enter the history.
+///
+/// # Spec
+/// Dockerfile reference, § Predefined ARGs.
+const PREDEFINED: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// The arguments before the first FROM, and those of the platform.
+#[derive(Debug)]
+pub(crate) struct GlobalArgs {
+    /// What FROM sees, and what a stage gets for an ARG that has no value of its own.
+    env: Env,
+}
+
+impl GlobalArgs {
+    /// Reads the arguments before the first FROM.
+    ///
+    /// # Spec
+    /// Dockerfile reference, § Understand how ARG and FROM interact, and § Automatic platform ARGs
+    /// in the global scope.
+    pub(crate) fn new(dockerfile: &Dockerfile, options: &BuildOptions) -> Result<Self> {
+        let mut env = platform_args(&options.platform);
+        for (name, given) in &options.build_args {
+            if env.knows(name) {
+                env.set(name, given);
+            }
+        }
+        for instruction in dockerfile.instructions() {
+            let Command::Arg(declarations) = &instruction.command else { break };
+            for declaration in declarations {
+                let (name, value) = declared(dockerfile, declaration, &env, options)?;
+                match value {
+                    Some(value) => env.set(name, value),
+                    None => env.declare(name),
+                }
+            }
+        }
+        Ok(Self { env })
+    }
+
+    /// What FROM sees.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Declares an argument in a stage: the value given by the caller, else the declaration's own,
+    /// else that of the whole file. Gives its line of the history.
+    ///
+    /// # Spec
+    /// Dockerfile reference, § ARG, Scope.
+    pub(crate) fn declare(
+        &self,
+        dockerfile: &Dockerfile,
+        declaration: &ArgDeclaration,
+        env: &mut Env,
+        options: &BuildOptions,
+    ) -> Result<String> {
+        let (name, value) = declared(dockerfile, declaration, env, options)?;
+        let value = value.or_else(|| self.env.get(&name).map(String::from));
+        let Some(value) = value else {
+            env.declare(&*name);
+            return Ok(name);
+        };
+        env.set(&*name, &*value);
+        Ok(if PREDEFINED.contains(&&*name) { name } else { format!("{name}={value}") })
+    }
+}
+
+/// The name, and the value that the caller or the declaration gives.
+fn declared(
+    dockerfile: &Dockerfile,
+    declaration: &ArgDeclaration,
+    env: &Env,
+    options: &BuildOptions,
+) -> Result<(String, Option<String>)> {
+    let mut expander = Expander::new(dockerfile, env);
+    let name = expander.word(&declaration.name)?;
+    let default = declaration.default.as_ref().map(|word| expander.word(word)).transpose()?;
+    let value = options.build_args.get(&name).cloned().or(default);
+    Ok((name, value))
+}
+
+fn platform_args(target: &Platform) -> Env {
+    let build = Platform::new("linux", Platform::of_target().architecture);
+    let mut env = Env::default();
+    for (prefix, platform) in [("TARGET", target), ("BUILD", &build)] {
+        env.set(format!("{prefix}PLATFORM"), platform.to_string());
+        env.set(format!("{prefix}OS"), &*platform.os);
+        env.set(format!("{prefix}ARCH"), &*platform.architecture);
+        env.set(format!("{prefix}VARIANT"), platform.variant.as_deref().unwrap_or_default());
+    }
+    env
+}

@@ -1,0 +1,80 @@
+//! From a stage's layers, configuration and history to an image in a store.
+
+use image_core::{
+    BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageId, ImageManifest, MediaType, document::MAX_LAYERS,
+};
+
+use crate::{error::Result, options::BuildOptions, solve::StageState};
+
+/// An image that was built.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BuiltImage {
+    /// The manifest, which is in the store.
+    pub manifest: Descriptor,
+    /// The image ID.
+    pub id: ImageId,
+    /// The size of manifest, config and layers as they are stored, in bytes.
+    pub size: u64,
+    /// How many steps an earlier result served for.
+    pub cached: usize,
+    /// How many steps were carried out.
+    pub done: usize,
+}
+
+impl BuiltImage {
+    pub(crate) fn with_steps(self, cached: usize, done: usize) -> Self {
+        Self { cached, done, ..self }
+    }
+}
+
+/// Puts the image into the store: layers first, then what names them, so that nothing there ever
+/// names what is missing.
+///
+/// # Spec
+/// OCI image-spec 1.1, manifest.md and config.md.
+pub(crate) fn assemble(
+    state: StageState,
+    options: &BuildOptions,
+    output: &dyn BlobStore,
+    ctx: &Ctx,
+) -> Result<BuiltImage> {
+    let StageState { mut config, rootfs, history } = state;
+    if rootfs.layers().len() > MAX_LAYERS {
+        return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
+    }
+    let mut layers = Vec::new();
+    for layer in rootfs.layers() {
+        output.copy_from(&*layer.source, &layer.descriptor, ctx)?;
+        let media_type = oci_layer(&layer.descriptor.media_type);
+        layers.push(Descriptor::new(media_type, layer.descriptor.digest.clone(), layer.descriptor.size));
+    }
+    config.created = options.source_date_epoch.or_else(|| history.iter().rev().find_map(|step| step.created));
+    config.created = config.created.or_else(|| Some(ctx.now()));
+    config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id.clone()).collect();
+    config.history = history;
+    let config = Document::new(config)?;
+    output.put_document(&config)?;
+    let manifest = Document::new(ImageManifest::new(config.descriptor(MediaType::OciConfig), layers))?;
+    output.put_document(&manifest)?;
+    let size = manifest.bytes().len() as u64
+        + config.bytes().len() as u64
+        + manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
+    Ok(BuiltImage {
+        manifest: manifest.descriptor(MediaType::OciManifest).with_platform(config.value().platform()),
+        id: ImageId::from_digest(config.digest().clone()),
+        size,
+        cached: 0,
+        done: 0,
+    })
+}
+
+/// The OCI name of a layer's media type: an OCI manifest does not mix in Docker's.
+fn oci_layer(media_type: &MediaType) -> MediaType {
+    match media_type {
+        MediaType::DockerLayer => MediaType::OciLayer,
+        MediaType::DockerLayerGzip => MediaType::OciLayerGzip,
+        MediaType::DockerLayerZstd => MediaType::OciLayerZstd,
+        other => other.clone(),
+    }
+}

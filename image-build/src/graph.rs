@@ -1,0 +1,265 @@
+//! From a Dockerfile to the stages that a build needs, in an order in which they can be built.
+
+use std::str::FromStr;
+
+use image_core::{Platform, Reference};
+
+use crate::{
+    args::GlobalArgs,
+    dockerfile::{Command, Dockerfile, FromImage, Instruction, Spanned},
+    error::Result,
+    expand::Expander,
+    options::BuildOptions,
+    suggest,
+};
+
+/// What a stage starts from.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// Nothing.
+    Scratch,
+    /// An earlier stage, by its number.
+    Stage(usize),
+    /// An image from outside.
+    Image(Reference),
+}
+
+/// Where `COPY --from` takes files from.
+#[derive(Debug, Clone)]
+pub(crate) enum CopyFrom {
+    /// A stage, by its number.
+    Stage(usize),
+    /// A named context or an image.
+    Name(String),
+}
+
+/// A FROM and the instructions up to the next.
+#[derive(Debug)]
+pub(crate) struct Stage<'d> {
+    /// The stage's number in the Dockerfile, from 0.
+    pub(crate) number: usize,
+    /// The FROM.
+    pub(crate) from: &'d Instruction,
+    /// Its name, in lower case.
+    name: Option<&'d str>,
+    /// What it starts from.
+    pub(crate) base: Base,
+    /// The platform it is built for.
+    pub(crate) platform: Platform,
+    /// The instructions behind the FROM.
+    pub(crate) steps: &'d [Instruction],
+    /// Where its COPY instructions take files from, in their order; `None` is the build context.
+    pub(crate) copies: Vec<Option<CopyFrom>>,
+}
+
+impl Stage<'_> {
+    /// What the stage is called in progress and errors: its name or its number.
+    pub(crate) fn label(&self) -> String {
+        self.name.map_or_else(|| self.number.to_string(), String::from)
+    }
+
+    fn dependencies(&self) -> impl Iterator<Item = usize> {
+        let base = match self.base {
+            Base::Stage(number) => Some(number),
+            _ => None,
+        };
+        let copies = self.copies.iter().filter_map(|from| match from {
+            Some(CopyFrom::Stage(number)) => Some(*number),
+            _ => None,
+        });
+        base.into_iter().chain(copies)
+    }
+}
+
+/// The stages that a build needs, each behind those that it needs; the last one is the result.
+#[derive(Debug)]
+pub(crate) struct BuildGraph<'d> {
+    stages: Vec<Stage<'d>>,
+    order: Vec<usize>,
+}
+
+impl<'d> BuildGraph<'d> {
+    /// Finds the stages, what they start from and copy from, and drops those that the target does not need.
+    pub(crate) fn new(dockerfile: &'d Dockerfile, global: &GlobalArgs, options: &BuildOptions) -> Result<Self> {
+        let mut stages = Vec::new();
+        let instructions = dockerfile.instructions();
+        let starts: Vec<usize> = (0..instructions.len()).filter(|at| from_of(&instructions[*at]).is_some()).collect();
+        for (number, start) in starts.iter().enumerate() {
+            let end = starts.get(number + 1).copied().unwrap_or(instructions.len());
+            let (from, steps) = (&instructions[*start], &instructions[start + 1..end]);
+            stages.push(stage(dockerfile, global, options, &stages, from, steps)?);
+        }
+        for at in 0..stages.len() {
+            stages[at].copies = copies(dockerfile, &stages, &stages[at])?;
+        }
+        let target = target(dockerfile, &stages, options.target.as_deref())?;
+        let order = order(dockerfile, &stages, target)?;
+        Ok(Self { stages, order })
+    }
+
+    /// The stages, each behind those that it needs.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = &Stage<'d>> {
+        self.order.iter().map(|at| &self.stages[*at])
+    }
+
+    /// Whether a stage's layers are part of the result: the target, and what it starts from.
+    pub(crate) fn is_in_result(&self, number: usize) -> bool {
+        let mut at = self.order.last().copied();
+        while let Some(stage) = at {
+            if stage == number {
+                return true;
+            }
+            at = match self.stages[stage].base {
+                Base::Stage(below) => Some(below),
+                _ => None,
+            };
+        }
+        false
+    }
+
+    /// What a stage is called.
+    pub(crate) fn label_of(&self, number: usize) -> String {
+        self.stages[number].label()
+    }
+}
+
+fn from_of(instruction: &Instruction) -> Option<&FromImage> {
+    match &instruction.command {
+        Command::From(from) => Some(from),
+        _ => None,
+    }
+}
+
+fn stage<'d>(
+    dockerfile: &'d Dockerfile,
+    global: &GlobalArgs,
+    options: &BuildOptions,
+    before: &[Stage<'d>],
+    instruction: &'d Instruction,
+    steps: &'d [Instruction],
+) -> Result<Stage<'d>> {
+    let Some(from) = from_of(instruction) else {
+        return Err(dockerfile.fault(instruction.span, "a stage begins with FROM"));
+    };
+    let mut expander = Expander::new(dockerfile, global.env()).for_from();
+    let name = expander.word(&from.image)?;
+    let platform = match &from.platform {
+        None => options.platform.clone(),
+        Some(word) => {
+            let text = expander.word(word)?;
+            Platform::from_str(&text).map_err(|e| dockerfile.fault(word.span, e.to_string()))?.normalised()
+        }
+    };
+    if name.is_empty() {
+        let reason = format!("the name of the base image is empty: {:?} has no value here", from.image.value);
+        return Err(dockerfile.fault(from.image.span, reason));
+    }
+    let base = if name == "scratch" {
+        Base::Scratch
+    } else if let Some(number) = find_by_name(before, &name) {
+        Base::Stage(number)
+    } else {
+        let reference = Reference::from_str(&name).map_err(|e| dockerfile.fault(from.image.span, e.to_string()))?;
+        Base::Image(reference)
+    };
+    let name = from.alias.as_ref().map(Spanned::as_str);
+    Ok(Stage { number: before.len(), from: instruction, name, base, platform, steps, copies: Vec::new() })
+}
+
+/// The stage of a name; of several with one name, the last.
+fn find_by_name(stages: &[Stage<'_>], name: &str) -> Option<usize> {
+    stages.iter().rposition(|stage| stage.name.is_some_and(|own| own.eq_ignore_ascii_case(name)))
+}
+
+fn copies(dockerfile: &Dockerfile, stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Vec<Option<CopyFrom>>> {
+    let copies = stage.steps.iter().filter_map(|step| match &step.command {
+        Command::Copy(copy) => Some(copy),
+        _ => None,
+    });
+    copies
+        .map(|copy| {
+            let Some(from) = &copy.flags.from else { return Ok(None) };
+            let found = match from.value.parse::<usize>() {
+                Ok(number) if number < stages.len() => CopyFrom::Stage(number),
+                Ok(number) => {
+                    let reason = format!("there is no stage {number}: the file has stages 0 to {}", stages.len() - 1);
+                    return Err(dockerfile.fault(from.span, reason));
+                }
+                Err(_) => match find_by_name(stages, &from.value) {
+                    Some(number) => CopyFrom::Stage(number),
+                    None => CopyFrom::Name(from.value.clone()),
+                },
+            };
+            Ok(Some(found))
+        })
+        .collect()
+}
+
+fn target(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: Option<&str>) -> Result<usize> {
+    let last = stages.len().saturating_sub(1);
+    let Some(target) = target else { return Ok(last) };
+    if let Some(number) = find_by_name(stages, target) {
+        return Ok(number);
+    }
+    if let Some(number) = target.parse().ok().filter(|number| *number < stages.len()) {
+        return Ok(number);
+    }
+    let names = stages.iter().filter_map(|stage| stage.name);
+    let suggestion = suggest::nearest(target, names.clone()).map(String::from);
+    let known: Vec<&str> = names.collect();
+    let reason = match known.as_slice() {
+        [] => format!("no stage is named {target:?}: the file's stages have no names, only the numbers 0 to {last}"),
+        known => format!("no stage is named {target:?}: there are {}", known.join(", ")),
+    };
+    let span = stages.last().map(|stage| stage.from.span).unwrap_or_default();
+    Err(dockerfile.fault_like(span, reason, suggestion))
+}
+
+/// The stages that `target` needs, each behind those that it needs. No recursion: the file decides the depth.
+fn order(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: usize) -> Result<Vec<usize>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let mut marks = vec![Mark::New; stages.len()];
+    let mut order = Vec::new();
+    let mut todo = vec![target];
+    while let Some(&at) = todo.last() {
+        marks[at] = match marks[at] {
+            Mark::New => {
+                let mut dependencies: Vec<usize> = stages[at].dependencies().collect();
+                dependencies.reverse();
+                for dependency in dependencies {
+                    match marks[dependency] {
+                        Mark::Done => {}
+                        Mark::New if dependency != at => todo.push(dependency),
+                        _ => return Err(cycle(dockerfile, stages, at, dependency)),
+                    }
+                }
+                Mark::Open
+            }
+            Mark::Open => {
+                todo.pop();
+                order.push(at);
+                Mark::Done
+            }
+            Mark::Done => {
+                todo.pop();
+                Mark::Done
+            }
+        };
+    }
+    Ok(order)
+}
+
+fn cycle(dockerfile: &Dockerfile, stages: &[Stage<'_>], at: usize, dependency: usize) -> crate::Error {
+    let (needs, needed) = (stages[at].label(), stages[dependency].label());
+    let reason = if at == dependency {
+        format!("stage {needs} copies from itself")
+    } else {
+        format!("stages {needs} and {needed} need each other: a cycle cannot be built")
+    };
+    dockerfile.fault(stages[at].from.span, reason)
+}

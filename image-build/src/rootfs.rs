@@ -1,0 +1,147 @@
+//! The root file system of a stage while it is built: layers, and their merged tree when it is asked for.
+
+use std::{
+    cell::OnceCell,
+    io::{self, Read},
+    path::Path,
+};
+
+use image_core::{ChainId, Ctx, Image};
+use image_overlay::{Contents, EntryKind, Follow, ImageTree, LayerBlob, LayerContent, NodeRef};
+
+use crate::{
+    cache::RecordedLayer,
+    error::{Error, Result},
+    files::{Fetched, FileFacts, SourceFiles},
+    state::BuildState,
+};
+
+/// The largest `/etc/passwd` or `/etc/group` that is read, in bytes.
+const MAX_ACCOUNTS: u64 = 4 << 20;
+
+/// Layers, base layer first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RootFs {
+    layers: Vec<LayerBlob>,
+    tree: OnceCell<ImageTree>,
+}
+
+impl RootFs {
+    /// The root file system of an image.
+    pub(crate) fn of_image(image: &Image) -> Self {
+        let layers = image
+            .layers()
+            .map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()))
+            .collect();
+        Self { layers, tree: OnceCell::new() }
+    }
+
+    /// The layers, base layer first.
+    pub(crate) fn layers(&self) -> &[LayerBlob] {
+        &self.layers
+    }
+
+    /// What names the content: the chainID, or `scratch` where there are no layers.
+    pub(crate) fn identity(&self) -> String {
+        ChainId::of(self.layers.iter().map(|layer| &layer.diff_id))
+            .map_or_else(|| "scratch".into(), |id| id.to_string())
+    }
+
+    /// Puts a layer of the state's store on top.
+    pub(crate) fn push(&mut self, layer: &RecordedLayer, state: &BuildState, ctx: &Ctx) -> Result<()> {
+        let blob = LayerBlob::new(state.blobs_arc(), layer.descriptor.clone(), layer.diff_id.clone());
+        if let Some(tree) = self.tree.get_mut() {
+            tree.push(self.layers.len(), &state.toc(&blob, ctx)?)?;
+        }
+        self.layers.push(blob);
+        Ok(())
+    }
+
+    /// The merged tree, made when first asked for.
+    pub(crate) fn tree(&self, state: &BuildState, ctx: &Ctx) -> Result<&ImageTree> {
+        if let Some(tree) = self.tree.get() {
+            return Ok(tree);
+        }
+        let mut tree = ImageTree::new();
+        for (position, layer) in self.layers.iter().enumerate() {
+            tree.push(position, &state.toc(layer, ctx)?)?;
+        }
+        Ok(self.tree.get_or_init(|| tree))
+    }
+
+    /// The content of a small file; `None` where there is none at this path.
+    pub(crate) fn read(&self, path: &str, state: &BuildState, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+        let node = self.tree(state, ctx)?.lookup(path.as_bytes(), Follow::Last)?;
+        let Some(file) = node.and_then(NodeRef::content) else { return Ok(None) };
+        if file.content.size > MAX_ACCOUNTS {
+            return Err(image_core::Error::limit(format!("{path} of the image"), MAX_ACCOUNTS).into());
+        }
+        let contents = Contents::fetch(&self.layers, [file], state.temporary(), ctx)?;
+        let mut bytes = Vec::new();
+        contents.open(file)?.read_to_end(&mut bytes).map_err(|e| Error::stream("read the layer", e))?;
+        Ok(Some(bytes))
+    }
+}
+
+/// The files of a stage or an image, to be copied from.
+pub(crate) struct RootFsFiles<'a> {
+    rootfs: &'a RootFs,
+    tree: &'a ImageTree,
+    name: String,
+}
+
+impl<'a> RootFsFiles<'a> {
+    pub(crate) fn new(rootfs: &'a RootFs, name: impl Into<String>, state: &BuildState, ctx: &Ctx) -> Result<Self> {
+        Ok(Self { rootfs, tree: rootfs.tree(state, ctx)?, name: name.into() })
+    }
+}
+
+impl SourceFiles for RootFsFiles<'_> {
+    type Content = LayerContent;
+
+    fn tree(&self) -> &ImageTree {
+        self.tree
+    }
+
+    fn fingerprint(&self, _: &[NodeRef<'_, LayerContent>], _: &Ctx) -> Result<()> {
+        Ok(())
+    }
+
+    fn facts(&self, file: NodeRef<'_, LayerContent>) -> Result<FileFacts> {
+        let content = file.content().map(|content| &content.content);
+        let content = content.ok_or_else(|| Error::stream("find a file's content", io::ErrorKind::NotFound.into()))?;
+        Ok(FileFacts {
+            size: content.size,
+            sha256: content.sha256,
+            sparse: content.sparse.is_some(),
+            xattrs: Default::default(),
+        })
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        files: &[NodeRef<'_, LayerContent>],
+        directory: &Path,
+        ctx: &Ctx,
+    ) -> Result<Box<dyn Fetched<LayerContent> + 'a>> {
+        let wanted = files.iter().filter_map(|file| file.content());
+        Ok(Box::new(Contents::fetch(self.rootfs.layers(), wanted, directory, ctx)?))
+    }
+
+    fn keeps_owner(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Fetched<LayerContent> for Contents<'_> {
+    fn open(&self, file: NodeRef<'_, LayerContent>) -> Result<Box<dyn Read>> {
+        match (file.content(), file.kind()) {
+            (Some(content), EntryKind::File { .. }) => Ok(Box::new(Contents::open(self, content)?)),
+            _ => Ok(Box::new(io::empty())),
+        }
+    }
+}

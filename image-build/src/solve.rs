@@ -1,0 +1,408 @@
+//! Building: each stage in turn, each step out of the cache or carried out.
+
+use std::collections::BTreeMap;
+
+use image_core::{
+    BlobStore, Compression, Ctx, Digest, History, Image, ImageConfig, ImageResolver, Platform, Timestamp,
+    codec::EncodeOptions,
+    observer::{Outcome, TaskKind},
+};
+use image_overlay::{PackOptions, PackedLayer};
+
+use crate::{
+    args::GlobalArgs,
+    assemble::{self, BuiltImage},
+    cache::{IngredientKind, Recipe, Record, RecordStore, RecordedLayer},
+    context::BuildContext,
+    dockerfile::{Command, Dockerfile, Instruction},
+    env::Env,
+    error::{Error, Result},
+    graph::{Base, BuildGraph, Stage},
+    options::{BuildOptions, CachePolicy},
+    rootfs::RootFs,
+    state::BuildState,
+};
+
+/// The search path of an image made from nothing, as BuildKit sets it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What stands in the history beside each instruction, as BuildKit writes it.
+const COMMENT: &str = "buildkit.dockerfile.v0";
+
+/// Builds images: from where files and base images come, and where results of earlier builds are kept.
+///
+/// See the [crate's documentation](crate) for an example.
+#[derive(Clone)]
+pub struct Builder<'a> {
+    pub(crate) state: &'a BuildState,
+    pub(crate) context: &'a BuildContext,
+    pub(crate) resolver: &'a dyn ImageResolver,
+    pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("state", self.state).field("context", self.context).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// A builder that keeps results in `state`, copies files from `context`, and finds base images
+    /// by `resolver`.
+    #[must_use]
+    pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
+        Self { state, context, resolver, contexts: BTreeMap::new() }
+    }
+
+    /// With another context that `COPY --from=NAME` copies from.
+    #[must_use]
+    pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
+        self.contexts.insert(name.into(), context);
+        self
+    }
+
+    /// Builds the image into `output`: its layers, config and manifest. Naming it there is the caller's next call.
+    ///
+    /// Nothing of the image is visible under a name before this returns, and a build that fails or is
+    /// killed leaves only whole blobs behind, which the next one uses.
+    ///
+    /// # Errors
+    /// What is wrong with the Dockerfile, with its place; what an instruction could not do, with
+    /// the cause; [`Error::is_cancelled`].
+    pub fn build(
+        &self,
+        dockerfile: &Dockerfile,
+        options: &BuildOptions,
+        output: &dyn BlobStore,
+        ctx: &Ctx,
+    ) -> Result<BuiltImage> {
+        let global = GlobalArgs::new(dockerfile, options)?;
+        let graph = BuildGraph::new(dockerfile, &global, options)?;
+        refuse_unsupported(dockerfile, &graph)?;
+        let build = Build { builder: self, dockerfile, options, global: &global, graph: &graph, ctx };
+        let mut built = BTreeMap::new();
+        let (mut cached, mut done) = (0, 0);
+        for stage in graph.stages() {
+            let result = StageBuild::run(&build, stage, &built)?;
+            cached += result.cached;
+            done += result.done;
+            built.insert(stage.number, result.state);
+        }
+        let last = graph.stages().last().and_then(|stage| built.remove(&stage.number));
+        let result = last.ok_or_else(|| dockerfile.fault(Default::default(), "there is no stage to build"))?;
+        let image = assemble::assemble(result, options, output, ctx)?;
+        Ok(image.with_steps(cached, done))
+    }
+}
+
+/// Instructions that nothing carries out yet are refused before any work is done.
+fn refuse_unsupported(dockerfile: &Dockerfile, graph: &BuildGraph<'_>) -> Result<()> {
+    for step in graph.stages().flat_map(|stage| stage.steps) {
+        let what = match &step.command {
+            Command::Run(_) => "RUN",
+            Command::Add(_) => "ADD",
+            Command::Copy(copy) if !copy.heredocs.is_empty() => "COPY of a here-document",
+            Command::Copy(copy) => match &copy.flags {
+                flags if flags.link.as_ref().is_some_and(|link| link.value) => "COPY --link",
+                flags if flags.parents.as_ref().is_some_and(|parents| parents.value) => "COPY --parents",
+                flags if !flags.exclude.is_empty() => "COPY --exclude",
+                _ => continue,
+            },
+            _ => continue,
+        };
+        return Err(dockerfile.unsupported(step.span, what));
+    }
+    Ok(())
+}
+
+/// What all stages of one build share.
+pub(crate) struct Build<'b> {
+    pub(crate) builder: &'b Builder<'b>,
+    pub(crate) dockerfile: &'b Dockerfile,
+    pub(crate) options: &'b BuildOptions,
+    pub(crate) global: &'b GlobalArgs,
+    pub(crate) graph: &'b BuildGraph<'b>,
+    pub(crate) ctx: &'b Ctx,
+}
+
+/// What a stage has come to.
+#[derive(Debug, Clone)]
+pub(crate) struct StageState {
+    /// The image's configuration, but for its layers and history.
+    pub(crate) config: ImageConfig,
+    /// The layers.
+    pub(crate) rootfs: RootFs,
+    /// The history.
+    pub(crate) history: Vec<History>,
+}
+
+impl StageState {
+    fn scratch(platform: &Platform) -> Self {
+        let mut config = ImageConfig::new(platform);
+        config.config.env = vec![format!("PATH={DEFAULT_PATH}")];
+        config.config.working_dir = "/".into();
+        Self { config, rootfs: RootFs::default(), history: Vec::new() }
+    }
+
+    /// The state that a build from an image begins with. Facts about that one image that are of no use
+    /// to another (who made it, fields nobody reads any more) are not taken over.
+    fn of_image(image: &Image) -> Self {
+        let base = image.config().value();
+        let mut config = ImageConfig::new(&image.platform());
+        config.author.clone_from(&base.author);
+        config.config = base.config.clone();
+        config.config.extra.clear();
+        Self { config, rootfs: RootFs::of_image(image), history: base_history(image) }
+    }
+
+    /// What names everything that a later step can see.
+    fn identity(&self, env: &Env) -> Result<Digest> {
+        let config = serde_json::to_vec(&self.config.config).map_err(|source| Error::Encode { source })?;
+        let env: Vec<String> = env.to_config();
+        let text = serde_json::to_vec(&(self.rootfs.identity(), Digest::sha256_of(&config), env))
+            .map_err(|source| Error::Encode { source })?;
+        Ok(Digest::sha256_of(&text))
+    }
+}
+
+/// The history of a base image, one entry for each layer. Some images have none, or one that does not
+/// fit their layers: entries that say nothing stand in for what is missing.
+fn base_history(image: &Image) -> Vec<History> {
+    let base = image.config().value();
+    let layers = base.rootfs.diff_ids.len();
+    let told = base.history.iter().filter(|step| !step.empty_layer).count();
+    match layers.checked_sub(told) {
+        Some(missing) => std::iter::repeat_n(History::default(), missing).chain(base.history.iter().cloned()).collect(),
+        None => vec![History::default(); layers],
+    }
+}
+
+/// A stage that was built.
+struct StageResult {
+    state: StageState,
+    cached: usize,
+    done: usize,
+}
+
+/// A stage while it is built.
+pub(crate) struct StageBuild<'b> {
+    pub(crate) build: &'b Build<'b>,
+    pub(crate) stage: &'b Stage<'b>,
+    pub(crate) built: &'b BTreeMap<usize, StageState>,
+    pub(crate) state: StageState,
+    /// The variables that instructions see: those of the configuration and of ARG.
+    pub(crate) env: Env,
+    pub(crate) own_cmd: bool,
+    cached: usize,
+    done: usize,
+}
+
+/// What a step made.
+pub(crate) struct Made {
+    pub(crate) layer: Option<PackedLayer>,
+}
+
+impl<'b> StageBuild<'b> {
+    fn run(build: &'b Build<'b>, stage: &'b Stage<'b>, built: &'b BTreeMap<usize, StageState>) -> Result<StageResult> {
+        let mut this = Self {
+            build,
+            stage,
+            built,
+            state: StageState::scratch(&stage.platform),
+            env: Env::default(),
+            own_cmd: false,
+            cached: 0,
+            done: 0,
+        };
+        this.in_step(stage.from, 1, Self::begin)?;
+        let mut copies = 0;
+        for (at, step) in stage.steps.iter().enumerate() {
+            this.in_step(step, at + 2, |this| this.step(step, &mut copies))?;
+        }
+        Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
+    }
+
+    /// Carries a step out under observation, and gives its errors their place.
+    fn in_step(
+        &mut self,
+        instruction: &Instruction,
+        number: usize,
+        work: impl FnOnce(&mut Self) -> Result<Outcome>,
+    ) -> Result<()> {
+        let ctx = self.build.ctx;
+        ctx.check()?;
+        let count = self.stage.steps.len() + 1;
+        let label = format!("[{} {number}/{count}] {}", self.stage.label(), instruction.text);
+        let task = ctx.begin(TaskKind::Step, &label, None);
+        let outcome = work(self).map_err(|e| e.in_step(self.build.dockerfile, instruction))?;
+        match outcome {
+            Outcome::Cached => self.cached += 1,
+            _ => self.done += 1,
+        }
+        task.end(outcome);
+        Ok(())
+    }
+
+    /// FROM.
+    fn begin(&mut self) -> Result<Outcome> {
+        let mut recipe = self.recipe(&self.stage.from.text);
+        self.state = match &self.stage.base {
+            Base::Scratch => StageState::scratch(&self.stage.platform),
+            Base::Stage(number) => {
+                let base = self.built.get(number).cloned();
+                let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
+                recipe = recipe.with_text(IngredientKind::Parent, "stage", &base.rootfs.identity());
+                base
+            }
+            Base::Image(reference) => {
+                let image = self.build.resolve(reference, &self.stage.platform)?;
+                let digest = image.descriptor().digest.clone();
+                recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
+                StageState::of_image(&image)
+            }
+        };
+        if !self.state.config.config.on_build.is_empty() {
+            let trigger = self.state.config.config.on_build.join("; ");
+            let what = format!("a base image with ONBUILD triggers ({trigger})");
+            return Err(self.build.dockerfile.unsupported(self.stage.from.span, what));
+        }
+        self.env = Env::from_config(&self.state.config.config.env);
+        Ok(self.record(recipe, |_, _| Ok(Made { layer: None }))?.1)
+    }
+
+    fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
+        match &instruction.command {
+            Command::Copy(copy) => {
+                let from = self.stage.copies.get(*copies).and_then(Option::as_ref);
+                *copies += 1;
+                self.copy(copy, from)
+            }
+            Command::Workdir(path) => self.workdir(path),
+            Command::Arg(declarations) => {
+                let mut line = String::from("ARG");
+                for declaration in declarations {
+                    let (build, env) = (self.build, &mut self.env);
+                    line.push(' ');
+                    line.push_str(&build.global.declare(build.dockerfile, declaration, env, build.options)?);
+                }
+                self.metadata(&line)
+            }
+            command => match self.change_config(command)? {
+                Some(line) => self.metadata(&line),
+                None => Err(self.build.dockerfile.unsupported(instruction.span, command.name())),
+            },
+        }
+    }
+
+    /// What every recipe begins with.
+    pub(crate) fn recipe(&self, instruction: &str) -> Recipe {
+        let options = self.build.options;
+        let epoch = options.source_date_epoch.map_or_else(|| "none".into(), |epoch| epoch.to_string());
+        Recipe::new()
+            .with_text(IngredientKind::Tool, "image-build", STEP_VERSION)
+            .with_text(IngredientKind::Instruction, "instruction", instruction)
+            .with_text(IngredientKind::Platform, "platform", &self.stage.platform.to_string())
+            .with_text(IngredientKind::Setting, "source-date-epoch", &epoch)
+    }
+
+    /// A step that only changed the configuration.
+    fn metadata(&mut self, line: &str) -> Result<Outcome> {
+        let parent = self.state.identity(&self.env)?;
+        let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", parent);
+        let (record, outcome) = self.record(recipe, |_, _| Ok(Made { layer: None }))?;
+        let history = History::new(record.created, line).with_comment(COMMENT).without_layer();
+        self.state.history.push(history);
+        Ok(outcome)
+    }
+
+    /// A step that makes a layer, out of the cache or by `make`, with its line of the history.
+    pub(crate) fn layer(
+        &mut self,
+        recipe: Recipe,
+        line: &str,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<Outcome> {
+        let encode = self.encode();
+        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity()).with_text(
+            IngredientKind::Setting,
+            "compression",
+            &encode.to_string(),
+        );
+        let (record, outcome) = self.record(recipe, make)?;
+        let mut history = History::new(record.created, line).with_comment(COMMENT);
+        match &record.layer {
+            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state, self.build.ctx)?,
+            None => history = history.without_layer(),
+        }
+        self.state.history.push(history);
+        Ok(outcome)
+    }
+
+    /// The record of a recipe: from an earlier build if what it names is still there, else of what
+    /// `make` makes now.
+    fn record(
+        &mut self,
+        recipe: Recipe,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<(Record, Outcome)> {
+        let state = self.build.builder.state;
+        if self.build.options.cache == CachePolicy::Use
+            && let Some(record) = state.records().get(&recipe.key())?
+            && state.has(record.layer.as_ref())?
+        {
+            return Ok((record, Outcome::Cached));
+        }
+        let created = self.build.created();
+        let made = make(self, created)?;
+        let mut record = Record::new(recipe, created);
+        if let Some(packed) = made.layer {
+            state.keep_toc(&packed.diff_id, &packed.toc)?;
+            record = record.with_layer(RecordedLayer::new(packed.descriptor, packed.diff_id));
+        }
+        state.records().put(&record)?;
+        Ok((record, Outcome::Done))
+    }
+
+    /// How this stage's layers are stored: as the caller wants those of the result, plain all others,
+    /// which are only read again to copy from them.
+    fn encode(&self) -> EncodeOptions {
+        if self.build.graph.is_in_result(self.stage.number) {
+            self.build.options.encode.clone()
+        } else {
+            EncodeOptions::new(Compression::None)
+        }
+    }
+
+    pub(crate) fn pack_options(&self) -> PackOptions {
+        PackOptions::default().with_encode(self.encode()).with_latest(self.build.options.source_date_epoch)
+    }
+}
+
+/// Counts up when the same instruction on the same files would make another layer.
+const STEP_VERSION: &str = "steps 1";
+
+impl Build<'_> {
+    /// The error that a stage is needed before it is there, which the order of stages rules out.
+    pub(crate) fn unbuilt(&self, number: usize) -> Error {
+        self.dockerfile.fault(Default::default(), format!("stage {} is not built yet", self.graph.label_of(number)))
+    }
+
+    /// The time of what is made now.
+    fn created(&self) -> Timestamp {
+        self.options.source_date_epoch.unwrap_or_else(|| self.ctx.now())
+    }
+
+    /// The image of a name, or an error that says which names there are.
+    pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
+        let resolver = self.builder.resolver;
+        if let Some(image) = resolver.resolve(reference, platform)? {
+            return Ok(image);
+        }
+        let names = resolver.names();
+        let hint = match names.as_slice() {
+            [] => "no base image is known here".into(),
+            names => format!("known are {}", names.join(", ")),
+        };
+        Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
+    }
+}

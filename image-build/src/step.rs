@@ -1,0 +1,177 @@
+//! The steps that take their meaning from the stage: COPY, WORKDIR, and changes of the configuration.
+
+use image_core::observer::{NoticeKind, Outcome};
+
+use crate::{
+    cache::IngredientKind,
+    context::ContextFiles,
+    dockerfile::{Command, Copy, Spanned},
+    effect::{
+        copy::{Selection, Target},
+        meta::{self, MetaState},
+        owner,
+        place::Attributes,
+        workdir,
+    },
+    env::Env,
+    error::Result,
+    expand::Expander,
+    files::SourceFiles,
+    graph::CopyFrom,
+    rootfs::{RootFs, RootFsFiles},
+    solve::{Build, Made, StageBuild},
+};
+
+/// A COPY with all its words expanded.
+struct CopyWords {
+    sources: Vec<String>,
+    destination: String,
+    chown: Option<String>,
+    mode: Option<u32>,
+}
+
+impl CopyWords {
+    fn new(copy: &Copy, build: &Build<'_>, env: &Env, working_dir: &str) -> Result<Self> {
+        let mut expander = Expander::new(build.dockerfile, env);
+        let sources = copy.sources.iter().map(|word| expander.word(word)).collect::<Result<_>>()?;
+        let destination = expander.word(&copy.destination)?;
+        let chown = copy.flags.chown.as_ref().map(|word| expander.word(word)).transpose()?;
+        let mode = match &copy.flags.chmod {
+            None => None,
+            Some(word) => {
+                Some(mode(&expander.word(word)?).map_err(|reason| build.dockerfile.fault(word.span, reason))?)
+            }
+        };
+        warn(&expander, build);
+        Ok(Self { sources, destination: workdir::absolute(working_dir, &destination, true), chown, mode })
+    }
+
+    /// The line of the history.
+    fn line(&self, from: Option<&Spanned<String>>) -> String {
+        let mut words = vec![String::from("COPY")];
+        words.extend(self.chown.iter().map(|owner| format!("--chown={owner}")));
+        words.extend(self.mode.iter().map(|mode| format!("--chmod={mode:o}")));
+        words.extend(from.iter().map(|from| format!("--from={}", from.value)));
+        words.extend(self.sources.iter().cloned());
+        words.push(self.destination.clone());
+        words.join(" ")
+    }
+}
+
+/// An octal mode.
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 => Ok(mode),
+        _ => Err(format!("invalid mode {text:?}: give up to four octal digits, as 0755")),
+    }
+}
+
+/// Passes on what is unwise in expanded words.
+fn warn(expander: &Expander<'_>, build: &Build<'_>) {
+    for warning in expander.warnings() {
+        build.warn(warning);
+    }
+}
+
+impl StageBuild<'_> {
+    pub(crate) fn copy(&mut self, copy: &Copy, from: Option<&CopyFrom>) -> Result<Outcome> {
+        let (build, built) = (self.build, self.built);
+        let (state, ctx) = (build.builder.state, build.ctx);
+        let words = CopyWords::new(copy, build, &self.env, &self.state.config.config.working_dir)?;
+        let line = words.line(copy.flags.from.as_ref());
+        let image: RootFs;
+        let context = match from {
+            None => (build.builder.context, String::from("the build context")),
+            Some(CopyFrom::Stage(number)) => {
+                let stage = built.get(number).ok_or_else(|| build.unbuilt(*number))?;
+                let name = format!("stage {}", build.graph.label_of(*number));
+                let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
+                return self.copy_files(&files, &words, &line);
+            }
+            Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
+                Some(context) => (*context, format!("the build context {name}")),
+                None => {
+                    let reference = name.parse()?;
+                    image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
+                    let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
+                    return self.copy_files(&files, &words, &line);
+                }
+            },
+        };
+        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words, &line)
+    }
+
+    fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords, line: &str) -> Result<Outcome> {
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let selection = Selection::new(files, &words.sources, ctx)?;
+        let recipe = self.recipe(line).with_digest(IngredientKind::Content, files.name(), selection.digest()?);
+        let line = format!("{line} # buildkit");
+        self.layer(recipe, &line, |this, now| {
+            let rootfs = &this.state.rootfs;
+            let owner = words.chown.as_deref().map(|owner| owner::resolve(owner, rootfs, state, ctx)).transpose()?;
+            let attributes = Attributes { owner, mode: words.mode, now };
+            let root = rootfs.tree(state, ctx)?;
+            let target = Target { path: &words.destination, attributes };
+            let layer = selection.pack(root, &target, this.pack_options(), state, ctx)?;
+            Ok(Made { layer })
+        })
+    }
+
+    /// WORKDIR: the directory is there from then on, owned by the user of the stage.
+    ///
+    /// # Spec
+    /// Dockerfile reference, § WORKDIR.
+    pub(crate) fn workdir(&mut self, path: &Spanned<String>) -> Result<Outcome> {
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let path = self.expand(path)?;
+        let path = workdir::resolve(&self.state.config.config.working_dir, &path);
+        let user = self.state.config.config.user.clone();
+        self.state.config.config.working_dir.clone_from(&path);
+        let line = format!("WORKDIR {path}");
+        let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
+        self.layer(recipe, &line, |this, now| {
+            let rootfs = &this.state.rootfs;
+            let owner = match user.as_str() {
+                "" => None,
+                user => Some(owner::resolve(user, rootfs, state, ctx)?),
+            };
+            let attributes = Attributes { owner, mode: None, now };
+            Ok(Made {
+                layer: workdir::pack(rootfs.tree(state, ctx)?, &path, attributes, this.pack_options(), state, ctx)?,
+            })
+        })
+    }
+
+    /// Carries out an instruction that changes the configuration, and gives its line of the history.
+    pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<String>> {
+        let (build, before) = (self.build, self.env.clone());
+        let mut expander = Expander::new(build.dockerfile, &before);
+        let mut state = MetaState {
+            dockerfile: build.dockerfile,
+            config: &mut self.state.config.config,
+            env: &mut self.env,
+            own_cmd: &mut self.own_cmd,
+        };
+        let line = meta::apply(command, &mut state, &mut expander)?;
+        warn(&expander, build);
+        if let Command::Maintainer(name) = command {
+            self.state.config.author = Some(name.value.clone());
+        }
+        Ok(line)
+    }
+
+    fn expand(&self, word: &Spanned<String>) -> Result<String> {
+        let mut expander = Expander::new(self.build.dockerfile, &self.env);
+        let text = expander.word(word)?;
+        warn(&expander, self.build);
+        Ok(text)
+    }
+}
+
+impl Build<'_> {
+    /// Tells of something unwise in the Dockerfile.
+    pub(crate) fn warn(&self, warning: &crate::dockerfile::Warning) {
+        let place = format!("{}", warning.span);
+        self.ctx.notice(NoticeKind::Warning, &place, &warning.message);
+    }
+}

@@ -1,0 +1,3 @@
+//! The tests of the tests' tools.
+
+mod tree;
