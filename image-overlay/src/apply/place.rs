@@ -252,7 +252,7 @@ impl Applier<'_> {
 
     fn make_parents(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
         let root = self.dirs.root();
-        let dir = walk(root.as_fd(), path.as_bytes(), &mut |dir, name, obstacle| {
+        let dir = walk(root.as_fd(), path.as_bytes(), |dir, name, obstacle| {
             let dir = self.dirs.adopt(None, open_dir(dir, b".")?)?;
             self.brought.imply(dir, self.dirs.get(dir)?.as_fd())?;
             if obstacle == Obstacle::NotDirectory {

@@ -152,13 +152,12 @@ fn layers_of_every_compression_are_laid_in_order() {
 
 #[test]
 fn the_root_is_plain_unless_a_layer_says_otherwise() {
-    let temp = TempDir::new().unwrap();
     let root = |layers: Vec<Vec<Item>>| {
+        let temp = TempDir::new().unwrap();
         let dest = temp.path().join("dest");
         let layers = layers.iter().map(|items| Stored::plain(&layer(items))).collect();
         unpack(&image(layers), &dest, &UnpackOptions::default(), &Ctx::default()).unwrap();
         let line = full(&dest).remove(0);
-        fs::remove_dir_all(&dest).unwrap();
         let mut words = line.split(' ');
         (words.nth(1).unwrap().to_owned(), words.nth(1).unwrap().to_owned())
     };
