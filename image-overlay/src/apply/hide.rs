@@ -85,7 +85,7 @@ impl Applier<'_> {
     pub(super) fn existing_dir(&mut self, path: &LayerPath) -> Result<Option<FileId>, Fault> {
         match self.dirs.find(path.as_bytes()) {
             Ok(id) => Ok(Some(id)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }
