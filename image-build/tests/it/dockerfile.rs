@@ -490,6 +490,11 @@ fn warnings_are_those_of_build_checks() {
         ("FROM --platform=$BUILDPLATFORM a", ""),
         ("FROM a\nEXPOSE 80/TCP 127.0.0.1:80:80", "2:ExposeProtoCasing 2:ExposeInvalidFormat"),
         ("# check=skip=MaintainerDeprecated, legacykeyvalueformat;error=true\nFROM a\nENV a b\nMAINTAINER me", ""),
+        (
+            "FROM a AS b\nWORKDIR x\nWORKDIR y\nFROM B\nWORKDIR z\nFROM c\nWORKDIR z",
+            "2:WorkdirRelativePath 7:WorkdirRelativePath",
+        ),
+        ("FROM a\nWORKDIR \"/x\"\nWORKDIR y\nFROM b\nWORKDIR $x", ""),
         ("# check=skip=all\nFROM a\nENV a b", ""),
     ] {
         assert_eq!(warnings(source), expected, "{source:?}");
