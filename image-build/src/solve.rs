@@ -87,6 +87,7 @@ impl<'a> Builder<'a> {
             cached += result.cached;
             done += result.done;
             built.insert(stage.number, result.state);
+            built.retain(|number, _| graph.is_needed_after(*number, stage.number));
         }
         let last = graph.stages().last().and_then(|stage| built.remove(&stage.number));
         let result = last.ok_or_else(|| dockerfile.fault(Default::default(), "there is no stage to build"))?;
@@ -331,7 +332,7 @@ impl<'b> StageBuild<'b> {
         let (record, outcome) = self.record(recipe, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {
-            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state, self.build.ctx)?,
+            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
             None => history = history.without_layer(),
         }
         self.state.history.push(history);

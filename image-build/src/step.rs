@@ -112,7 +112,7 @@ impl StageBuild<'_> {
             let attributes = Attributes { owner, mode: words.mode, now };
             let root = rootfs.tree(state, ctx)?;
             let target = Target { path: &words.destination, attributes };
-            let layer = selection.pack(root, &target, this.pack_options(), state, ctx)?;
+            let layer = selection.pack(&root, &target, this.pack_options(), state, ctx)?;
             Ok(Made { layer })
         })
     }
@@ -137,7 +137,7 @@ impl StageBuild<'_> {
             };
             let attributes = Attributes { owner, mode: None, now };
             Ok(Made {
-                layer: workdir::pack(rootfs.tree(state, ctx)?, &path, attributes, this.pack_options(), state, ctx)?,
+                layer: workdir::pack(&*rootfs.tree(state, ctx)?, &path, attributes, this.pack_options(), state, ctx)?,
             })
         })
     }

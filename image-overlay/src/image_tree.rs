@@ -52,7 +52,7 @@ impl ImageTree {
         self.hide(toc)?;
         for entry in toc.entries() {
             if Whiteout::classify(&entry.entry.path)?.is_none() {
-                let content = entry.content.clone().map(|content| LayerContent { layer: position, content });
+                let content = entry.content.map(|content| LayerContent { layer: position, content });
                 self.apply(&entry.entry, content)?;
             }
         }
@@ -89,7 +89,7 @@ impl ImageTree {
 
     /// The directory of lower layers that a path of this layer means: symlinks are followed, unless
     /// the layer itself puts a directory in their place, and with it hides what they led to.
-    fn lower_directory(&self, path: &LayerPath, brought: &HashSet<&LayerPath>) -> Result<Option<NodeId>> {
+    fn lower_directory(&self, path: &LayerPath, brought: &HashSet<LayerPath>) -> Result<Option<NodeId>> {
         let mut here = self.root();
         let mut prefix = LayerPath::root();
         for name in path.components() {
@@ -163,10 +163,7 @@ impl ImageTree {
 }
 
 /// The paths at which the layer itself puts a directory, or implies one by what is deeper.
-fn brought_directories(toc: &LayerToc) -> HashSet<&LayerPath> {
-    toc.entries()
-        .iter()
-        .filter(|entry| entry.entry.kind == EntryKind::Directory)
-        .map(|entry| &entry.entry.path)
-        .collect()
+fn brought_directories(toc: &LayerToc) -> HashSet<LayerPath> {
+    let directories = toc.entries().filter(|entry| entry.entry.kind == EntryKind::Directory);
+    directories.map(|entry| entry.entry.path).collect()
 }
