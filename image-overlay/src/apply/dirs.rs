@@ -167,5 +167,5 @@ impl<'r> Dirs<'r> {
 }
 
 fn has_default_acl(dir: &OwnedFd) -> bool {
-    rustix::fs::fgetxattr(dir, c"system.posix_acl_default", &mut [0_u8; 0][..]).is_ok()
+    rustix::fs::fgetxattr_query(dir, c"system.posix_acl_default").is_ok()
 }

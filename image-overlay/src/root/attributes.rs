@@ -50,7 +50,7 @@ pub(crate) fn list_xattrs(fd: impl AsFd) -> Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     loop {
         // The list may grow between the two calls.
-        let length = match rustix::fs::flistxattr(&fd, &mut [0_u8; 0][..]) {
+        let length = match rustix::fs::flistxattr_query(&fd) {
             Err(Errno::OPNOTSUPP) | Ok(0) => return Ok(Vec::new()),
             result => result?,
         };

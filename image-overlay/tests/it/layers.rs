@@ -1,7 +1,9 @@
 //! Layers as literals.
 
 use image_core::Timestamp;
-use image_overlay::{Entry, EntryKind, LayerPath, Metadata, TarWriter};
+use image_overlay::{Entry, EntryKind, LayerPath, Metadata};
+
+use super::raw_tar::{Raw, archive, extended, record};
 
 /// An entry and its content.
 pub(crate) type Item = (Entry, Vec<u8>);
@@ -49,11 +51,42 @@ pub(crate) fn with(mut item: Item, change: impl FnOnce(&mut Metadata)) -> Item {
     item
 }
 
-/// The plain tar of a layer.
+/// The plain tar of a layer, written apart from the library's writer, which refuses some of what a layer may hold.
 pub(crate) fn layer(items: &[Item]) -> Vec<u8> {
-    let mut writer = TarWriter::new(Vec::new());
-    for (entry, content) in items {
-        writer.append(entry, &mut &content[..]).unwrap();
+    archive(&items.iter().map(|(entry, content)| member(entry, content)).collect::<Vec<_>>())
+}
+
+fn member(Entry { path, kind, metadata, .. }: &Entry, content: &[u8]) -> Vec<u8> {
+    let (letter, target, device) = match kind {
+        EntryKind::File { .. } => (b'0', None, None),
+        EntryKind::HardLink { target } => (b'1', Some(target.as_bytes()), None),
+        EntryKind::Symlink { target } => (b'2', Some(&target[..]), None),
+        EntryKind::CharDevice { major, minor } => (b'3', None, Some((major, minor))),
+        EntryKind::BlockDevice { major, minor } => (b'4', None, Some((major, minor))),
+        EntryKind::Directory => (b'5', None, None),
+        EntryKind::Fifo => (b'6', None, None),
+    };
+    let mut records = Vec::new();
+    // The root has no name, and a record may not be empty.
+    records.push(record("path", if path.is_root() { b"./" } else { path.as_bytes() }));
+    records.extend(target.map(|target| record("linkpath", target)));
+    records.push(record("uid", metadata.uid.to_string().as_bytes()));
+    records.push(record("gid", metadata.gid.to_string().as_bytes()));
+    records.push(record("mtime", decimal(metadata.mtime).as_bytes()));
+    let xattrs = metadata.xattrs.iter();
+    records.extend(xattrs.map(|(name, value)| record(&format!("SCHILY.xattr.{}", name.escape_ascii()), value)));
+    let mut header = Raw::new(letter, b"member", content.len() as u64);
+    header = header.with(100, format!("{:07o}", metadata.mode).as_bytes());
+    if let Some((major, minor)) = device {
+        header = header.with(329, format!("{major:07o}").as_bytes()).with(337, format!("{minor:07o}").as_bytes());
     }
-    writer.finish().unwrap()
+    [extended(b'x', &records.concat()), header.data(content)].concat()
+}
+
+/// Seconds and their fraction, as PAX has them: the fraction counts away from zero.
+fn decimal(time: Timestamp) -> String {
+    let nanoseconds = i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanoseconds());
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let nanoseconds = nanoseconds.unsigned_abs();
+    format!("{sign}{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000)
 }

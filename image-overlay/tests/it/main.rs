@@ -3,15 +3,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod apply;
+mod apply_attributes;
+mod apply_model;
+mod apply_race;
 mod arb;
 mod error;
 mod layers;
 mod on_disk;
 mod path;
 mod raw_tar;
+mod root;
 mod tar_hostile;
 mod tar_oracle;
 mod tar_read;
 mod tar_write;
 mod toc;
+mod unpack;
 mod whiteout;

@@ -1,0 +1,94 @@
+//! Applying a layer while another process works against it.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use image_core::Ctx;
+use image_overlay::{Resolution, apply_layer};
+use rustix::fs::{Mode, OFlags, RenameFlags};
+
+use super::{
+    layers::{Item, dir, fifo, file, hard_link, layer, symlink},
+    on_disk::Sandbox,
+};
+
+/// Entries that each go through `d`, which is a directory at one moment and a link to the outside at the next.
+fn items() -> Vec<Item> {
+    let round = |n: usize| {
+        [
+            file(format!("d/f{n}"), "x"),
+            file("d/file", "evil"),
+            dir("d/dir"),
+            symlink(format!("d/l{n}"), "x"),
+            hard_link(format!("d/h{n}"), "d/file"),
+            fifo(format!("d/p{n}")),
+            file(format!("d/dir/n{n}"), "x"),
+            file("d/.wh.dir", ""),
+            file(format!("other{n}/f"), "x"),
+            file("d/.wh..wh..opq", ""),
+        ]
+    };
+    (0..400).flat_map(round).collect()
+}
+
+fn race(resolution: Resolution) {
+    let sandbox = Sandbox::new().resolving(resolution);
+    let target = sandbox.target();
+    std::fs::create_dir(target.join("d")).unwrap();
+    std::os::unix::fs::symlink("../outside", target.join("e")).unwrap();
+    let dir = std::fs::File::open(&target).unwrap();
+    let stop = AtomicBool::new(false);
+    let tar = layer(&items());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // Fails where the one or the other was replaced: then both are made anew.
+                if rustix::fs::renameat_with(&dir, "d", &dir, "e", RenameFlags::EXCHANGE).is_err() {
+                    rustix::fs::mkdirat(&dir, "d", Mode::RWXU).ok();
+                    rustix::fs::symlinkat("../outside", &dir, "e").ok();
+                }
+            }
+        });
+        // It may fail, and is then tried again from the start.
+        for _ in 0..5 {
+            drop(apply_layer(&tar[..], &sandbox.root(), &sandbox.options, &Ctx::default()));
+            sandbox.assert_untouched();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    sandbox.assert_untouched();
+}
+
+#[test]
+fn exchanging_a_directory_and_a_link_leads_nowhere() {
+    race(Resolution::Kernel);
+    race(Resolution::Walk);
+}
+
+#[test]
+fn trees_of_any_depth_are_removed() {
+    const DEPTH: usize = 30_000;
+    let sandbox = Sandbox::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = rustix::fs::open(sandbox.target(), flags, Mode::empty()).unwrap();
+    std::fs::create_dir(sandbox.target().join("deep")).unwrap();
+    at = rustix::fs::openat(&at, "deep", flags, Mode::empty()).unwrap();
+    for level in 0..DEPTH {
+        rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+        if level % 1000 == 0 {
+            rustix::fs::symlinkat("/", &at, "link").unwrap();
+        }
+        at = rustix::fs::openat(&at, "d", flags, Mode::empty()).unwrap();
+    }
+    drop(at);
+    // On a thread whose stack would not hold a call per level.
+    let tar = layer(&[file(".wh.deep", "")]);
+    let removed = thread::scope(|scope| {
+        let apply = || apply_layer(&tar[..], &sandbox.root(), &sandbox.options, &Ctx::default());
+        thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, apply).unwrap().join().unwrap()
+    });
+    removed.unwrap();
+    assert_eq!(std::fs::read_dir(sandbox.target()).unwrap().count(), 0);
+}
