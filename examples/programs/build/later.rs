@@ -5,7 +5,6 @@ use examples::Result;
 
 /// Accepted, so that a user hears what the matter is, and not shown in the help.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_field_names, reason = "they are named after their options")]
 pub(crate) struct Later {
     #[arg(long, hide = true, value_name = "LAYOUT:REF")]
     cache_from: Vec<String>,

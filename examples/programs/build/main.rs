@@ -148,13 +148,13 @@ impl Build {
         Ok(())
     }
 
-    /// A name that podman and Docker take.
+    /// A name that podman and Docker take, and look for nowhere else.
     fn docker_name(&self) -> String {
         let directory = self.output.file_name().unwrap_or_default().to_string_lossy();
-        [self.reference.clone(), format!("{directory}:{}", self.reference)]
-            .into_iter()
-            .find(|name| name.contains(':') && name.parse::<Reference>().is_ok())
-            .unwrap_or_else(|| "image:latest".into())
+        let (own, made) = (&self.reference, format!("{directory}:{}", self.reference));
+        let name = if own.contains(':') { own } else { &made };
+        let name = if name.contains('/') { name.clone() } else { format!("localhost/{name}") };
+        if name.parse::<Reference>().is_ok() { name } else { "localhost/image:latest".into() }
     }
 }
 
