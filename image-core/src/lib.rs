@@ -11,7 +11,7 @@
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
 //!   [`history`]: the documents; [`document`] keeps their exact bytes.
 //! - [`codec`]: none, gzip and zstd.
-//! - [`platform`], [`reference`]: names of platforms and images, and [`resolve`],
+//! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
 //! - [`Ctx`]: observer, cancel token and clock.
 //!
@@ -33,6 +33,8 @@ pub mod history;
 pub mod id;
 pub mod image;
 pub mod index;
+#[cfg(feature = "oci-spec")]
+pub mod interop;
 mod json;
 pub mod manifest;
 pub mod media_type;

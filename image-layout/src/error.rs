@@ -64,11 +64,23 @@ pub enum Error {
 /// Joins the first ten, and says how many are left out.
 pub(crate) fn list<T: ToString>(items: &[T]) -> String {
     const SHOWN: usize = 10;
-    let mut text = items.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if let Some(more) = items.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
+    let shown: Vec<String> = items.iter().take(SHOWN).map(|item| printable(&excerpt(&item.to_string()))).collect();
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
-    text
+}
+
+/// Foreign text without the control characters that a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut printable, c| {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+        printable
+    })
 }
 
 /// At most 256 characters of foreign text, for an error's message.

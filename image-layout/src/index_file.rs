@@ -41,15 +41,16 @@ impl OciLayout {
     /// [`CoreError::LimitExceeded`] where the index would become larger than can be read again.
     pub fn update_index<T>(&self, change: impl FnOnce(&mut ImageIndex) -> Result<T>) -> Result<T> {
         let lock = self.dir().lock()?;
-        let before = self.index()?;
-        let mut index = before.value().clone();
+        let before = Document::new(self.index()?.into_value())?;
+        let unchanged = before.bytes().clone();
+        let mut index = before.into_value();
         let result = change(&mut index)?;
-        if index != *before.value() {
-            let after = Document::new(index)?;
-            if after.bytes().len() as u64 > MAX_INDEX_SIZE {
-                let what = format!("{} after the change, in bytes", self.dir().path_of(INDEX).display());
-                return Err(CoreError::limit(what, MAX_INDEX_SIZE).into());
-            }
+        let after = Document::new(index)?;
+        if after.bytes().len() as u64 > MAX_INDEX_SIZE {
+            let what = format!("{} after the change, in bytes", self.dir().path_of(INDEX).display());
+            return Err(CoreError::limit(what, MAX_INDEX_SIZE).into());
+        }
+        if *after.bytes() != unchanged {
             lock.replace(INDEX, after.bytes())?;
         }
         Ok(result)

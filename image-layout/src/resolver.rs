@@ -2,7 +2,10 @@
 
 use image_core::{Image, ImageResolver, Platform, Reference};
 
-use crate::{layout::OciLayout, tag::Tag};
+use crate::{
+    error::{excerpt, printable},
+    layout::OciLayout,
+};
 
 impl ImageResolver for OciLayout {
     /// Finds an entry as [`OciLayout::find_reference`] does, and in it the image for the platform as
@@ -17,6 +20,6 @@ impl ImageResolver for OciLayout {
     fn names(&self) -> Vec<String> {
         const ENOUGH: usize = 10;
         let tags = self.tags().unwrap_or_default();
-        tags.iter().take(ENOUGH).map(|tag| Tag::name(tag).to_owned()).collect()
+        tags.iter().take(ENOUGH).map(|tag| printable(&excerpt(tag.name()))).collect()
     }
 }

@@ -104,7 +104,8 @@ impl OciLayout {
     }
 
     /// Finds what a name means: the entry whose [`REF_NAME`] it is, else whose [`IMAGE_NAME`] it is, else
-    /// one of whose names means the same reference, as [`OciLayout::find_reference`] compares them.
+    /// one of whose names means the same reference, as [`OciLayout::find_reference`] compares them. A sha256
+    /// or sha512 digest, with or without `@` before it, finds the entry of that digest, named or not.
     ///
     /// # Errors
     /// [`Error::AmbiguousName`] where several entries of different digests have the name; those of
@@ -115,6 +116,11 @@ impl OciLayout {
             if let Some(found) = self.single(name, entries.iter().filter(|entry| name_of(entry, key) == Some(name)))? {
                 return Ok(Some(found));
             }
+        }
+        if let Ok(digest) = name.strip_prefix('@').unwrap_or(name).parse::<Digest>()
+            && digest.algorithm().is_supported()
+        {
+            return Ok(entries.into_iter().find(|entry| entry.digest == digest));
         }
         match name.parse() {
             Ok(reference) => self.find_among(&entries, &reference),

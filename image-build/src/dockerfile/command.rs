@@ -164,19 +164,20 @@ impl Words<'_> {
         let destination = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
             keyword.fault(format!("{name} requires at least two arguments, a source and a destination"))
         })?;
+        let fault = |span, reason: String| Err(keyword.source().fault(span, reason));
         if heredocs.last().is_some_and(|last| last.span.end > destination.span.start) {
-            return Err(keyword
-                .source()
-                .fault(destination.span, format!("the destination of {name} cannot be a here-document")));
+            return fault(destination.span, format!("the destination of {name} cannot be a here-document"));
         }
         let mut expected = heredocs.iter().peekable();
         words.retain(|word| !is_next(&mut expected, word));
-        match expected.next() {
-            Some(odd) => Err(keyword
-                .source()
-                .fault(odd.span, format!("the delimiter of a here-document of {name} cannot hold blanks"))),
-            None => Ok(Files { sources: words, heredocs, destination }),
+        if let Some(odd) = expected.next() {
+            return fault(odd.span, format!("the delimiter of a here-document of {name} cannot hold blanks"));
         }
+        // The delimiter becomes the name of a file.
+        if let Some(odd) = heredocs.iter().find(|h| h.name.contains('/') || matches!(h.name.as_str(), "." | "..")) {
+            return fault(odd.span, format!("the delimiter of a here-document of {name} cannot be a path"));
+        }
+        Ok(Files { sources: words, heredocs, destination })
     }
 
     fn arg(self) -> Result<Command> {

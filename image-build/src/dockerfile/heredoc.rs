@@ -58,7 +58,7 @@ impl Heredoc {
     /// Reads the lines up to the closing delimiter, which end at the offset given back with it.
     fn read(mut self, lines: &mut Lines<'_>, locator: &Locator<'_>) -> Result<(Self, usize)> {
         let start = lines.offset();
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             let text = line.text();
             if self.name == if self.strip_tabs { text.trim_start_matches('\t') } else { text } {
                 self.content_span = locator.span(start, line.start);

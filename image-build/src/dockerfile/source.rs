@@ -15,7 +15,7 @@ pub(crate) struct Source {
     name: Arc<str>,
     text: Arc<str>,
     /// The offset of the first byte of each line.
-    starts: Arc<[usize]>,
+    starts: Arc<Vec<u32>>,
 }
 
 impl fmt::Debug for Source {
@@ -28,8 +28,13 @@ impl Source {
     pub(crate) fn new(name: &str, text: &str) -> Self {
         let first = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let rest = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        let starts = std::iter::once(first).chain(rest).collect();
-        Self { name: name.into(), text: text.into(), starts }
+        let starts = std::iter::once(first).chain(rest).map_while(|at| u32::try_from(at).ok()).collect();
+        Self { name: name.into(), text: text.into(), starts: Arc::new(starts) }
+    }
+
+    /// The offset of the first byte of a line, counted from 0.
+    fn start(&self, line: usize) -> usize {
+        self.starts.get(line).map_or(0, |start| *start as usize)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -57,7 +62,7 @@ impl Source {
 
     /// Where `span` is, with what an error shows of it.
     pub(crate) fn location(&self, span: Span) -> Location {
-        let start = self.starts.get(span.line.saturating_sub(1) as usize).copied().unwrap_or_default();
+        let start = self.start(span.line.saturating_sub(1) as usize);
         let line = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         let column = span.column.saturating_sub(1) as usize;
         let skipped = column.saturating_sub(EXCERPT / 2);
@@ -82,8 +87,7 @@ pub(crate) struct Locator<'a> {
 
 impl<'a> Locator<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        let first = source.starts.first().copied().unwrap_or_default();
-        Self { source, last: Cell::new((first, 0, 0)) }
+        Self { source, last: Cell::new((source.start(0), 0, 0)) }
     }
 
     pub(crate) fn source(&self) -> &'a Source {
@@ -97,13 +101,10 @@ impl<'a> Locator<'a> {
     }
 
     fn place(&self, offset: usize) -> (usize, usize) {
-        let line = self.source.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let line = self.source.starts.partition_point(|start| *start as usize <= offset).saturating_sub(1);
         let (known, known_line, known_column) = self.last.get();
-        let (from, column) = if known_line == line && known <= offset {
-            (known, known_column)
-        } else {
-            (self.source.starts.get(line).copied().unwrap_or_default(), 0)
-        };
+        let (from, column) =
+            if known_line == line && known <= offset { (known, known_column) } else { (self.source.start(line), 0) };
         let column = column + self.source.text.get(from..offset).map_or(0, |text| text.chars().count());
         self.last.set((offset, line, column));
         (line, column)

@@ -349,6 +349,8 @@ fn errors_name_the_place_and_what_was_meant() {
         ("ADD [\"a\"]", "2:1: ADD requires at least two arguments, a source and a destination"),
         ("COPY a <<EOF\nEOF", "2:8: the destination of COPY cannot be a here-document"),
         ("COPY << EOF /a\nEOF", "2:6: the delimiter of a here-document of COPY cannot hold blanks"),
+        ("COPY <<../x /a\n../x", "2:6: the delimiter of a here-document of COPY cannot be a path"),
+        ("ADD <<A <<.. /a\nA\n..", "2:9: the delimiter of a here-document of ADD cannot be a path"),
         ("WORKDIR", "2:1: WORKDIR requires exactly one argument"),
         ("USER ", "2:1: USER requires exactly one argument"),
         ("STOPSIGNAL", "2:1: STOPSIGNAL requires exactly one argument"),
@@ -571,7 +573,7 @@ fn arb_dockerfile() -> impl Strategy<Value = String> {
     let words = prop::collection::vec((blank, word), 1..5)
         .prop_map(|words| words.into_iter().fold(String::new(), |line, (blank, word)| line + blank + word));
     let instruction = (0..14_u8, words, "[A-Z]{1,4}").prop_map(|(kind, words, name)| match kind {
-        0 => format!("RUN --mount=type=tmpfs{words}"),
+        0 => format!("RUN --mount=type=tmpfs x{words}"),
         1 => format!("COPY --from=b --link -- a{words}"),
         2 => format!("ENV k=v\nENV k {}", words.trim()),
         3 => "FROM --platform=$P x AS Y_1".into(),
@@ -582,7 +584,7 @@ fn arb_dockerfile() -> impl Strategy<Value = String> {
         8 => format!("ONBUILD RUN <<{name}\nx\n{name}"),
         9 => format!("Expose 80{words}"),
         10 => format!("HEALTHCHECK --interval=3s CMD x{words}"),
-        11 => format!("WORKDIR{words}x\\\u{a0}"),
+        11 => format!("WORKDIR /{words}x\\\u{a0}"),
         12 => format!("LABEL a=1 b=\"2 \\\n 3\"{}", " c=d"),
         _ => format!("ARG {name} {name}=$x"),
     });

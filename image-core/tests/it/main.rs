@@ -4,5 +4,7 @@ mod blob;
 mod blob_fs;
 mod codec;
 mod documents;
+#[cfg(feature = "oci-spec")]
+mod interop;
 mod platform;
 mod reference;

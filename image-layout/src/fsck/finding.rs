@@ -5,6 +5,8 @@ use std::fmt;
 use image_core::{DiffId, Digest};
 use serde::Serialize;
 
+use crate::error::printable;
+
 /// Something that is wrong, with which blob, and where that blob is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -95,7 +97,7 @@ pub enum Problem {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.digest, self.place, self.problem)
+        write!(f, "{} ({}): {}", self.digest, self.place, printable(&self.problem.to_string()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The documents of a layout, from the top down.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use image_core::{
     Compression, Ctx, Descriptor, DiffId, Digest, Document, Error as CoreError, ImageConfig, ImageIndex, ImageManifest,
@@ -24,12 +27,20 @@ pub(super) struct Want {
     pub(super) is_optional: bool,
 }
 
+/// A way in which a document is pointed at.
+type Pointer = (Digest, u64, MediaType);
+
+fn pointer(descriptor: &Descriptor) -> Pointer {
+    (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone())
+}
+
 /// A walk over documents, each read once for each way in which it is pointed at.
 pub(super) struct Walk<'a> {
     source: &'a dyn BlobSource,
     ctx: &'a Ctx,
     queue: VecDeque<(Descriptor, String)>,
-    seen: HashSet<(Digest, u64, MediaType)>,
+    seen: HashSet<Pointer>,
+    configs: HashMap<Pointer, Option<Arc<[DiffId]>>>,
     documents: HashSet<Digest>,
     pub(super) report: Report,
     pub(super) wants: BTreeMap<Digest, Want>,
@@ -42,6 +53,7 @@ impl<'a> Walk<'a> {
             ctx,
             queue: VecDeque::new(),
             seen: HashSet::new(),
+            configs: HashMap::new(),
             documents: HashSet::new(),
             report: Report::default(),
             wants: BTreeMap::new(),
@@ -58,10 +70,8 @@ impl<'a> Walk<'a> {
                 let Some(index) = self.document::<ImageIndex>(&descriptor, &place) else { continue };
                 let name = descriptor.digest;
                 self.enqueue(index.into_value().manifests, |position| format!("entry {position} of index {name}"));
-            } else if descriptor.media_type.is_manifest() {
-                self.manifest(&descriptor, &place);
             } else {
-                self.want(&descriptor, place);
+                self.manifest(&descriptor, &place);
             }
         }
         Ok(())
@@ -76,14 +86,12 @@ impl<'a> Walk<'a> {
 
     fn enqueue(&mut self, descriptors: Vec<Descriptor>, place: impl Fn(usize) -> String) {
         for (position, descriptor) in descriptors.into_iter().enumerate() {
-            if self.is_new(&descriptor) {
+            if !(descriptor.media_type.is_index() || descriptor.media_type.is_manifest()) {
+                self.want(&descriptor, place(position));
+            } else if self.seen.insert(pointer(&descriptor)) {
                 self.queue.push_back((descriptor, place(position)));
             }
         }
-    }
-
-    fn is_new(&mut self, descriptor: &Descriptor) -> bool {
-        self.seen.insert((descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone()))
     }
 
     fn manifest(&mut self, descriptor: &Descriptor, place: &str) {
@@ -99,21 +107,32 @@ impl<'a> Walk<'a> {
             }
             return;
         }
-        let diff_ids =
-            self.document::<ImageConfig>(&manifest.config, &config_place).map(|c| c.into_value().rootfs.diff_ids);
+        let diff_ids = self.diff_ids(&manifest.config, &config_place);
         if let Some(diff_ids) = &diff_ids
             && diff_ids.len() != manifest.layers.len()
         {
             let problem = Problem::LayerCount { layers: manifest.layers.len(), diff_ids: diff_ids.len() };
             self.find(name, place, problem);
         }
-        let mut diff_ids = diff_ids.into_iter().flatten();
+        let mut diff_ids = diff_ids.iter().flat_map(|diff_ids| diff_ids.iter());
         for (position, layer) in manifest.layers.iter().enumerate() {
             self.layer(layer, layer_place(position), diff_ids.next());
         }
     }
 
-    fn layer(&mut self, layer: &Descriptor, place: String, diff_id: Option<DiffId>) {
+    /// The diffIDs in a config; `None` where it cannot be read. Images may share one, which is read once.
+    fn diff_ids(&mut self, config: &Descriptor, place: &str) -> Option<Arc<[DiffId]>> {
+        let key = pointer(config);
+        if let Some(known) = self.configs.get(&key) {
+            return known.clone();
+        }
+        let config = self.document::<ImageConfig>(config, place);
+        let diff_ids = config.map(|config| config.into_value().rootfs.diff_ids.into());
+        self.configs.insert(key, diff_ids.clone());
+        diff_ids
+    }
+
+    fn layer(&mut self, layer: &Descriptor, place: String, diff_id: Option<&DiffId>) {
         let compression = layer.media_type.layer_compression();
         if compression.is_none() {
             let problem = Problem::NotALayer { media_type: layer.media_type.to_string() };
@@ -122,7 +141,7 @@ impl<'a> Walk<'a> {
         let want = self.want(layer, place.clone());
         want.layer = want.layer.or(compression);
         if let Some(diff_id) = diff_id.filter(|_| compression.is_some()) {
-            want.diff_ids.entry(diff_id).or_insert(place);
+            want.diff_ids.entry(diff_id.clone()).or_insert(place);
         }
     }
 

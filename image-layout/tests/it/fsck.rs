@@ -314,3 +314,18 @@ fn progress_and_cancellation() {
     let ctx = Ctx::default().with_cancel(cancel).with_observer(Arc::new(observer));
     assert!(fixture.layout.verify(None, &VerifyOptions::default(), &ctx).unwrap_err().is_cancelled());
 }
+
+#[test]
+fn a_config_that_images_share() {
+    let fixture = Fixture::new();
+    let (layer, diff_id) = fixture.layer("a", Compression::Gzip);
+    let (other, _) = fixture.layer("b", Compression::Gzip);
+    let config = fixture.config("linux/amd64", &[diff_id]);
+    let right = fixture.manifest(config.clone(), vec![layer]);
+    let wrong = fixture.manifest(config.clone(), vec![other.clone()]);
+    fixture.layout.tag("it", &fixture.index(vec![right, wrong.clone()])).unwrap();
+    check(&verify(&fixture), &other.digest, &format!("(layer 0 of {})", wrong.digest), "wrong-diff-id");
+    // What is wrong with it is said once.
+    fixture.remove(&config.digest);
+    check(&verify(&fixture), &config.digest, "missing", "missing");
+}

@@ -204,3 +204,19 @@ fn a_bomb_of_compression_is_hashed_in_little_memory() {
     fixture.layout.tag("it", &image).unwrap();
     assert!(fixture.layout.verify(None, &VerifyOptions::default(), &Ctx::default()).unwrap().is_clean());
 }
+
+#[test]
+fn names_that_command_a_terminal() {
+    let fixture = Fixture::new();
+    let digest = Digest::sha256_of(b"");
+    let long = "x".repeat(100_000);
+    fixture.write_index(&format!(
+        r#"{{"schemaVersion":2,"manifests":[
+            {{"mediaType":"a","digest":"{digest}","size":0,"annotations":{{"org.opencontainers.image.ref.name":"\u001b[2Jgone"}}}},
+            {{"mediaType":"a","digest":"{digest}","size":0,"annotations":{{"org.opencontainers.image.ref.name":"{long}"}}}}]}}"#
+    ));
+    let text = fixture.layout.resolve("nope").unwrap_err().to_string();
+    assert!(text.contains("\\u{1b}[2Jgone") && text.len() < 1000, "{text:?}");
+    let names = image_core::ImageResolver::names(&fixture.layout);
+    assert!(names.iter().all(|name| name.len() < 300 && !name.contains('\u{1b}')), "{names:?}");
+}

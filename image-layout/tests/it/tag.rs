@@ -147,6 +147,10 @@ fn the_exact_name_goes_first() {
     assert_eq!(found(&format!("anything:1@{}", quay.digest)).unwrap(), Some(quay.digest.clone()));
     assert_eq!(found(&format!("base@{}", Digest::sha256_of(b""))).unwrap(), None);
 
+    assert_eq!(found(&quay.digest.to_string()).unwrap(), Some(quay.digest.clone()));
+    assert_eq!(found(&format!("@{}", quay.digest)).unwrap(), Some(quay.digest.clone()));
+    assert_eq!(found(&Digest::sha256_of(b"").to_string()).unwrap(), None);
+
     // One image under one name twice is not ambiguous.
     fixture.layout.untag("base").unwrap();
     fixture.layout.tag("base", &long).unwrap();

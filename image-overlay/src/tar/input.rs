@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     header::{BLOCK, Block},
 };
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 const BUFFER: usize = 128 << 10;
 
@@ -36,7 +36,7 @@ impl<R: Read> Input<R> {
     }
 
     /// What is in the buffer, read anew where it is empty; nothing is left at the end of the stream only.
-    fn fill(&mut self) -> Result<&[u8]> {
+    fn fill(&mut self) -> Result<&[u8], Failure> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             self.read_more()?;
@@ -62,7 +62,7 @@ impl<R: Read> Input<R> {
     }
 
     /// At most `max` of the bytes that follow, and none only at the end of the stream.
-    pub(super) fn take(&mut self, max: u64) -> Result<&[u8]> {
+    pub(super) fn take(&mut self, max: u64) -> Result<&[u8], Failure> {
         let available = self.fill()?.len();
         let count = usize::try_from(max).unwrap_or(usize::MAX).min(available);
         let start = self.start;
@@ -71,7 +71,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Reads into `to`, past the buffer where that saves a copy; 0 only at the end of the stream.
-    pub(super) fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+    pub(super) fn read(&mut self, to: &mut [u8]) -> Result<usize, Failure> {
         if self.start == self.end && to.len() >= self.buffer.len() {
             let count = read_some(&mut self.inner, to)?;
             self.position += count as u64;
@@ -95,7 +95,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Passes over all that is left of the stream.
-    pub(super) fn drain(&mut self) -> Result<()> {
+    pub(super) fn drain(&mut self) -> Result<(), Failure> {
         while !self.take(u64::MAX)?.is_empty() {}
         Ok(())
     }
@@ -105,26 +105,26 @@ impl<R: Read> Input<R> {
         self.position += count as u64;
     }
 
-    fn read_more(&mut self) -> Result<usize> {
+    fn read_more(&mut self) -> Result<usize, Failure> {
         let count = read_some(&mut self.inner, &mut self.buffer[self.end..])?;
         self.end += count;
         self.check_limit()?;
         Ok(count)
     }
 
-    fn check_limit(&self) -> Result<()> {
+    fn check_limit(&self) -> Result<(), Failure> {
         if self.position + (self.end - self.start) as u64 > self.limit {
-            return Err(image_core::Error::limit("the layer's plain tar stream", self.limit).into());
+            return Err(Failure::Limit("bytes of the layer's plain tar stream", self.limit));
         }
         Ok(())
     }
 }
 
-fn read_some(reader: &mut impl Read, to: &mut [u8]) -> Result<usize> {
+fn read_some(reader: &mut impl Read, to: &mut [u8]) -> Result<usize, Failure> {
     loop {
         match reader.read(to) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            result => return result.map_err(|e| Error::stream("read the layer", e)),
+            result => return result.map_err(|error| Error::stream("read the layer", error).into()),
         }
     }
 }

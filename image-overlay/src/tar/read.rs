@@ -141,7 +141,7 @@ impl<R: Read> TarReader<R> {
         if self.state == State::Reading {
             self.state = State::Ended;
         }
-        self.input.drain()?;
+        self.input.drain().map_err(|failure| self.error(failure))?;
         Ok(self.input.position())
     }
 

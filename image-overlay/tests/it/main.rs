@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod apply;
 mod arb;
+mod error;
+mod layers;
+mod on_disk;
 mod path;
 mod raw_tar;
 mod tar_hostile;

@@ -162,7 +162,7 @@ fn limits_hold_before_anything_is_set_aside() {
         (
             vec![f()],
             limits().with_layer_bytes(Some(2000)),
-            "the layer's plain tar stream: larger than the limit of 2000",
+            "tar entry 1: bytes of the layer's plain tar stream exceed the limit of 2000",
         ),
         (vec![huge(b'x')], limits(), "(big): bytes of extended headers and long names exceed the limit of 1048576"),
         (vec![huge(b'g')], limits(), "bytes of extended headers and long names exceed"),
