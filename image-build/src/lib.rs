@@ -14,6 +14,7 @@ mod files;
 mod fingerprint;
 mod graph;
 pub mod ignore;
+mod input;
 mod options;
 mod pattern;
 mod rootfs;

@@ -80,6 +80,9 @@ impl<'a> Builder<'a> {
         let graph = BuildGraph::new(dockerfile, &global, options)?;
         refuse_unsupported(dockerfile, &graph)?;
         let build = Build { builder: self, dockerfile, options, global: &global, graph: &graph, ctx };
+        for warning in dockerfile.warnings() {
+            build.warn(warning);
+        }
         let mut built = BTreeMap::new();
         let (mut cached, mut done) = (0, 0);
         for stage in graph.stages() {

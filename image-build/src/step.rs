@@ -171,7 +171,7 @@ impl StageBuild<'_> {
 impl Build<'_> {
     /// Tells of something unwise in the Dockerfile.
     pub(crate) fn warn(&self, warning: &crate::dockerfile::Warning) {
-        let place = format!("{}", warning.span);
+        let place = self.dockerfile.source().location(warning.span).to_string();
         self.ctx.notice(NoticeKind::Warning, &place, &warning.message);
     }
 }

@@ -3,9 +3,13 @@
 
 use std::collections::HashSet;
 
+use image_core::{Ctx, Image};
+
 use crate::{
+    content::LayerBlob,
     entry::{Entry, EntryKind, Metadata},
     error::{Error, Result},
+    limits::Limits,
     path::LayerPath,
     toc::{Content, LayerToc},
     tree::{FileTree, Follow, NodeId},
@@ -29,6 +33,18 @@ pub struct LayerContent {
 pub type ImageTree = FileTree<LayerContent>;
 
 impl ImageTree {
+    /// The tree of an image, whose layers are read and verified.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::toc`] and [`ImageTree::push`].
+    pub fn of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Self> {
+        let mut tree = Self::new();
+        for (position, layer) in LayerBlob::of_image(image).iter().enumerate() {
+            tree.push(position, &layer.toc(limits, ctx)?)?;
+        }
+        Ok(tree)
+    }
+
     /// The tree of these layers, base layer first.
     ///
     /// # Errors
