@@ -42,7 +42,8 @@ ENTRYPOINT ["/usr/local/bin/run"]
 CMD ["--serve"]
 "#;
 
-const IGNORED: &str = "# comments, patterns and exceptions\n**/*.md\n!**/README.md\n/secrets\nmodules/module-0[0-4]\n.git\n";
+const IGNORED: &str =
+    "# comments, patterns and exceptions\n**/*.md\n!**/README.md\n/secrets\nmodules/module-0[0-4]\n.git\n";
 
 /// The project that [`DOCKERFILE`] builds.
 pub(crate) fn project(base: &Path) -> Project {
@@ -89,7 +90,7 @@ fn the_configuration_is_what_the_dockerfile_says() {
     assert_eq!(config["architecture"], base_image::architecture());
     assert_eq!(config["os"], "linux");
 
-    let base_config = self::config_of(base, SHORT_NAME);
+    let base_config = config_of(base, SHORT_NAME);
     let (layers, base_layers) = (diff_ids(&config), diff_ids(&base_config));
     assert_eq!(layers[..base_layers.len()], base_layers, "the layers of the base come first");
     assert_eq!(layers.len(), base_layers.len() + 4, "one layer for each WORKDIR and COPY of the last stage");
@@ -122,7 +123,14 @@ fn the_tree_is_the_one_of_the_base_with_what_was_copied() {
     let expected = temp_dir();
     let context = expected.path().join("context");
     tool::run(std::process::Command::new("cp").arg("-a").arg(project.context("")).arg(&context));
-    for left_out in ["secrets", "modules/module-00", "modules/module-01", "modules/module-02", "modules/module-03", "modules/module-04"] {
+    for left_out in [
+        "secrets",
+        "modules/module-00",
+        "modules/module-01",
+        "modules/module-02",
+        "modules/module-03",
+        "modules/module-04",
+    ] {
         fs::remove_dir_all(context.join(left_out)).unwrap();
     }
     for module in 5..60 {
