@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the example programs share: names of images, progress, output and errors.
+//!
+//! The programs are in `programs/`; what they do is done by the libraries.
+
+pub mod name;
+pub mod progress;
+pub mod run;
+pub mod text;
+
+pub use name::ImageName;
+pub use progress::ProgressMode;
+pub use run::{Program, Result, run};

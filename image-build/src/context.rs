@@ -46,8 +46,6 @@ pub(crate) type ContextTree = FileTree<ContextFile>;
 /// What is known of a regular file of the context.
 #[derive(Debug)]
 pub(crate) struct ContextFile {
-    /// Its status when the directory was listed.
-    pub(crate) status: Status,
     /// What was found when it was read.
     pub(crate) facts: OnceLock<FileFacts>,
 }
@@ -243,9 +241,9 @@ impl<'a> Listing<'a> {
         {
             return self.tree.link(parent, name, *first);
         }
-        let status = Status::of(stat);
-        let file = ContextFile { status, facts: OnceLock::new() };
-        let id = self.tree.insert(parent, name, EntryKind::File { size: status.size }, metadata, Some(file));
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        let file = ContextFile { facts: OnceLock::new() };
+        let id = self.tree.insert(parent, name, EntryKind::File { size }, metadata, Some(file));
         if stat.st_nlink > 1 {
             self.linked.insert(key, id);
         }

@@ -7,6 +7,9 @@ use image_overlay::{FileTree, NodeRef};
 
 use crate::error::Result;
 
+/// Extended attributes by full name.
+pub(crate) type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What is known of a regular file's content once it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileFacts {
@@ -17,7 +20,7 @@ pub(crate) struct FileFacts {
     /// Whether the file is kept with holes.
     pub(crate) sparse: bool,
     /// Extended attributes that belong to the file, where the tree's metadata do not have them.
-    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) xattrs: Option<Box<Xattrs>>,
 }
 
 /// A tree of files that can be copied into an image.

@@ -34,7 +34,7 @@ pub(crate) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], 
     if todo.is_empty() {
         return Ok(());
     }
-    let bytes = todo.iter().map(|(_, content)| content.status.size).sum();
+    let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);
@@ -94,7 +94,12 @@ fn read(
         let after = rustix::fs::fstat(&file).map_err(|e| failed(e.into()))?;
         if Status::of(&before) == Status::of(&after) && size == Status::of(&after).size {
             task.advance(size, 1);
-            return Ok(FileFacts { size, sha256: hasher.finish(), sparse: false, xattrs });
+            return Ok(FileFacts {
+                size,
+                sha256: hasher.finish(),
+                sparse: false,
+                xattrs: (!xattrs.is_empty()).then(|| Box::new(xattrs)),
+            });
         }
     }
     Err(Error::changed(context.path_of(&path)))

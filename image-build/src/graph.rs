@@ -102,6 +102,13 @@ impl<'d> BuildGraph<'d> {
         self.order.iter().map(|at| &self.stages[*at])
     }
 
+    /// Whether a stage's result is needed once stage `done` is built, by a later one or as the result.
+    pub(crate) fn is_needed_after(&self, number: usize, done: usize) -> bool {
+        let later = self.order.iter().skip_while(|at| **at != done).skip(1);
+        self.order.last() == Some(&number)
+            || later.into_iter().any(|at| self.stages[*at].dependencies().any(|needed| needed == number))
+    }
+
     /// Whether a stage's layers are part of the result: the target, and what it starts from.
     pub(crate) fn is_in_result(&self, number: usize) -> bool {
         let mut at = self.order.last().copied();

@@ -1,9 +1,9 @@
 //! The root file system of a stage while it is built: layers, and their merged tree when it is asked for.
 
 use std::{
-    cell::OnceCell,
     io::{self, Read},
     path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use image_core::{ChainId, Ctx, Image};
@@ -20,10 +20,23 @@ use crate::{
 const MAX_ACCOUNTS: u64 = 4 << 20;
 
 /// Layers, base layer first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct RootFs {
     layers: Vec<LayerBlob>,
-    tree: OnceCell<ImageTree>,
+    merged: Mutex<Merged>,
+}
+
+/// The tree of the layers that were merged so far.
+#[derive(Debug, Clone, Default)]
+struct Merged {
+    layers: usize,
+    tree: Arc<ImageTree>,
+}
+
+impl Clone for RootFs {
+    fn clone(&self) -> Self {
+        Self { layers: self.layers.clone(), merged: Mutex::new(self.merged().clone()) }
+    }
 }
 
 impl RootFs {
@@ -33,7 +46,11 @@ impl RootFs {
             .layers()
             .map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()))
             .collect();
-        Self { layers, tree: OnceCell::new() }
+        Self { layers, merged: Mutex::default() }
+    }
+
+    fn merged(&self) -> MutexGuard<'_, Merged> {
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The layers, base layer first.
@@ -48,30 +65,27 @@ impl RootFs {
     }
 
     /// Puts a layer of the state's store on top.
-    pub(crate) fn push(&mut self, layer: &RecordedLayer, state: &BuildState, ctx: &Ctx) -> Result<()> {
-        let blob = LayerBlob::new(state.blobs_arc(), layer.descriptor.clone(), layer.diff_id.clone());
-        if let Some(tree) = self.tree.get_mut() {
-            tree.push(self.layers.len(), &state.toc(&blob, ctx)?)?;
-        }
-        self.layers.push(blob);
-        Ok(())
+    pub(crate) fn push(&mut self, layer: &RecordedLayer, state: &BuildState) {
+        self.layers.push(LayerBlob::new(state.blobs_arc(), layer.descriptor.clone(), layer.diff_id.clone()));
     }
 
-    /// The merged tree, made when first asked for.
-    pub(crate) fn tree(&self, state: &BuildState, ctx: &Ctx) -> Result<&ImageTree> {
-        if let Some(tree) = self.tree.get() {
-            return Ok(tree);
+    /// The merged tree; layers that nobody asked for yet are merged now.
+    pub(crate) fn tree(&self, state: &BuildState, ctx: &Ctx) -> Result<Arc<ImageTree>> {
+        let mut merged = self.merged();
+        for position in merged.layers..self.layers.len() {
+            let toc = state.toc(&self.layers[position], ctx)?;
+            // A failed merge leaves a tree that is of no use: it is begun anew the next time.
+            let mut tree = std::mem::take(&mut *merged).tree;
+            Arc::make_mut(&mut tree).push(position, &toc)?;
+            *merged = Merged { layers: position + 1, tree };
         }
-        let mut tree = ImageTree::new();
-        for (position, layer) in self.layers.iter().enumerate() {
-            tree.push(position, &state.toc(layer, ctx)?)?;
-        }
-        Ok(self.tree.get_or_init(|| tree))
+        Ok(Arc::clone(&merged.tree))
     }
 
     /// The content of a small file; `None` where there is none at this path.
     pub(crate) fn read(&self, path: &str, state: &BuildState, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
-        let node = self.tree(state, ctx)?.lookup(path.as_bytes(), Follow::Last)?;
+        let tree = self.tree(state, ctx)?;
+        let node = tree.lookup(path.as_bytes(), Follow::Last)?;
         let Some(file) = node.and_then(NodeRef::content) else { return Ok(None) };
         if file.content.size > MAX_ACCOUNTS {
             return Err(image_core::Error::limit(format!("{path} of the image"), MAX_ACCOUNTS).into());
@@ -86,7 +100,7 @@ impl RootFs {
 /// The files of a stage or an image, to be copied from.
 pub(crate) struct RootFsFiles<'a> {
     rootfs: &'a RootFs,
-    tree: &'a ImageTree,
+    tree: Arc<ImageTree>,
     name: String,
 }
 
@@ -100,7 +114,7 @@ impl SourceFiles for RootFsFiles<'_> {
     type Content = LayerContent;
 
     fn tree(&self) -> &ImageTree {
-        self.tree
+        &self.tree
     }
 
     fn fingerprint(&self, _: &[NodeRef<'_, LayerContent>], _: &Ctx) -> Result<()> {
@@ -110,12 +124,7 @@ impl SourceFiles for RootFsFiles<'_> {
     fn facts(&self, file: NodeRef<'_, LayerContent>) -> Result<FileFacts> {
         let content = file.content().map(|content| &content.content);
         let content = content.ok_or_else(|| Error::stream("find a file's content", io::ErrorKind::NotFound.into()))?;
-        Ok(FileFacts {
-            size: content.size,
-            sha256: content.sha256,
-            sparse: content.sparse.is_some(),
-            xattrs: Default::default(),
-        })
+        Ok(FileFacts { size: content.size, sha256: content.sha256, sparse: content.sparse.is_some(), xattrs: None })
     }
 
     fn fetch<'a>(

@@ -80,6 +80,9 @@ impl<'a> Builder<'a> {
         let graph = BuildGraph::new(dockerfile, &global, options)?;
         refuse_unsupported(dockerfile, &graph)?;
         let build = Build { builder: self, dockerfile, options, global: &global, graph: &graph, ctx };
+        for warning in dockerfile.warnings() {
+            build.warn(warning);
+        }
         let mut built = BTreeMap::new();
         let (mut cached, mut done) = (0, 0);
         for stage in graph.stages() {
@@ -87,6 +90,7 @@ impl<'a> Builder<'a> {
             cached += result.cached;
             done += result.done;
             built.insert(stage.number, result.state);
+            built.retain(|number, _| graph.is_needed_after(*number, stage.number));
         }
         let last = graph.stages().last().and_then(|stage| built.remove(&stage.number));
         let result = last.ok_or_else(|| dockerfile.fault(Default::default(), "there is no stage to build"))?;
@@ -251,7 +255,8 @@ impl<'b> StageBuild<'b> {
             Base::Stage(number) => {
                 let base = self.built.get(number).cloned();
                 let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
-                recipe = recipe.with_text(IngredientKind::Parent, "stage", &base.rootfs.identity());
+                let env = Env::from_config(&base.config.config.env);
+                recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity(&env)?);
                 base
             }
             Base::Image(reference) => {
@@ -331,7 +336,7 @@ impl<'b> StageBuild<'b> {
         let (record, outcome) = self.record(recipe, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {
-            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state, self.build.ctx)?,
+            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
             None => history = history.without_layer(),
         }
         self.state.history.push(history);

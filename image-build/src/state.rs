@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use image_core::{
-    BlobSource, Ctx, DiffId, FsBlobStore,
-    hasher::{Hasher, HashingReader},
-    observer::{Outcome, TaskKind},
-};
+use image_core::{BlobSource, Ctx, DiffId, FsBlobStore};
 use image_overlay::{LayerBlob, LayerToc, Limits};
 use tempfile::NamedTempFile;
 
@@ -83,15 +79,8 @@ impl BuildState {
         if let Some(toc) = self.kept_toc(&layer.diff_id)? {
             return Ok(toc);
         }
-        let task = ctx.begin(TaskKind::Index, &layer.descriptor.digest.to_string(), Some(layer.descriptor.size));
-        let mut tar = HashingReader::new(layer.open()?, Hasher::sha256());
-        let toc = LayerToc::read(&mut tar, &Limits::default(), ctx)?;
-        let actual = tar.into_parts().1.finish();
-        if actual != *layer.diff_id.as_digest() {
-            return Err(image_core::Error::digest_mismatch(layer.diff_id.as_digest(), actual).into());
-        }
+        let toc = layer.toc(&Limits::default(), ctx)?;
         self.keep_toc(&layer.diff_id, &toc)?;
-        task.end(Outcome::Done);
         Ok(toc)
     }
 

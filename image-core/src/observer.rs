@@ -5,8 +5,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use serde::Serialize;
+
 /// Names one piece of work among all of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct TaskId(u64);
 
 impl TaskId {
@@ -19,7 +21,8 @@ impl TaskId {
 }
 
 /// What a piece of work does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TaskKind {
     /// Copies a blob or an image between stores.
@@ -39,7 +42,8 @@ pub enum TaskKind {
 }
 
 /// How a piece of work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outcome {
     /// It was carried out.
@@ -51,7 +55,8 @@ pub enum Outcome {
 }
 
 /// What kind of thing a [`Event::Notice`] tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum NoticeKind {
     /// Something of the input was left out.
@@ -63,7 +68,10 @@ pub enum NoticeKind {
 }
 
 /// What an [`Observer`] is told.
-#[derive(Debug, Clone)]
+///
+/// Serialised, it is an object whose `event` is `begin`, `advance`, `end` or `notice`, with the fields beside it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A piece of work begins.

@@ -10,15 +10,19 @@ use std::{
 };
 
 use image_core::{
-    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId,
+    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image,
     codec::{DecodeOptions, Decoder},
+    hasher::{Hasher, HashingReader},
+    image::Layer,
+    observer::{Outcome, TaskKind},
 };
 
 use crate::{
     error::{Error, Result},
     image_tree::LayerContent,
+    limits::Limits,
     tar::Segment,
-    toc::Content,
+    toc::{Content, LayerToc},
 };
 
 /// One layer's blob, and where it is kept.
@@ -46,6 +50,14 @@ impl LayerBlob {
         Self { source, descriptor, diff_id }
     }
 
+    /// The layers of an image, base layer first.
+    #[must_use]
+    pub fn of_image(image: &Image) -> Vec<Self> {
+        let layer =
+            |layer: Layer<'_>| Self::new(Arc::clone(image.source()), layer.descriptor.clone(), layer.diff_id.clone());
+        image.layers().map(layer).collect()
+    }
+
     /// How the blob is compressed, by its media type.
     #[must_use]
     pub fn compression(&self) -> Compression {
@@ -59,6 +71,22 @@ impl LayerBlob {
     pub fn open(&self) -> Result<impl Read + Send + use<>> {
         let blob = self.source.open_verified(&self.descriptor)?;
         Ok(Decoder::detect(blob, self.compression(), &DecodeOptions::default())?)
+    }
+
+    /// Reads what the layer holds; blob and plain tar are verified by their digests.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
+    pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
+        let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
+        let mut tar = HashingReader::new(self.open()?, Hasher::sha256());
+        let toc = LayerToc::read(&mut tar, limits, ctx)?;
+        let actual = tar.into_parts().1.finish();
+        if actual != *self.diff_id.as_digest() {
+            return Err(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into());
+        }
+        task.end(Outcome::Done);
+        Ok(toc)
     }
 }
 

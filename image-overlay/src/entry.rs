@@ -89,7 +89,7 @@ impl EntryKind {
 ///
 /// # Spec
 /// OCI image-spec 1.1, layer.md, § File Attributes. Names of users and groups are not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Metadata {
     /// Permission, set-id and sticky bits: within `0o7777`.

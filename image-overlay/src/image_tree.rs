@@ -3,9 +3,13 @@
 
 use std::collections::HashSet;
 
+use image_core::{Ctx, Image};
+
 use crate::{
+    content::LayerBlob,
     entry::{Entry, EntryKind, Metadata},
     error::{Error, Result},
+    limits::Limits,
     path::LayerPath,
     toc::{Content, LayerToc},
     tree::{FileTree, Follow, NodeId},
@@ -29,6 +33,18 @@ pub struct LayerContent {
 pub type ImageTree = FileTree<LayerContent>;
 
 impl ImageTree {
+    /// The tree of an image, whose layers are read and verified.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::toc`] and [`ImageTree::push`].
+    pub fn of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Self> {
+        let mut tree = Self::new();
+        for (position, layer) in LayerBlob::of_image(image).iter().enumerate() {
+            tree.push(position, &layer.toc(limits, ctx)?)?;
+        }
+        Ok(tree)
+    }
+
     /// The tree of these layers, base layer first.
     ///
     /// # Errors
@@ -52,7 +68,7 @@ impl ImageTree {
         self.hide(toc)?;
         for entry in toc.entries() {
             if Whiteout::classify(&entry.entry.path)?.is_none() {
-                let content = entry.content.clone().map(|content| LayerContent { layer: position, content });
+                let content = entry.content.map(|content| LayerContent { layer: position, content });
                 self.apply(&entry.entry, content)?;
             }
         }
@@ -89,7 +105,7 @@ impl ImageTree {
 
     /// The directory of lower layers that a path of this layer means: symlinks are followed, unless
     /// the layer itself puts a directory in their place, and with it hides what they led to.
-    fn lower_directory(&self, path: &LayerPath, brought: &HashSet<&LayerPath>) -> Result<Option<NodeId>> {
+    fn lower_directory(&self, path: &LayerPath, brought: &HashSet<LayerPath>) -> Result<Option<NodeId>> {
         let mut here = self.root();
         let mut prefix = LayerPath::root();
         for name in path.components() {
@@ -163,10 +179,7 @@ impl ImageTree {
 }
 
 /// The paths at which the layer itself puts a directory, or implies one by what is deeper.
-fn brought_directories(toc: &LayerToc) -> HashSet<&LayerPath> {
-    toc.entries()
-        .iter()
-        .filter(|entry| entry.entry.kind == EntryKind::Directory)
-        .map(|entry| &entry.entry.path)
-        .collect()
+fn brought_directories(toc: &LayerToc) -> HashSet<LayerPath> {
+    let directories = toc.entries().filter(|entry| entry.entry.kind == EntryKind::Directory);
+    directories.map(|entry| entry.entry.path).collect()
 }

@@ -13,7 +13,7 @@ use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     tar::TarWriter,
-    toc::{Content, LayerToc, TocEntry},
+    toc::{Content, LayerToc, TocBuilder, TocEntry},
     whiteout::Whiteout,
 };
 
@@ -64,7 +64,7 @@ pub struct PackedLayer {
 pub struct LayerWriter {
     tar: TarWriter<HashingWriter<Encoder<Box<dyn BlobWriter>>>>,
     options: PackOptions,
-    entries: Vec<TocEntry>,
+    toc: TocBuilder,
 }
 
 impl std::fmt::Debug for LayerWriter {
@@ -82,7 +82,7 @@ impl LayerWriter {
         let blob = store.create(&Expected::any())?;
         let encoder = Encoder::new(blob, &options.encode)?;
         let tar = TarWriter::new(HashingWriter::new(encoder, Hasher::sha256()));
-        Ok(Self { tar, options, entries: Vec::new() })
+        Ok(Self { tar, options, toc: TocBuilder::default() })
     }
 
     /// Adds an entry; `data` gives the content of a regular file, and is not read for others.
@@ -90,7 +90,7 @@ impl LayerWriter {
     ///
     /// # Errors
     /// An entry out of order, data of another size than the entry says, or a failed write.
-    pub fn append(&mut self, entry: Entry, data: &mut dyn Read, ctx: &Ctx) -> Result<Option<&Content>> {
+    pub fn append(&mut self, entry: Entry, data: &mut dyn Read, ctx: &Ctx) -> Result<Option<Content>> {
         ctx.check()?;
         if Whiteout::classify(&entry.path)?.is_some() {
             return Err(Error::unwritable(&entry.path, "its name is that of a whiteout"));
@@ -98,10 +98,8 @@ impl LayerWriter {
         self.write(entry, data, ctx)
     }
 
-    fn write(&mut self, mut entry: Entry, data: &mut dyn Read, ctx: &Ctx) -> Result<Option<&Content>> {
-        if let Some(before) = self.entries.last()
-            && before.entry.path >= entry.path
-        {
+    fn write(&mut self, mut entry: Entry, data: &mut dyn Read, ctx: &Ctx) -> Result<Option<Content>> {
+        if !self.toc.is_empty() && *self.toc.last_path() >= entry.path {
             return Err(Error::unwritable(&entry.path, "entries come in canonical order, each path once"));
         }
         if let Some(latest) = self.options.latest {
@@ -114,8 +112,9 @@ impl LayerWriter {
             EntryKind::File { size } => Some(Content { offset, size, sha256: content.hasher.finish(), sparse: None }),
             _ => None,
         };
-        self.entries.push(TocEntry { entry, content });
-        Ok(self.entries.last().and_then(|entry| entry.content.as_ref()))
+        let entry = TocEntry { entry, content };
+        self.toc.push(&entry);
+        Ok(entry.content)
     }
 
     /// Hides what lower layers have.
@@ -133,7 +132,7 @@ impl LayerWriter {
     /// Whether nothing was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.toc.is_empty()
     }
 
     /// Ends the layer, and makes it visible in the store.
@@ -149,7 +148,7 @@ impl LayerWriter {
         let committed = blob.commit()?;
         let media_type = MediaType::layer(self.options.encode.compression);
         let descriptor = Descriptor::new(media_type, committed.digest, committed.size);
-        Ok(PackedLayer { descriptor, diff_id, toc: LayerToc::of_parts(self.entries, tar_size) })
+        Ok(PackedLayer { descriptor, diff_id, toc: self.toc.finish(tar_size) })
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a layer holds and where, without its content.
 
-use std::io::{self, Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 use image_core::{
     Ctx,
@@ -11,6 +14,7 @@ use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     limits::Limits,
+    path::LayerPath,
     tar::{Segment, TarEntry, TarReader},
 };
 
@@ -30,10 +34,19 @@ mod codec;
 /// assert_eq!(LayerToc::from_bytes(&toc.to_bytes())?, toc);
 /// # Ok::<(), image_overlay::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// In memory it takes as much as in a file, about a hundred bytes an entry: entries are made as they are
+/// asked for.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LayerToc {
-    entries: Vec<TocEntry>,
+    entries: codec::Encoded,
     tar_size: u64,
+}
+
+impl fmt::Debug for LayerToc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerToc").field("len", &self.len()).field("tar_size", &self.tar_size).finish_non_exhaustive()
+    }
 }
 
 /// One entry of a layer, and where its content lies.
@@ -79,27 +92,33 @@ impl LayerToc {
     /// As [`TarReader::next_entry`], and [`Error::is_cancelled`].
     pub fn read<R: Read>(reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
         let mut reader = TarReader::new(Checked { inner: reader, ctx }, limits);
-        let mut entries = Vec::new();
+        let mut entries = TocBuilder::default();
         while let Some(mut entry) = reader.next_entry()? {
             let content = match entry.entry().kind {
                 EntryKind::File { size } => Some(read_content(&mut entry, size)?),
                 _ => None,
             };
-            entries.push(TocEntry { entry: entry.into_entry(), content });
+            entries.push(&TocEntry { entry: entry.into_entry(), content });
         }
         let tar_size = reader.drain()?;
-        Ok(Self { entries, tar_size })
-    }
-
-    /// A table of entries whose content was hashed as they were written.
-    pub(crate) fn of_parts(entries: Vec<TocEntry>, tar_size: u64) -> Self {
-        Self { entries, tar_size }
+        Ok(entries.finish(tar_size))
     }
 
     /// The entries in the order of the stream, whiteouts and repeated paths included.
+    pub fn entries(&self) -> impl Iterator<Item = TocEntry> {
+        self.entries.iter()
+    }
+
+    /// How many entries there are.
     #[must_use]
-    pub fn entries(&self) -> &[TocEntry] {
-        &self.entries
+    pub fn len(&self) -> u64 {
+        self.entries.count()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Length of the plain tar stream in bytes, with all that follows the archive's end.
@@ -120,6 +139,35 @@ impl LayerToc {
     /// [`Error::is_corrupt`] for bytes of another version of this crate, and bytes that were cut or changed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         codec::decode(bytes)
+    }
+}
+
+/// A table while its layer is read or written.
+#[derive(Debug, Default)]
+pub(crate) struct TocBuilder {
+    entries: codec::Encoded,
+    previous: LayerPath,
+}
+
+impl TocBuilder {
+    /// Adds an entry.
+    pub(crate) fn push(&mut self, entry: &TocEntry) {
+        self.entries.push(self.previous.as_bytes(), entry);
+        self.previous = entry.entry.path.clone();
+    }
+
+    /// The path of the entry added last; the root's where there is none.
+    pub(crate) fn last_path(&self) -> &LayerPath {
+        &self.previous
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.count() == 0
+    }
+
+    /// The table of a layer whose plain tar stream is so many bytes long.
+    pub(crate) fn finish(self, tar_size: u64) -> LayerToc {
+        LayerToc { entries: self.entries, tar_size }
     }
 }
 

@@ -4,7 +4,12 @@
 //! layer and the place in it; a build context's tree knows how to open the file. So one set of
 //! questions (look up a path through symlinks inside the root, list, walk) serves both.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use image_core::Timestamp;
 
 use crate::{
     entry::{EntryKind, Metadata},
@@ -36,8 +41,39 @@ struct Node {
 #[derive(Debug, Clone)]
 struct Inode<C> {
     kind: EntryKind,
-    metadata: Metadata,
+    /// Without the time.
+    metadata: Arc<Metadata>,
+    mtime: Timestamp,
     content: Option<C>,
+}
+
+/// Values that many files share, each kept once: names, and metadata but for their times.
+#[derive(Debug, Clone, Default)]
+struct Shared {
+    names: HashSet<Arc<[u8]>>,
+    metadata: HashSet<Arc<Metadata>>,
+}
+
+impl Shared {
+    fn name(&mut self, name: &[u8]) -> Arc<[u8]> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<[u8]> = name.into();
+        self.names.insert(Arc::clone(&new));
+        new
+    }
+
+    fn metadata(&mut self, metadata: Metadata) -> (Arc<Metadata>, Timestamp) {
+        let mtime = metadata.mtime;
+        let timeless = metadata.with_mtime(Timestamp::UNIX_EPOCH);
+        if let Some(known) = self.metadata.get(&timeless) {
+            return (Arc::clone(known), mtime);
+        }
+        let new = Arc::new(timeless);
+        self.metadata.insert(Arc::clone(&new));
+        (new, mtime)
+    }
 }
 
 /// A tree of files whose content is known as `C`.
@@ -47,6 +83,7 @@ struct Inode<C> {
 pub struct FileTree<C> {
     nodes: Vec<Node>,
     inodes: Vec<Inode<C>>,
+    shared: Shared,
 }
 
 /// Whether a lookup follows a symlink that is the last component of a path.
@@ -81,8 +118,10 @@ impl<C> FileTree<C> {
     #[must_use]
     pub fn new() -> Self {
         let root = Node { name: Arc::from([]), parent: NodeId(0), inode: InodeId(0), children: None };
-        let inode = Inode { kind: EntryKind::Directory, metadata: Metadata::new(0o755), content: None };
-        Self { nodes: vec![root], inodes: vec![inode] }
+        let mut shared = Shared::default();
+        let (metadata, mtime) = shared.metadata(Metadata::new(0o755));
+        let inode = Inode { kind: EntryKind::Directory, metadata, mtime, content: None };
+        Self { nodes: vec![root], inodes: vec![inode], shared }
     }
 
     /// The root.
@@ -190,7 +229,8 @@ impl<C> FileTree<C> {
             self.remove(existing);
         }
         let inode = InodeId(index(self.inodes.len()));
-        self.inodes.push(Inode { kind, metadata, content });
+        let (metadata, mtime) = self.shared.metadata(metadata);
+        self.inodes.push(Inode { kind, metadata, mtime, content });
         self.add_name(parent, name, inode)
     }
 
@@ -222,7 +262,9 @@ impl<C> FileTree<C> {
     /// Gives a file other metadata, under all its names.
     pub fn set_metadata(&mut self, id: NodeId, metadata: Metadata) {
         let inode = self.nodes[id.index()].inode;
-        self.inodes[inode.index()].metadata = metadata;
+        let (metadata, mtime) = self.shared.metadata(metadata);
+        let inode = &mut self.inodes[inode.index()];
+        (inode.metadata, inode.mtime) = (metadata, mtime);
     }
 
     /// Gives a file other content, under all its names.
@@ -233,7 +275,7 @@ impl<C> FileTree<C> {
 
     fn add_name(&mut self, parent: NodeId, name: &[u8], inode: InodeId) -> NodeId {
         let id = NodeId(index(self.nodes.len()));
-        let name: Arc<[u8]> = name.into();
+        let name = self.shared.name(name);
         self.nodes.push(Node { name: Arc::clone(&name), parent, inode, children: None });
         self.nodes[parent.index()].children.get_or_insert_default().insert(name, id);
         id
@@ -317,8 +359,8 @@ impl<'a, C> NodeRef<'a, C> {
 
     /// Mode, owner, time and extended attributes.
     #[must_use]
-    pub fn metadata(self) -> &'a Metadata {
-        &self.inode().metadata
+    pub fn metadata(self) -> Metadata {
+        Metadata::clone(&self.inode().metadata).with_mtime(self.inode().mtime)
     }
 
     /// What is known of its content; `None` for all but regular files.

@@ -16,6 +16,12 @@ use super::{
 /// The most bytes of a Dockerfile.
 const LIMIT: usize = 16 << 20;
 
+/// The most instructions of a Dockerfile.
+const INSTRUCTIONS: usize = 100_000;
+
+/// The most words and here-documents of all its instructions.
+const WORDS: usize = 500_000;
+
 /// A Dockerfile: its directives and instructions, and where each stands.
 ///
 /// Two are equal when they say the same, wherever it stands.
@@ -54,7 +60,7 @@ impl Dockerfile {
     /// Parses a file; errors call it `Dockerfile`.
     ///
     /// Lines may be of any length. An instruction has at most 1 MiB without its
-    /// here-documents, the file at most 16 MiB.
+    /// here-documents, the file at most 16 MiB, 100,000 instructions and 500,000 words.
     ///
     /// # Errors
     /// [`Error::Dockerfile`] where it breaks a rule of the grammar, holds other text than
@@ -107,8 +113,20 @@ impl Dockerfile {
         let mut lints = Lints::new(directives.checks.clone());
         let locator = Locator::new(&source);
         let mut parser = Parser::new(&locator, directives.escape, &mut lints);
-        let mut instructions = Vec::new();
+        let mut instructions: Vec<Instruction> = Vec::new();
+        let mut words = 0;
         while let Some(instruction) = parser.next()? {
+            words += instruction.command.count();
+            let limit = |what, limit| {
+                let location = source.location(instruction.keyword.span);
+                Err(Error::LimitExceeded { what: format!("{location}: the number of {what}"), limit: limit as u64 })
+            };
+            if instructions.len() == INSTRUCTIONS {
+                return limit("instructions", INSTRUCTIONS);
+            }
+            if words > WORDS {
+                return limit("words", WORDS);
+            }
             instructions.push(instruction);
         }
         lint(&instructions, &mut lints);

@@ -115,6 +115,29 @@ impl Command {
         }
     }
 
+    /// The number of its words, or pairs of words, and here-documents.
+    pub(super) fn count(&self) -> usize {
+        let line = |line: &CommandLine| match line {
+            CommandLine::Shell(_) => 1,
+            CommandLine::Exec(words) => words.len(),
+        };
+        let words = match self {
+            Self::Add(add) => add.sources.len() + add.flags.exclude.len(),
+            Self::Copy(copy) => copy.sources.len() + copy.flags.exclude.len(),
+            Self::Arg(declarations) => declarations.len(),
+            Self::Env(pairs) | Self::Label(pairs) => pairs.pairs.len(),
+            Self::Cmd(command) | Self::Entrypoint(command) => line(command),
+            Self::Run(run) => line(&run.command) + run.flags.mounts.len(),
+            Self::Expose(words) | Self::Shell(words) | Self::Volume(words) => words.len(),
+            Self::Onbuild(onbuild) => match &onbuild.trigger.command {
+                Self::Onbuild(_) => 0,
+                command => return command.count(),
+            },
+            _ => 1,
+        };
+        words + self.heredocs().len()
+    }
+
     fn heredocs(&self) -> &[Heredoc] {
         match self {
             Self::Add(add) => &add.heredocs,

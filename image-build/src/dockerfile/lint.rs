@@ -1,6 +1,6 @@
 //! Warnings: what is allowed but unwise.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashMap, fmt};
 
 use crate::error::{Result, excerpt};
 
@@ -166,18 +166,25 @@ struct Stage {
     entrypoint: Option<Span>,
     healthcheck: Option<Span>,
     shell: bool,
+    workdir: bool,
 }
 
 /// Gathers the warnings that need no expansion.
 pub(super) fn lint(instructions: &[Instruction], lints: &mut Lints) {
     casing(instructions, lints);
-    let mut names = HashSet::new();
+    let mut stages = HashMap::new();
     let mut stage = Stage::default();
+    let mut name = None;
     for instruction in instructions {
         if let Command::From(from) = &instruction.command {
-            stage = Stage::default();
+            if let Some(before) = name.replace(from.alias.as_ref()).flatten() {
+                stages.insert(before.as_str(), stage.workdir);
+            }
+            // A stage on another one has that one's WORKDIR.
+            let workdir = stages.get(from.image.value.to_lowercase().as_str()).copied().unwrap_or_default();
+            stage = Stage { workdir, ..Stage::default() };
             if let Some(alias) = &from.alias {
-                stage_name(instruction, alias, &mut names, lints);
+                stage_name(instruction, alias, stages.contains_key(alias.as_str()), lints);
             }
             if let Some(platform) = from.platform.as_ref().filter(|platform| !platform.value.contains('$')) {
                 let message = format!("FROM --platform flag should not use constant value {:?}", short(platform));
@@ -207,7 +214,7 @@ fn casing(instructions: &[Instruction], lints: &mut Lints) {
     }
 }
 
-fn stage_name(from: &Instruction, alias: &Spanned<String>, names: &mut HashSet<String>, lints: &mut Lints) {
+fn stage_name(from: &Instruction, alias: &Spanned<String>, duplicate: bool, lints: &mut Lints) {
     let name = short(alias);
     // The alias is in lower case; the line has it as written, behind AS.
     let mut written = from.text.split_whitespace().rev();
@@ -229,7 +236,7 @@ fn stage_name(from: &Instruction, alias: &Spanned<String>, names: &mut HashSet<S
         let message = format!("Stage name should not use the same name as reserved stage {name:?}");
         lints.add(Rule::ReservedStageName, alias.span, message);
     }
-    if !names.insert(alias.value.clone()) {
+    if duplicate {
         let message = format!("Duplicate stage name {name:?}, stage names should be unique");
         lints.add(Rule::DuplicateStageName, alias.span, message);
     }
@@ -266,6 +273,15 @@ fn in_stage(instruction: &Instruction, stage: &mut Stage, lints: &mut Lints) {
             pairs.pairs.iter().for_each(|pair| secret(name, &pair.key, lints));
         }
         Command::Arg(declarations) => declarations.iter().for_each(|arg| secret(name, &arg.name, lints)),
+        Command::Workdir(path) => {
+            let relative = !path.value.trim_start_matches(['"', '\'']).starts_with(['/', '$']);
+            if relative && !std::mem::replace(&mut stage.workdir, true) {
+                let message =
+                    format!("Relative workdir {:?} can have unexpected results if the base image changes", short(path));
+                lints.add(Rule::WorkdirRelativePath, instruction.span, message);
+            }
+            stage.workdir = true;
+        }
         Command::Expose(ports) => ports.iter().for_each(|port| exposed(port, lints)),
         _ => {}
     }

@@ -25,7 +25,7 @@ pub(crate) struct Attributes {
 /// One path of the new layer.
 enum Item<'a, C> {
     /// A directory that is there already, on the way to something new.
-    Passed(Metadata),
+    Passed,
     /// A directory made on the way to something new.
     Made,
     /// A copy.
@@ -94,11 +94,10 @@ impl<'a, C> Placement<'a, C> {
             next = path.parent();
             missing.push(path);
         }
-        for path in missing.into_iter().rev() {
+        for path in missing.into_iter().rev().filter(|path| !path.is_root()) {
             match self.standing(&path) {
                 Standing::Directory => {
-                    let metadata = self.root.get(&path).map(|node| node.metadata().clone()).unwrap_or_default();
-                    self.items.insert(path, Item::Passed(metadata));
+                    self.items.insert(path, Item::Passed);
                 }
                 Standing::Nothing => drop(self.items.insert(path, Item::Made)),
                 Standing::Other => return Err(Error::destination(&path, "it is no directory")),
@@ -137,7 +136,7 @@ impl<'a, C> Placement<'a, C> {
 
     fn standing(&self, path: &LayerPath) -> Standing {
         let directory = match self.items.get(path) {
-            Some(Item::Passed(_) | Item::Made) => Some(true),
+            Some(Item::Passed | Item::Made) => Some(true),
             Some(Item::Copied(node)) => Some(node.is_directory()),
             None => self.root.get(path).map(NodeRef::is_directory),
         };
@@ -150,7 +149,7 @@ impl<'a, C> Placement<'a, C> {
 
     /// Whether nothing new is in the layer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.values().all(|item| matches!(item, Item::Passed(_)))
+        self.items.values().all(|item| matches!(item, Item::Passed))
     }
 
     /// The regular files that are copied, once for each.
@@ -177,7 +176,7 @@ impl<'a, C> Placement<'a, C> {
         let mut first_names: HashMap<InodeId, &LayerPath> = HashMap::new();
         for (path, item) in &self.items {
             match item {
-                Item::Passed(_) | Item::Made => {
+                Item::Passed | Item::Made => {
                     if let Some(entry) = self.directory_entry(path, item) {
                         visit(entry, None)?;
                     }
@@ -207,7 +206,7 @@ impl<'a, C> Placement<'a, C> {
 
     fn directory_entry(&self, path: &LayerPath, item: &Item<'_, C>) -> Option<Entry> {
         let metadata = match item {
-            Item::Passed(metadata) => metadata.clone(),
+            Item::Passed => self.root.get(path)?.metadata(),
             Item::Made => {
                 let (uid, gid) = self.attributes.owner.unwrap_or_default();
                 Metadata::new(0o755).with_owner(uid, gid).with_mtime(self.attributes.now)
@@ -218,9 +217,11 @@ impl<'a, C> Placement<'a, C> {
     }
 
     fn metadata<S: SourceFiles<Content = C>>(&self, files: &S, node: NodeRef<'a, C>) -> Result<Metadata> {
-        let mut metadata = node.metadata().clone();
-        if matches!(node.kind(), EntryKind::File { .. }) {
-            metadata.xattrs.extend(files.facts(node)?.xattrs);
+        let mut metadata = node.metadata();
+        if matches!(node.kind(), EntryKind::File { .. })
+            && let Some(xattrs) = files.facts(node)?.xattrs
+        {
+            metadata.xattrs.extend(*xattrs);
         }
         match self.attributes.owner {
             Some((uid, gid)) => (metadata.uid, metadata.gid) = (uid, gid),

@@ -5,7 +5,7 @@ use image_overlay::{EntryKind, FileTree, Follow, NodeRef};
 
 use crate::{
     error::{Error, Result, excerpt},
-    files::SourceFiles,
+    files::{SourceFiles, Xattrs},
     pattern,
 };
 
@@ -107,7 +107,7 @@ fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S:
             put(hasher, if facts.sparse { b"s" } else { b"f" });
             put(hasher, &facts.size.to_le_bytes());
             put(hasher, &facts.sha256);
-            put_xattrs(hasher, facts.xattrs.iter());
+            put_xattrs(hasher, facts.xattrs.as_deref().unwrap_or(&Xattrs::new()));
         }
         EntryKind::CharDevice { major, minor } => put_device(hasher, b"c", *major, *minor),
         EntryKind::BlockDevice { major, minor } => put_device(hasher, b"b", *major, *minor),
@@ -117,7 +117,7 @@ fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S:
             put(hasher, target.as_bytes());
         }
     }
-    put_xattrs(hasher, metadata.xattrs.iter());
+    put_xattrs(hasher, &metadata.xattrs);
     Ok(())
 }
 
@@ -127,8 +127,8 @@ fn put_device(hasher: &mut Hasher, tag: &[u8], major: u32, minor: u32) {
     put(hasher, &minor.to_le_bytes());
 }
 
-fn put_xattrs<'a>(hasher: &mut Hasher, xattrs: impl ExactSizeIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>) {
-    put(hasher, &xattrs.len().to_le_bytes());
+fn put_xattrs(hasher: &mut Hasher, xattrs: &Xattrs) {
+    put(hasher, &(xattrs.len() as u64).to_le_bytes());
     for (name, value) in xattrs {
         put(hasher, name);
         put(hasher, value);

@@ -17,6 +17,12 @@ use super::{
 /// The most bytes of values that go into one instruction.
 const INSTRUCTION: u64 = 1 << 20;
 
+/// The most undefined variables of one instruction that warnings tell of.
+const WARNINGS: usize = 16;
+
+/// The most variables that are compared with an undefined one.
+const CANDIDATES: usize = 1000;
+
 /// Puts the values of variables into the words of one instruction, and keeps account of them.
 ///
 /// Make one for each instruction: its limits are those of an instruction, 64 KiB for a word
@@ -132,7 +138,7 @@ impl<'a> Expander<'a> {
     fn expand(&mut self, text: &str, span: Span, escape: char, quotes: Quotes) -> Result<Expansion> {
         let expansion = expand(text, escape, quotes, &mut self.account);
         for name in std::mem::take(&mut self.account.undefined) {
-            let meant = nearest(&name, self.env.iter().map(|(name, _)| name));
+            let meant = nearest(&name, self.env.iter().take(CANDIDATES).map(|(name, _)| name));
             let meant = meant.map(|name| format!(" (did you mean ${name}?)")).unwrap_or_default();
             let name = excerpt(&name, 64);
             let message = match self.rule {
@@ -188,7 +194,8 @@ impl Variables for Account<'_> {
         if !self.used.contains_key(name) {
             self.used.insert(name.to_owned(), value.map(str::to_owned));
         }
-        if !optional && !self.env.knows(name) && self.reported.insert(name.to_owned()) {
+        let report = !optional && self.reported.len() < WARNINGS && !self.env.knows(name);
+        if report && self.reported.insert(name.to_owned()) {
             self.undefined.push(name.to_owned());
         }
         Ok(value.map(str::to_owned))

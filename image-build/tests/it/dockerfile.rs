@@ -490,6 +490,11 @@ fn warnings_are_those_of_build_checks() {
         ("FROM --platform=$BUILDPLATFORM a", ""),
         ("FROM a\nEXPOSE 80/TCP 127.0.0.1:80:80", "2:ExposeProtoCasing 2:ExposeInvalidFormat"),
         ("# check=skip=MaintainerDeprecated, legacykeyvalueformat;error=true\nFROM a\nENV a b\nMAINTAINER me", ""),
+        (
+            "FROM a AS b\nWORKDIR x\nWORKDIR y\nFROM B\nWORKDIR z\nFROM c\nWORKDIR z",
+            "2:WorkdirRelativePath 7:WorkdirRelativePath",
+        ),
+        ("FROM a\nWORKDIR \"/x\"\nWORKDIR y\nFROM b\nWORKDIR $x", ""),
         ("# check=skip=all\nFROM a\nENV a b", ""),
     ] {
         assert_eq!(warnings(source), expected, "{source:?}");
@@ -542,7 +547,12 @@ fn limits_hold_and_time_is_linear() {
         panic!()
     };
     assert_eq!(run.heredocs.len(), 1 << 17);
-    assert_eq!(stage(&"RUN x\n".repeat(1 << 18)).len(), 1 << 18);
+    assert_eq!(stage(&"RUN x\n".repeat(99_999)).len(), 99_999);
+    let many = error(format!("FROM a\n{}", "RUN x\n".repeat(100_000)));
+    assert_eq!(many.to_string(), "Dockerfile:100001:1: the number of instructions: larger than the limit of 100000");
+    let line = format!("ENV {}\n", "a=b ".repeat(200_000));
+    let many = error(format!("FROM a\n{}", line.repeat(3)));
+    assert_eq!(many.to_string(), "Dockerfile:4:1: the number of words: larger than the limit of 500000");
     // Nesting and quotes are no recursion.
     assert!(matches!(one(&format!("CMD {}", "[".repeat(1 << 19))), Command::Cmd(CommandLine::Shell(_))));
     assert!(error(format!("FROM a\nCMD {}{}", "[".repeat(100), "]".repeat(100))).to_string().contains("strings"));

@@ -326,6 +326,11 @@ fn limits_hold() {
     let mut expander = Expander::new(&file, &env);
     let results: Vec<_> = (0..20).map(|_| expander.word(&word("$A")).is_ok()).collect();
     assert_eq!(results.iter().filter(|ok| **ok).count(), 17);
+    // Warnings do not grow with the input.
+    let many: String = (0..100_000).map(|n| format!("$x{n}")).collect();
+    let mut expander = Expander::new(&file, &env);
+    assert_eq!(expander.word(&word(&many)).unwrap(), "");
+    assert_eq!((expander.warnings().len(), expander.variables().len()), (16, 100_000));
     // A value is never read as a word again.
     assert_eq!(expand("$Q", &env).unwrap(), "'\"$A");
     // Nesting.

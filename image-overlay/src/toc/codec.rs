@@ -12,19 +12,45 @@ use crate::{entry::Metadata, path::LayerPath};
 const VERSION: &[u8] = b"image-overlay toc 1\n";
 const CHECKSUM_BYTES: usize = 64;
 
+/// Entries one behind the other, as bytes that are known to decode.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Encoded {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Encoded {
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Adds an entry behind the one whose path is `previous`.
+    pub(super) fn push(&mut self, previous: &[u8], entry: &TocEntry) {
+        let path = entry.entry.path.as_bytes();
+        let shared = path.iter().zip(previous).take_while(|(a, b)| a == b).count();
+        put_number(&mut self.bytes, shared as u64);
+        put_bytes(&mut self.bytes, path.get(shared..).unwrap_or_default());
+        put_entry(&mut self.bytes, entry);
+        self.count += 1;
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = TocEntry> {
+        let mut input = Decoder { bytes: &self.bytes, at: 0 };
+        let mut previous = LayerPath::root();
+        // What cannot be decoded never came in: see `decode`.
+        (0..self.count).map_while(move |_| {
+            let entry = input.entry_after(&previous).ok()?;
+            previous.clone_from(&entry.entry.path);
+            Some(entry)
+        })
+    }
+}
+
 pub(super) fn encode(toc: &LayerToc) -> Vec<u8> {
     let mut out = VERSION.to_vec();
     put_number(&mut out, toc.tar_size);
-    put_number(&mut out, toc.entries.len() as u64);
-    let mut previous: &[u8] = b"";
-    for entry in &toc.entries {
-        let path = entry.entry.path.as_bytes();
-        let shared = path.iter().zip(previous).take_while(|(a, b)| a == b).count();
-        put_number(&mut out, shared as u64);
-        put_bytes(&mut out, path.get(shared..).unwrap_or_default());
-        put_entry(&mut out, entry);
-        previous = path;
-    }
+    put_number(&mut out, toc.entries.count);
+    out.extend_from_slice(&toc.entries.bytes);
     let checksum = checksum(&out);
     out.extend_from_slice(checksum.as_bytes());
     out
@@ -119,17 +145,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
     let mut input = Decoder { bytes: body, at: VERSION.len() };
     let tar_size = input.number()?;
     let count = input.number()?;
-    let mut entries: Vec<TocEntry> = Vec::new();
+    let start = input.at;
+    let mut previous = LayerPath::root();
     for _ in 0..count {
-        let previous = entries.last().map_or(&b""[..], |entry| entry.entry.path.as_bytes());
-        let path = input.path_after(previous)?;
-        entries.push(input.entry(path)?);
+        previous = input.entry_after(&previous)?.entry.path;
     }
     if input.at != body.len() {
         return fault(input.at, "something follows its entries");
     }
-    entries.shrink_to_fit();
-    Ok(LayerToc { entries, tar_size })
+    let bytes = body.get(start..).unwrap_or_default().to_vec();
+    Ok(LayerToc { entries: Encoded { bytes, count }, tar_size })
 }
 
 struct Decoder<'a> {
@@ -192,7 +217,8 @@ impl<'a> Decoder<'a> {
         LayerPath::parse(&[shared, rest].concat())
     }
 
-    fn entry(&mut self, path: LayerPath) -> Result<TocEntry> {
+    fn entry_after(&mut self, previous: &LayerPath) -> Result<TocEntry> {
+        let path = self.path_after(previous.as_bytes())?;
         let mut metadata = Metadata::new(self.small()?).with_owner(self.small()?, self.small()?);
         let (seconds, nanoseconds) = (self.signed()?, self.small()?);
         metadata.mtime = Timestamp::new(seconds, nanoseconds).ok_or_else(|| self.fault("a time is out of range"))?;

@@ -1,0 +1,39 @@
+//! Options that the libraries do not carry out yet.
+
+use clap::Args;
+use examples::Result;
+
+/// Accepted, so that a user hears what the matter is, and not shown in the help.
+#[derive(Debug, Args)]
+pub(crate) struct Later {
+    #[arg(long, hide = true, value_name = "LAYOUT:REF")]
+    cache_from: Vec<String>,
+    #[arg(long, hide = true, value_name = "LAYOUT:REF")]
+    cache_to: Option<String>,
+    #[arg(long, hide = true, value_name = "id=ID,src=FILE")]
+    secret: Vec<String>,
+    #[arg(long, hide = true, value_name = "none|host|user")]
+    network: Option<String>,
+    #[arg(long, hide = true, value_name = "runc|crun|PATH")]
+    runtime: Option<String>,
+    #[arg(long, hide = true)]
+    explain: bool,
+}
+
+impl Later {
+    /// Says which option is not carried out yet.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        let given = [
+            ("--cache-from", !self.cache_from.is_empty()),
+            ("--cache-to", self.cache_to.is_some()),
+            ("--secret", !self.secret.is_empty()),
+            ("--network", self.network.is_some()),
+            ("--runtime", self.runtime.is_some()),
+            ("--explain", self.explain),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(format!("{option} is not supported yet").into()),
+            None => Ok(()),
+        }
+    }
+}

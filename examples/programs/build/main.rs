@@ -1,0 +1,185 @@
+//! Builds an image from a Dockerfile.
+
+mod later;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use examples::{Program, ProgressMode, Result, name::DEFAULT_REF, text};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, CachePolicy, Dockerfile, Ignore};
+use image_core::{Ctx, Platform, Reference, Timestamp, codec::EncodeOptions};
+use image_layout::OciLayout;
+
+/// Builds an image from a Dockerfile into an OCI layout.
+///
+/// Progress goes to standard error, the result to standard output.
+#[derive(Debug, Parser)]
+#[command(name = "build")]
+struct Build {
+    /// The Dockerfile [default: CONTEXT/Dockerfile]
+    #[arg(short = 'f', long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The name that the image is given in the layout.
+    #[arg(short = 't', long = "tag", value_name = "REF", default_value = DEFAULT_REF)]
+    reference: String,
+    /// The layout that the image goes to; it is made where it is missing.
+    #[arg(short = 'o', long, value_name = "LAYOUT")]
+    output: PathBuf,
+    /// A layout in which FROM and COPY --from find images by name; may be given several times.
+    #[arg(long, value_name = "LAYOUT")]
+    base: Vec<PathBuf>,
+    /// A directory that COPY --from=NAME copies from; may be given several times.
+    #[arg(long, value_name = "NAME=DIR", value_parser = pair)]
+    build_context: Vec<(String, String)>,
+    /// A value for an ARG; may be given several times.
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    build_arg: Vec<(String, String)>,
+    /// The stage to build, by name or number [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// The platform of the image [default: linux on this machine's architecture]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+    /// Where results are kept for later builds [default: LAYOUT.cache]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Carry every step out, whatever earlier builds left.
+    #[arg(long)]
+    no_cache: bool,
+    /// Date everything new no later than this, in seconds since 1970.
+    #[arg(long, value_name = "N", env = "SOURCE_DATE_EPOCH", value_parser = epoch)]
+    source_date_epoch: Option<Timestamp>,
+    /// How layers are compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
+    #[arg(long, value_name = "FORMAT", default_value = "gzip")]
+    compression: EncodeOptions,
+    /// How progress is shown.
+    #[arg(long, default_value = "auto")]
+    progress: ProgressMode,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    later: later::Later,
+    /// The directory that COPY copies from.
+    context: PathBuf,
+}
+
+impl Program for Build {
+    fn progress(&self) -> ProgressMode {
+        self.progress
+    }
+
+    fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
+        self.later.refuse()?;
+        let options = self.options()?;
+        let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
+        let dockerfile = Dockerfile::open(&file)?;
+        let context = BuildContext::open(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
+        let named = self.named_contexts()?;
+        let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
+        let layout = OciLayout::open_or_create(&self.output)?;
+        let state = BuildState::open(self.cache.clone().unwrap_or_else(|| beside(&self.output)))?;
+
+        let mut builder = Builder::new(&state, &context, &bases);
+        for ((name, _), context) in self.build_context.iter().zip(&named) {
+            builder = builder.with_named_context(name, context);
+        }
+        let built = builder.build(&dockerfile, &options, layout.blobs(), ctx)?;
+        layout.tag(&self.reference, &built.manifest)?;
+        self.print(&built, out)
+    }
+}
+
+impl Build {
+    fn options(&self) -> Result<BuildOptions> {
+        let mut options = BuildOptions::default()
+            .with_source_date_epoch(self.source_date_epoch)
+            .with_encode(self.compression.clone())
+            .with_cache(if self.no_cache { CachePolicy::Refresh } else { CachePolicy::Use });
+        match self.platform.as_slice() {
+            [] => {}
+            [platform] => options = options.with_platform(platform.normalised()),
+            _ => return Err("several --platform are not supported yet: build for one at a time".into()),
+        }
+        if let Some(target) = &self.target {
+            options = options.with_target(target);
+        }
+        for (name, value) in &self.build_arg {
+            options = options.with_build_arg(name, value);
+        }
+        Ok(options)
+    }
+
+    fn named_contexts(&self) -> Result<Vec<BuildContext>, image_build::Error> {
+        let directories = self.build_context.iter().map(|(_, directory)| directory);
+        directories.map(|directory| BuildContext::open(directory, Ignore::for_context(directory)?)).collect()
+    }
+
+    fn print(&self, built: &BuiltImage, out: &mut dyn Write) -> Result<()> {
+        if self.json {
+            let result = serde_json::json!({
+                "digest": built.manifest.digest,
+                "imageId": built.id,
+                "size": built.size,
+                "layout": self.output,
+                "ref": self.reference,
+                "steps": { "cached": built.cached, "done": built.done },
+            });
+            writeln!(out, "{result:#}")?;
+            return Ok(());
+        }
+        let layout = self.output.display();
+        let image = text::shell_word(&format!("{layout}:{}", self.reference));
+        let rootfs = text::shell_word(&format!("{layout}.rootfs"));
+        let name = self.docker_name();
+        writeln!(out, "digest: {}", built.manifest.digest)?;
+        writeln!(out, "image ID: {}", built.id)?;
+        writeln!(out, "size: {}", text::size(built.size))?;
+        writeln!(out, "steps: {} cached, {} done", built.cached, built.done)?;
+        writeln!(out, "\nto look at it, unpack it, or hand it to podman or Docker:")?;
+        writeln!(out, "  cargo run --release --example inspect -- {image}")?;
+        writeln!(out, "  cargo run --release --example unpack -- {image} {rootfs}")?;
+        writeln!(out, "  skopeo copy oci:{image} containers-storage:{name}")?;
+        writeln!(out, "  skopeo copy oci:{image} docker-daemon:{name}")?;
+        Ok(())
+    }
+
+    /// A name that podman and Docker take, and look for nowhere else.
+    fn docker_name(&self) -> String {
+        let directory = self.output.file_name().unwrap_or_default().to_string_lossy();
+        let (own, made) = (&self.reference, format!("{directory}:{}", self.reference));
+        let name = if own.contains(':') { own } else { &made };
+        let name = if name.contains('/') { name.clone() } else { format!("localhost/{name}") };
+        if name.parse::<Reference>().is_ok() { name } else { "localhost/image:latest".into() }
+    }
+}
+
+/// The state of a layout's builds, beside it.
+fn beside(layout: &Path) -> PathBuf {
+    let mut path = layout.components().as_path().as_os_str().to_owned();
+    path.push(".cache");
+    path.into()
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+/// A time between 1970 and 9999, which is as far as a date can be written.
+fn epoch(text: &str) -> Result<Timestamp, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=253_402_207_200) => Ok(Timestamp::from_seconds(seconds)),
+        _ => Err("write a number of seconds since 1970".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    examples::run::<Build>()
+}

@@ -1,0 +1,115 @@
+//! Killed at any moment, a program leaves nothing wrong behind, and the next run completes.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use test_support::{Tree, require_root, temp_dir};
+
+use crate::{
+    base_image::{Form, SHORT_NAME, base_image},
+    build,
+    program::{self, image, program, verify},
+};
+
+/// How many moments of a run are tried.
+const MOMENTS: u32 = 32;
+
+const EPOCH: [&str; 2] = ["--source-date-epoch", "1700000000"];
+
+#[test]
+fn a_killed_build_leaves_a_layout_that_verifies_and_is_completed() {
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let project = build::project(base);
+    let started = Instant::now();
+    let digest = project.build_with(&EPOCH).digest;
+    let whole = started.elapsed();
+    let (output, state) = (project.output(), project.path("out.cache"));
+    let left = |directory: &Path| -> BTreeSet<PathBuf> { listing(directory) };
+    let expected = (left(&output), left(&state));
+
+    for moment in 0..MOMENTS {
+        // Every other run is killed again in what the one before it left.
+        if moment % 2 == 0 {
+            remove(&output);
+            remove(&state);
+        }
+        kill_at(project.command().args(EPOCH), whole * moment / MOMENTS);
+        if output.join("index.json").exists() {
+            verify(&output);
+        }
+        if moment % 2 == 1 {
+            assert_eq!(project.build_with(&EPOCH).digest, digest, "after a kill at moment {moment}");
+            verify(&output);
+            assert_eq!((left(&output), left(&state)), expected, "after a kill at moment {moment}");
+        }
+    }
+    assert!(project.build_with(&EPOCH).ran().is_empty());
+}
+
+#[test]
+fn a_killed_unpack_shows_no_tree_that_is_not_whole() {
+    if !require_root() {
+        return;
+    }
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let image = image(base, SHORT_NAME);
+    let dir = temp_dir();
+    let expected = dir.path().join("expected");
+    let started = Instant::now();
+    program::unpack(&image, &expected);
+    let whole = started.elapsed();
+    let expected = Tree::scan(&expected);
+
+    let tree = dir.path().join("killed/tree");
+    for moment in 0..MOMENTS {
+        fs::create_dir_all(tree.parent().unwrap()).unwrap();
+        kill_at(program("unpack").arg(&image).arg(&tree), whole * moment / MOMENTS);
+        if tree.exists() {
+            Tree::scan(&tree).assert_same(&expected);
+            remove(&tree);
+        }
+        if moment % 8 == 7 {
+            program::unpack(&image, &tree);
+            Tree::scan(&tree).assert_same(&expected);
+            remove(tree.parent().unwrap());
+        }
+    }
+}
+
+/// Starts a program and kills it a while later.
+fn kill_at(command: &mut Command, moment: Duration) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    thread::sleep(moment);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The paths of all files below a directory.
+fn listing(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut todo = vec![directory.to_owned()];
+    let mut found = BTreeSet::new();
+    while let Some(directory) = todo.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                todo.push(entry.path());
+            } else {
+                found.insert(entry.path());
+            }
+        }
+    }
+    found
+}
+
+fn remove(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => panic!("cannot remove {}: {e}", directory.display()),
+        _ => {}
+    }
+}

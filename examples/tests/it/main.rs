@@ -1,0 +1,17 @@
+//! The example programs, run as a user runs them, on real images, beside the tools that people use today.
+#![expect(clippy::disallowed_methods, reason = "the files and the environment are the tests' own")]
+
+mod base_image;
+mod build;
+mod cache;
+mod killed;
+mod memory;
+mod program;
+mod project;
+mod refused;
+mod refused_layout;
+mod reproducible;
+mod tools;
+mod unpack;
+mod unprivileged;
+mod usage;

@@ -1,0 +1,135 @@
+//! A build needs no power: no root, no mount, and no unpacked base.
+
+use std::{
+    fs,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use test_support::{Tree, TreeOptions, require_tool, temp_dir, tool};
+
+use crate::{
+    base_image::{Form, SHORT_NAME, base_image},
+    build::{self, DOCKERFILE},
+    program::{image, path, program, succeed},
+    project::{Built, Project, TAG},
+};
+
+/// Nobody: who owns nothing.
+const USER: u32 = 65534;
+
+const EPOCH: [&str; 2] = ["--source-date-epoch", "1700000000"];
+
+/// A program that may do what an ordinary user may: it is started from a place which everybody can enter.
+struct Ordinary {
+    dir: test_support::TempDir,
+}
+
+impl Ordinary {
+    fn new(base: &Path) -> Self {
+        let dir = temp_dir();
+        for name in ["build", "unpack"] {
+            fs::copy(path(name), dir.path().join(name)).unwrap();
+        }
+        tool::run(Command::new("cp").arg("-r").arg(base).arg(dir.path().join("base")));
+        tool::run(Command::new("chmod").args(["-R", "a+rX"]).arg(dir.path()));
+        fs::create_dir(dir.path().join("work")).unwrap();
+        if is_root() {
+            chown(dir.path().join("work"), Some(USER), Some(USER)).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let path = self.path(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args([format!("--reuid={USER}"), format!("--regid={USER}")]);
+            command.args(["--clear-groups", "--no-new-privs", "--bounding-set=-all"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir(self.path("work")).env_remove("SOURCE_DATE_EPOCH").env("HOME", "/nonexistent");
+        command
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn an_ordinary_user_builds_the_same_image_and_extracts_nothing() {
+    if !require_tool("setpriv") {
+        return;
+    }
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let project = build::project(base);
+    let expected = project.build_with(&EPOCH).digest;
+
+    let ordinary = Ordinary::new(base);
+    tool::run(Command::new("chmod").args(["-R", "a+rX"]).arg(project.path("")));
+    let context = Project::on(base, DOCKERFILE);
+    build::fill(&context);
+    let mut command = ordinary.program("build");
+    command.args(["--progress", "plain", "-t", TAG, "-o", "out", "--cache", "state", "--base"]);
+    command.arg(ordinary.path("base")).arg(context.context("")).args(EPOCH);
+    let first = Built::of(&mut command);
+    assert_eq!(first.digest, expected);
+    assert!(Built::of(&mut command).ran().is_empty());
+
+    let mut directories = Vec::new();
+    let mut todo = vec![ordinary.path("work")];
+    while let Some(directory) = todo.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                directories.push(entry.path());
+                todo.push(entry.path());
+            }
+        }
+    }
+    assert!(directories.len() < 600, "{}", directories.len());
+    for directory in directories {
+        let name = directory.file_name().unwrap();
+        assert!(!["usr", "zoneinfo", "srv", "opt", "modules"].iter().any(|part| name == *part), "{directory:?}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_unpacks_the_files_as_their_own() {
+    if !require_tool("setpriv") {
+        return;
+    }
+    // Without devices, which nobody but root makes.
+    let project = Project::new("FROM scratch\nCOPY --chown=7:8 --chmod=0640 . /files/\n");
+    crate::project::write_modules(&project.context(""));
+    project.build();
+    let ordinary = Ordinary::new(&project.output());
+    let destination = ordinary.path("work/tree");
+    succeed(ordinary.program("unpack").arg("--rootless").arg(image(&ordinary.path("base"), TAG)).arg(&destination));
+    let rooted = project.path("tree");
+    succeed(program("unpack").arg("--rootless").arg(project.image()).arg(&rooted));
+    let options = TreeOptions::default().without_owners();
+    Tree::scan_with(&destination, options).assert_same(&Tree::scan_with(&rooted, options));
+    assert!(Tree::scan(&destination).nodes().count() > 3000);
+}
+
+#[test]
+fn what_an_ordinary_user_cannot_make_is_refused_and_leaves_nothing() {
+    if !is_root() || !require_tool("setpriv") {
+        return;
+    }
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let ordinary = Ordinary::new(base);
+    let complaint =
+        crate::program::refuse(ordinary.program("unpack").arg(image(&ordinary.path("base"), SHORT_NAME)).arg("tree"));
+    assert!(complaint.contains("caused by"), "{complaint}");
+    assert_eq!(fs::read_dir(ordinary.path("work")).unwrap().count(), 0, "nothing is left");
+}
