@@ -23,8 +23,25 @@ pub(crate) const SHORT_NAME: &str = "latest";
 
 /// Packages with programs, libraries, setuid and setgid programs, links and hard links, thousands of files in all.
 const PACKAGES: [&str; 19] = [
-    "base-files", "bash", "coreutils", "dash", "debianutils", "dpkg", "findutils", "grep", "gzip", "hostname", "libc6",
-    "libc-bin", "login", "mount", "passwd", "perl-base", "tar", "tzdata", "util-linux",
+    "base-files",
+    "bash",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "dpkg",
+    "findutils",
+    "grep",
+    "gzip",
+    "hostname",
+    "libc6",
+    "libc-bin",
+    "login",
+    "mount",
+    "passwd",
+    "perl-base",
+    "tar",
+    "tzdata",
+    "util-linux",
 ];
 
 /// How the layers of the image are compressed.
@@ -73,8 +90,7 @@ fn make(form: Form, work: &Path) {
     fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
     fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     let layers: Vec<Value> = tars.iter().map(|tar| put_layer(&layout, form, tar)).collect();
-    let diff_ids: Vec<String> =
-        tars.iter().map(|tar| Digest::sha256_of(&fs::read(tar).unwrap()).to_string()).collect();
+    let diff_ids: Vec<String> = tars.iter().map(|tar| Digest::sha256_of(&fs::read(tar).unwrap()).to_string()).collect();
     let history: Vec<Value> = tars
         .iter()
         .map(|tar| json!({"created": "2023-11-14T22:13:20Z", "created_by": tar.file_name().unwrap().to_str()}))
@@ -112,7 +128,8 @@ pub(crate) fn architecture() -> &'static str {
 fn packages(work: &Path) -> PathBuf {
     let list = tool::run(Command::new("dpkg-query").arg("-L").args(PACKAGES));
     let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
-    let is_readable = |path: &str| fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) || fs::File::open(path).is_ok();
+    let is_readable =
+        |path: &str| fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) || fs::File::open(path).is_ok();
     let mut paths: Vec<&str> =
         list.lines().filter(|path| path.len() > 2 && is_there(path) && is_readable(path)).collect();
     paths.sort_unstable();
@@ -121,7 +138,9 @@ fn packages(work: &Path) -> PathBuf {
     fs::write(&names, paths.iter().fold(String::new(), |all, path| all + &path[1..] + "\n")).unwrap();
     let tar = work.join("packages.tar");
     tool::run(
-        tar_command(&tar).args(["--no-recursion", "--directory=/", "--owner=0", "--group=0", "--files-from"]).arg(names),
+        tar_command(&tar)
+            .args(["--no-recursion", "--directory=/", "--owner=0", "--group=0", "--files-from"])
+            .arg(names),
     );
     tar
 }
@@ -222,7 +241,10 @@ fn changes(work: &Path) -> PathBuf {
 
     // A hard link to a file of a lower layer: the member that it would be to is taken out again.
     let linked = work.join("linked");
-    TreeBuilder::new().file("srv/linked-too", "x", 0o644).hard_link("srv/name-of-lower", "srv/linked-too").write_to(&linked);
+    TreeBuilder::new()
+        .file("srv/linked-too", "x", 0o644)
+        .hard_link("srv/name-of-lower", "srv/linked-too")
+        .write_to(&linked);
     let names = ["srv/linked-too", "srv/name-of-lower"];
     tool::run(Command::new("tar").arg("--append").arg("--file").arg(&tar).arg("--directory").arg(&linked).args(names));
     tool::run(Command::new("tar").arg("--delete").arg("--file").arg(&tar).arg("srv/linked-too"));

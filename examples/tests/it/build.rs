@@ -42,7 +42,8 @@ ENTRYPOINT ["/usr/local/bin/run"]
 CMD ["--serve"]
 "#;
 
-const IGNORED: &str = "# comments, patterns and exceptions\n**/*.md\n!**/README.md\n/secrets\nmodules/module-0[0-4]\n.git\n";
+const IGNORED: &str =
+    "# comments, patterns and exceptions\n**/*.md\n!**/README.md\n/secrets\nmodules/module-0[0-4]\n.git\n";
 
 /// The project that [`DOCKERFILE`] builds.
 pub(crate) fn project(base: &Path) -> Project {
@@ -122,7 +123,14 @@ fn the_tree_is_the_one_of_the_base_with_what_was_copied() {
     let expected = temp_dir();
     let context = expected.path().join("context");
     tool::run(std::process::Command::new("cp").arg("-a").arg(project.context("")).arg(&context));
-    for left_out in ["secrets", "modules/module-00", "modules/module-01", "modules/module-02", "modules/module-03", "modules/module-04"] {
+    for left_out in [
+        "secrets",
+        "modules/module-00",
+        "modules/module-01",
+        "modules/module-02",
+        "modules/module-03",
+        "modules/module-04",
+    ] {
         fs::remove_dir_all(context.join(left_out)).unwrap();
     }
     for module in 5..60 {

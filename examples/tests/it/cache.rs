@@ -121,7 +121,8 @@ fn what_a_step_depends_on_runs_it_again() {
 
 #[test]
 fn another_base_runs_everything_but_nothing_of_other_stages() {
-    let project = Project::new("FROM scratch AS other\nCOPY b /b\nFROM localhost/base:1\nCOPY a /a\nCOPY --from=other /b /b\n");
+    let project =
+        Project::new("FROM scratch AS other\nCOPY b /b\nFROM localhost/base:1\nCOPY a /a\nCOPY --from=other /b /b\n");
     project.write("a", "a");
     project.write("b", "b");
     let (one, two) = (Project::new("FROM scratch\nLABEL base=one\n"), Project::new("FROM scratch\nLABEL base=two\n"));

@@ -30,7 +30,8 @@ fn building_and_unpacking_a_large_image_stays_small() {
         return;
     }
     let Some(base) = base_image(Form::Gzip) else { return };
-    let dockerfile = "FROM localhost/base:1 AS files\nCOPY . /files/\nFROM localhost/base:1\nCOPY --from=files /files /copied\n";
+    let dockerfile =
+        "FROM localhost/base:1 AS files\nCOPY . /files/\nFROM localhost/base:1\nCOPY --from=files /files /copied\n";
     let project = Project::on(base, dockerfile);
     write_noise(&project.context("large"), LARGE);
     for file in 0..FILES {

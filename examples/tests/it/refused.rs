@@ -24,7 +24,8 @@ fn check(dockerfile: &str, spoil: Spoil, arguments: &[&str], expected: &[&str]) 
     for part in expected {
         assert!(complaint.contains(part), "{dockerfile:?}: {part:?} is not in:\n{complaint}");
     }
-    let image_written = fs::read_to_string(project.output().join("index.json")).is_ok_and(|index| index.contains("sha256:"));
+    let image_written =
+        fs::read_to_string(project.output().join("index.json")).is_ok_and(|index| index.contains("sha256:"));
     assert!(!image_written, "{dockerfile:?}: an image was written");
 }
 
@@ -56,9 +57,17 @@ fn a_malformed_dockerfile_is_shown_with_line_and_column() {
 fn what_stages_cannot_be_is_named() {
     let cases: &[Case<'_>] = &[
         ("FROM scratch AS a\nCOPY --from=a file /\n", nothing, &["Dockerfile:2", "a"]),
-        ("FROM scratch AS a\nCOPY --from=b /x /\nFROM scratch AS b\nCOPY --from=a /x /\n", nothing, &["Dockerfile:2", "b"]),
+        (
+            "FROM scratch AS a\nCOPY --from=b /x /\nFROM scratch AS b\nCOPY --from=a /x /\n",
+            nothing,
+            &["Dockerfile:2", "b"],
+        ),
         ("FROM scratch AS a\nCOPY file /\nFROM scratch\nCOPY --from=7 /file /\n", nothing, &["Dockerfile:4", "7"]),
-        ("FROM scratch AS a\nCOPY file /\nFROM scratch\nCOPY --from=a /absent /\n", nothing, &["Dockerfile:4", "absent"]),
+        (
+            "FROM scratch AS a\nCOPY file /\nFROM scratch\nCOPY --from=a /absent /\n",
+            nothing,
+            &["Dockerfile:4", "absent"],
+        ),
         ("FROM ${NOTHING}\n", nothing, &["Dockerfile:1"]),
         ("FROM Not/A/Name\n", nothing, &["Dockerfile:1", "Not/A/Name"]),
         ("FROM scratch\nCOPY file /\nCOPY file /file/below\n", nothing, &["Dockerfile:3", "file"]),
@@ -125,7 +134,8 @@ fn places_that_are_not_what_they_should_be_are_named() {
     refused(&["--base", "no-such-layout"], &["no-such-layout"]);
     refused(&["--build-context", "more=/no/such/directory"], &["/no/such/directory"]);
 
-    let missing = refuse(crate::program::program("build").args(["-o"]).arg(project.path("out")).arg(project.path("absent")));
+    let missing =
+        refuse(crate::program::program("build").args(["-o"]).arg(project.path("out")).arg(project.path("absent")));
     assert!(missing.contains("absent"), "{missing}");
 
     // An output that is something else is left as it is.

@@ -68,7 +68,8 @@ impl Victim {
     fn change_manifest(&self, change: impl FnOnce(&mut Value)) {
         let mut changed = manifest(&self.layout(), TAG);
         change(&mut changed);
-        let mut descriptor = put(&self.layout(), "application/vnd.oci.image.manifest.v1+json", changed.to_string().as_bytes());
+        let mut descriptor =
+            put(&self.layout(), "application/vnd.oci.image.manifest.v1+json", changed.to_string().as_bytes());
         self.change_index(|index| {
             descriptor["annotations"] = index["manifests"][0]["annotations"].clone();
             index["manifests"] = json!([descriptor]);
@@ -225,7 +226,8 @@ fn a_name_that_means_nothing_is_shown_with_those_that_do() {
     }
     let complaint = refuse(program("verify").arg(victim.layout()).arg("absent"));
     assert!(complaint.contains("absent"), "{complaint}");
-    let complaint = refuse(program("unpack").arg(image(&victim.layout(), TAG)).arg(&tree).args(["--platform", "plan9/mips"]));
+    let complaint =
+        refuse(program("unpack").arg(image(&victim.layout(), TAG)).arg(&tree).args(["--platform", "plan9/mips"]));
     assert!(complaint.contains("plan9/mips"), "{complaint}");
     assert!(!tree.exists());
 

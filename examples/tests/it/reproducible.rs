@@ -38,7 +38,11 @@ fn place_times_umask_and_threads_do_not_show() {
     let build = there.command();
     let mut command = Command::new("sh");
     command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(path("build")).args(build.get_args());
-    command.env("SOURCE_DATE_EPOCH", EPOCH).env("TZ", "Pacific/Kiritimati").env("LC_ALL", "C").current_dir(there.path(""));
+    command
+        .env("SOURCE_DATE_EPOCH", EPOCH)
+        .env("TZ", "Pacific/Kiritimati")
+        .env("LC_ALL", "C")
+        .current_dir(there.path(""));
     assert_eq!(Built::of(&mut command).digest, expected);
     if test_support::require_tool("taskset") {
         let mut command = Command::new("taskset");

@@ -37,7 +37,11 @@ impl Storage {
         fs::write(&policy, r#"{"default": [{"type": "insecureAcceptAnything"}]}"#).unwrap();
         let mut command = Command::new(tool);
         // Plain directories need nothing of the kernel.
-        command.args(["--storage-driver", "vfs", "--root"]).arg(self.path("root")).arg("--runroot").arg(self.path("run"));
+        command
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(self.path("root"))
+            .arg("--runroot")
+            .arg(self.path("run"));
         command.env("TMPDIR", self.dir.path());
         command
     }

@@ -39,7 +39,9 @@ fn a_real_image_gives_the_tree_that_umoci_makes() {
     for there in ["srv/null", "srv/capable", "usr/share/zoneinfo/Europe/!before", "usr/bin/came-through-a-link"] {
         assert!(tree.get(there).is_some(), "{there}");
     }
-    for gone in ["usr/share/zoneinfo/Asia", "usr/share/zoneinfo/Europe/Paris", "usr/bin/chfn", "usr/bin/zless", "srv/linked"] {
+    for gone in
+        ["usr/share/zoneinfo/Asia", "usr/share/zoneinfo/Europe/Paris", "usr/bin/chfn", "usr/bin/zless", "srv/linked"]
+    {
         assert!(tree.get(gone).is_none(), "{gone}");
     }
     let inode = |path: &str| fs::metadata(ours.join(path)).unwrap().ino();
@@ -64,7 +66,10 @@ fn a_layer_that_umoci_made_of_an_edited_tree_gives_that_tree() {
     fs::remove_file(edited.join("usr/bin/tar")).unwrap();
     chown(edited.join("opt/app/lib/module-007.txt"), Some(7), Some(7)).unwrap();
     fs::rename(edited.join("opt/app/lib"), edited.join("opt/app/moved")).unwrap();
-    TreeBuilder::new().file("usr/bin/tar/inside", "a directory now", 0o644).symlink("usr/share/zoneinfo", "/opt").write_to(&edited);
+    TreeBuilder::new()
+        .file("usr/bin/tar/inside", "a directory now", 0o644)
+        .symlink("usr/share/zoneinfo", "/opt")
+        .write_to(&edited);
     let repacked = program::image(&layout, "repacked");
     tool::run(Command::new("umoci").args(["repack", "--image", &repacked]).arg(&bundle));
 

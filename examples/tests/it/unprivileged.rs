@@ -128,9 +128,8 @@ fn what_an_ordinary_user_cannot_make_is_refused_and_leaves_nothing() {
     }
     let Some(base) = base_image(Form::Gzip) else { return };
     let ordinary = Ordinary::new(base);
-    let complaint = crate::program::refuse(
-        ordinary.program("unpack").arg(image(&ordinary.path("base"), SHORT_NAME)).arg("tree"),
-    );
+    let complaint =
+        crate::program::refuse(ordinary.program("unpack").arg(image(&ordinary.path("base"), SHORT_NAME)).arg("tree"));
     assert!(complaint.contains("caused by"), "{complaint}");
     assert_eq!(fs::read_dir(ordinary.path("work")).unwrap().count(), 0, "nothing is left");
 }
