@@ -90,7 +90,7 @@ fn the_configuration_is_what_the_dockerfile_says() {
     assert_eq!(config["architecture"], base_image::architecture());
     assert_eq!(config["os"], "linux");
 
-    let base_config = self::config_of(base, SHORT_NAME);
+    let base_config = config_of(base, SHORT_NAME);
     let (layers, base_layers) = (diff_ids(&config), diff_ids(&base_config));
     assert_eq!(layers[..base_layers.len()], base_layers, "the layers of the base come first");
     assert_eq!(layers.len(), base_layers.len() + 4, "one layer for each WORKDIR and COPY of the last stage");

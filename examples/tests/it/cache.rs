@@ -127,8 +127,7 @@ fn another_base_runs_everything_but_nothing_of_other_stages() {
     project.write("b", "b");
     let (one, two) = (Project::new("FROM scratch\nLABEL base=one\n"), Project::new("FROM scratch\nLABEL base=two\n"));
     let build_on = |base: &Project| {
-        let mut command = base.command();
-        Built::of(command.args(["-t", "localhost/base:1"]));
+        Built::of(&mut base.command_for("localhost/base:1"));
         Built::of(project.command().arg("--base").arg(base.output()))
     };
     let first = build_on(&one);

@@ -62,8 +62,13 @@ impl Project {
 
     /// The command that builds it.
     pub(crate) fn command(&self) -> Command {
+        self.command_for(TAG)
+    }
+
+    /// The command that builds it under a name of its own.
+    pub(crate) fn command_for(&self, name: &str) -> Command {
         let mut command = program("build");
-        command.args(["--progress", "plain", "-t", TAG, "-o"]).arg(self.output());
+        command.args(["--progress", "plain", "-t", name, "-o"]).arg(self.output());
         if let Some(base) = &self.base {
             command.arg("--base").arg(base);
         }

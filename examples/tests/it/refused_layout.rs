@@ -168,12 +168,7 @@ fn documents_that_break_the_specification_are_refused() {
     for (what, change) in cases {
         let victim = Victim::new();
         victim.change_manifest(change);
-        let digest = {
-            let index: Value = serde_json::from_slice(&fs::read(victim.layout().join("index.json")).unwrap()).unwrap();
-            victim.digest_of(&index["manifests"][0])
-        };
         // Some are about the manifest, some about the layer that it names.
-        let _ = digest;
         victim.check(what, &["sha256:"]);
     }
 }
