@@ -1,4 +1,51 @@
-//! Builds container images from Dockerfiles, in process.
+//! Builds container images from Dockerfiles, in process: no daemon, no root, no network.
+//!
+//! ```
+//! use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
+//! use image_core::Ctx;
+//! use image_layout::OciLayout;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let (files, output, cache) = (dir.path().join("context"), dir.path().join("out"), dir.path().join("cache"));
+//! # std::fs::create_dir(&files)?;
+//! std::fs::write(files.join("index.html"), "<h1>Hello</h1>")?;
+//! let dockerfile = Dockerfile::parse("FROM scratch\nCOPY index.html /srv/\nENV ROOT=/srv\n")?;
+//!
+//! let context = BuildContext::open(&files, Ignore::for_context(&files)?)?;
+//! let state = BuildState::open(&cache)?;
+//! let layout = OciLayout::open_or_create(&output)?;
+//! let bases: Vec<OciLayout> = Vec::new();
+//! let builder = Builder::new(&state, &context, &bases);
+//!
+//! let options = BuildOptions::default();
+//! let built = builder.build(&dockerfile, &options, layout.blobs(), &Ctx::default())?;
+//! layout.tag("hello:1.0", &built.manifest)?;
+//!
+//! let again = builder.build(&dockerfile, &options, layout.blobs(), &Ctx::default())?;
+//! assert_eq!(again.manifest.digest, built.manifest.digest);
+//! assert_eq!(again.done, 0); // every step was cached
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Tour
+//! - [`dockerfile`]: from bytes to typed instructions, each word with its place; [`expand`]: variables in them.
+//! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
+//! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
+//!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
+//!   know nothing of Dockerfiles and serve other programs as well.
+//! - [`error`]: errors show the line of the Dockerfile.
+//!
+//! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
+//! files go, and reads only the files that it copies.
+//!
+//! # Limits
+//! Carried out are FROM, ARG, ENV, LABEL, WORKDIR, USER, EXPOSE, VOLUME, STOPSIGNAL, SHELL, ENTRYPOINT, CMD,
+//! HEALTHCHECK, and COPY with `--from`, `--chown` and `--chmod`. The parser knows the whole grammar; RUN, ADD
+//! and the rest are an error that names the line. A build is for one platform.
+
 #![forbid(unsafe_code)]
 
 mod args;

@@ -255,7 +255,8 @@ impl<'b> StageBuild<'b> {
             Base::Stage(number) => {
                 let base = self.built.get(number).cloned();
                 let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
-                recipe = recipe.with_text(IngredientKind::Parent, "stage", &base.rootfs.identity());
+                let env = Env::from_config(&base.config.config.env);
+                recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity(&env)?);
                 base
             }
             Base::Image(reference) => {

@@ -25,6 +25,9 @@ use crate::{
 /// A COPY with all its words expanded.
 struct CopyWords {
     sources: Vec<String>,
+    /// As it is written, with its variables expanded.
+    written: String,
+    /// From the root.
     destination: String,
     chown: Option<String>,
     mode: Option<u32>,
@@ -43,17 +46,17 @@ impl CopyWords {
             }
         };
         warn(&expander, build);
-        Ok(Self { sources, destination: workdir::absolute(working_dir, &destination, true), chown, mode })
+        let written = destination;
+        Ok(Self { sources, destination: workdir::absolute(working_dir, &written, true), written, chown, mode })
     }
 
-    /// The line of the history.
-    fn line(&self, from: Option<&Spanned<String>>) -> String {
+    /// The instruction with this destination.
+    fn line(&self, destination: &str) -> String {
         let mut words = vec![String::from("COPY")];
         words.extend(self.chown.iter().map(|owner| format!("--chown={owner}")));
         words.extend(self.mode.iter().map(|mode| format!("--chmod={mode:o}")));
-        words.extend(from.iter().map(|from| format!("--from={}", from.value)));
         words.extend(self.sources.iter().cloned());
-        words.push(self.destination.clone());
+        words.push(destination.to_owned());
         words.join(" ")
     }
 }
@@ -78,7 +81,6 @@ impl StageBuild<'_> {
         let (build, built) = (self.build, self.built);
         let (state, ctx) = (build.builder.state, build.ctx);
         let words = CopyWords::new(copy, build, &self.env, &self.state.config.config.working_dir)?;
-        let line = words.line(copy.flags.from.as_ref());
         let image: RootFs;
         let context = match from {
             None => (build.builder.context, String::from("the build context")),
@@ -86,7 +88,7 @@ impl StageBuild<'_> {
                 let stage = built.get(number).ok_or_else(|| build.unbuilt(*number))?;
                 let name = format!("stage {}", build.graph.label_of(*number));
                 let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
-                return self.copy_files(&files, &words, &line);
+                return self.copy_files(&files, &words);
             }
             Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
                 Some(context) => (*context, format!("the build context {name}")),
@@ -94,18 +96,19 @@ impl StageBuild<'_> {
                     let reference = name.parse()?;
                     image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
                     let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
-                    return self.copy_files(&files, &words, &line);
+                    return self.copy_files(&files, &words);
                 }
             },
         };
-        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words, &line)
+        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words)
     }
 
-    fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords, line: &str) -> Result<Outcome> {
+    fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords) -> Result<Outcome> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         let selection = Selection::new(files, &words.sources, ctx)?;
-        let recipe = self.recipe(line).with_digest(IngredientKind::Content, files.name(), selection.digest()?);
-        let line = format!("{line} # buildkit");
+        let recipe = self.recipe(&words.line(&words.destination));
+        let recipe = recipe.with_digest(IngredientKind::Content, "files", selection.digest()?);
+        let line = format!("{} # buildkit", words.line(&words.written));
         self.layer(recipe, &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let owner = words.chown.as_deref().map(|owner| owner::resolve(owner, rootfs, state, ctx)).transpose()?;

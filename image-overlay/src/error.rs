@@ -86,7 +86,7 @@ pub enum Error {
         digest: image_core::Digest,
         /// Why not.
         #[source]
-        source: Box<Error>,
+        source: Box<Self>,
     },
     /// The blob of a layer cannot be read.
     #[error("layer blob {digest}")]

@@ -1,5 +1,27 @@
 //! Container images as file trees: the tar streams that layers are, and what they mean.
 //!
+//! ```
+//! use image_core::{Ctx, MemoryBlobStore};
+//! use image_overlay::{Entry, EntryKind, ImageTree, LayerPath, LayerWriter, Metadata, PackOptions, Whiteout};
+//!
+//! let (store, ctx) = (MemoryBlobStore::default(), Ctx::default());
+//! let motd = LayerPath::parse(b"etc/motd")?;
+//!
+//! let mut base = LayerWriter::new(&store, PackOptions::default())?;
+//! base.append(Entry::new(motd.clone(), EntryKind::File { size: 3 }, Metadata::new(0o644)), &mut &b"hi\n"[..], &ctx)?;
+//! let base = base.finish()?;
+//!
+//! let mut upper = LayerWriter::new(&store, PackOptions::default())?;
+//! upper.whiteout(&Whiteout::Plain { target: motd.clone() }, &ctx)?;
+//! let upper = upper.finish()?;
+//!
+//! let tree = ImageTree::of_layers([&base.toc])?;
+//! assert_eq!(tree.get(&motd).map(|file| file.kind().size()), Some(3));
+//! let tree = ImageTree::of_layers([&base.toc, &upper.toc])?;
+//! assert!(tree.get(&motd).is_none());
+//! # Ok::<(), image_overlay::Error>(())
+//! ```
+//!
 //! # Tour
 //! - [`path`], [`entry`], [`whiteout`], [`xattr`]: what a layer says, parsed once.
 //! - [`tar`]: reading and writing layers as streams, within [`Limits`].
@@ -9,6 +31,10 @@
 //! - [`pack`]: making a layer.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it; [`unpack`]: all layers of an image. Linux only.
+//!
+//! # Limits
+//! Layers are applied as plain trees: nothing is mounted. What one entry may hold is bounded by [`Limits`];
+//! memory does not grow with the size of files.
 
 #[cfg(target_os = "linux")]
 pub mod apply;

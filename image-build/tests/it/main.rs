@@ -1,6 +1,12 @@
 //! The tests of `image-build` through its public interface.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod build;
+mod build_cache;
+mod build_copy;
+mod build_errors;
+mod build_fixture;
+mod cache;
 mod dockerfile;
 mod expand;
 mod ignore;

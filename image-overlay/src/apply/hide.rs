@@ -15,9 +15,10 @@
 //! A marker whose target, or whose directory, does not exist hides nothing. The directory of an
 //! opaque marker is not hidden itself and keeps its attributes.
 //!
-//! Markers hide paths as they stand when the marker comes, so one thing does depend on the order: a link
-//! to a file of a lower layer that the same layer hides is made if it comes before the
-//! marker, and is an error after it. No other outcome is possible.
+//! Two things do depend on the order, in layers that no tool makes of a tree: what a hard link to a file of a
+//! lower layer is where the same layer hides that file (a link before the marker, an error after it), and
+//! where an entry below a symbolic link of a lower layer goes where the same layer hides or
+//! replaces that link (through the link before, to a new directory after). In both cases all stays inside the root.
 
 use std::{
     mem::MaybeUninit,
@@ -84,7 +85,7 @@ impl Applier<'_> {
     pub(super) fn existing_dir(&mut self, path: &LayerPath) -> Result<Option<FileId>, Fault> {
         match self.dirs.find(path.as_bytes()) {
             Ok(id) => Ok(Some(id)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }

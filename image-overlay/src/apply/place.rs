@@ -27,28 +27,29 @@ use crate::{
 impl Applier<'_> {
     /// Lays one entry over what is there.
     pub(super) fn place<R: Read>(&mut self, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
-        let Entry { path, kind, metadata, .. } = tar.entry().clone();
+        let entry = tar.entry().clone();
+        let Entry { path, kind, metadata, .. } = &entry;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return self.place_root(&kind, &path, &metadata);
+            return self.place_root(kind, path, metadata);
         };
-        if let EntryKind::HardLink { target } = &kind {
-            return self.place_hard_link(&path, &parent, name, target);
+        if let EntryKind::HardLink { target } = kind {
+            return self.place_hard_link(path, &parent, name, target);
         }
         let dir = self.parent_dir(&parent)?;
         match kind {
-            EntryKind::Directory => return self.place_directory(dir, name, &path, &metadata),
-            EntryKind::File { size } => self.place_file(dir, name, tar, size)?,
+            EntryKind::Directory => return self.place_directory(dir, name, path, metadata),
+            EntryKind::File { size } => self.place_file(dir, name, &entry, tar, *size)?,
             EntryKind::Symlink { target } => {
-                let node = self.make(dir, name, &path, &mut |dir| make_symlink(dir, name, &target));
-                self.set_attributes_in(dir, &node.doing("create the symbolic link")?, &path, &metadata)?;
+                let node = self.make(dir, name, path, &mut |dir| make_symlink(dir, name, target));
+                self.set_attributes_in(dir, &node.doing("create the symbolic link")?, path, metadata)?;
             }
             EntryKind::CharDevice { major, minor } => {
-                self.place_node(dir, name, &path, &metadata, (FileType::CharacterDevice, major, minor))?;
+                self.place_node(dir, name, path, metadata, (FileType::CharacterDevice, *major, *minor))?;
             }
             EntryKind::BlockDevice { major, minor } => {
-                self.place_node(dir, name, &path, &metadata, (FileType::BlockDevice, major, minor))?;
+                self.place_node(dir, name, path, metadata, (FileType::BlockDevice, *major, *minor))?;
             }
-            EntryKind::Fifo => self.place_node(dir, name, &path, &metadata, (FileType::Fifo, 0, 0))?,
+            EntryKind::Fifo => self.place_node(dir, name, path, metadata, (FileType::Fifo, 0, 0))?,
             EntryKind::HardLink { .. } => {}
         }
         self.brought.add(dir, name);
@@ -124,16 +125,17 @@ impl Applier<'_> {
         &mut self,
         dir: FileId,
         name: &[u8],
+        entry: &Entry,
         tar: &mut TarEntry<'_, R>,
         size: u64,
     ) -> Result<(), Fault> {
-        let Entry { path, metadata, .. } = tar.entry().clone();
+        let Entry { path, metadata, .. } = entry;
         // Rights that the file shall have, but none that depend on its owner; and the owner may write attributes.
         let mode = match self.options.ownership {
             Ownership::AsIs => metadata.mode & 0o777,
             Ownership::Current => metadata.mode & 0o777 | 0o600,
         };
-        let node = self.make(dir, name, &path, &mut |dir| create_file(dir, name, mode)).doing("create the file")?;
+        let node = self.make(dir, name, path, &mut |dir| create_file(dir, name, mode)).doing("create the file")?;
         let mut end = 0;
         while let Some(chunk) = tar.next_chunk()? {
             write_at(node.as_fd(), chunk.bytes, chunk.offset).doing("write the file")?;
@@ -143,7 +145,7 @@ impl Applier<'_> {
         if end != size {
             rustix::fs::ftruncate(&node, size).doing("set the length of the file")?;
         }
-        self.set_attributes_in(dir, &node, &path, &metadata)
+        self.set_attributes_in(dir, &node, path, metadata)
     }
 
     fn place_node(
@@ -252,7 +254,7 @@ impl Applier<'_> {
 
     fn make_parents(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
         let root = self.dirs.root();
-        let dir = walk(root.as_fd(), path.as_bytes(), &mut |dir, name, obstacle| {
+        let dir = walk(root.as_fd(), path.as_bytes(), |dir, name, obstacle| {
             let dir = self.dirs.adopt(None, open_dir(dir, b".")?)?;
             self.brought.imply(dir, self.dirs.get(dir)?.as_fd())?;
             if obstacle == Obstacle::NotDirectory {

@@ -39,7 +39,7 @@ impl Root {
         match self.resolution {
             Resolution::Kernel => open_in_root(self.as_fd(), if path.is_empty() { b"." } else { path }, flags),
             Resolution::Walk => {
-                let dir = walk(self.as_fd(), path, &mut |_, _, obstacle| Err(obstacle.errno()))?;
+                let dir = walk(self.as_fd(), path, |_, _, obstacle| Err(obstacle.errno()))?;
                 rustix::fs::openat(dir, c".", flags | OFlags::NOFOLLOW, Mode::empty())
             }
         }

@@ -44,7 +44,7 @@ impl Obstacle {
 pub(crate) fn walk<E: From<Errno>>(
     root: BorrowedFd<'_>,
     path: &[u8],
-    clear: &mut dyn FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<OwnedFd, E>,
+    mut clear: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<OwnedFd, E>,
 ) -> Result<OwnedFd, E> {
     let mut pending: Vec<Vec<u8>> = Vec::new();
     push_components(&mut pending, path);

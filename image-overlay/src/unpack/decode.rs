@@ -49,9 +49,9 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
 }
 
 /// Decodes all layers in order, until one fails or nobody wants more.
-pub(super) fn decode_layers(image: &Image, options: &DecodeOptions, out: Pieces, ctx: &Ctx) {
+pub(super) fn decode_layers(image: &Image, options: &DecodeOptions, out: &Pieces, ctx: &Ctx) {
     for layer in image.layers() {
-        let last = match decode_layer(image, &layer, options, &out, ctx) {
+        let last = match decode_layer(image, &layer, options, out, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
             Ok(Flow::Unwanted) => return,
             Err(error) => {

@@ -76,7 +76,7 @@ impl Destination {
     }
 
     fn beside(path: &Path, name: &OsStr, replaces: Existing) -> Result<Self, Errno> {
-        let around = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let around = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::openat(CWD, around, flags, Mode::empty())?;
         let temporary = make_temporary(&parent, name.as_bytes())?;

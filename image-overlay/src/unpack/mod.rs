@@ -84,7 +84,7 @@ fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx)
     thread::scope(|scope| {
         thread::Builder::new()
             .name("unpack-decode".to_owned())
-            .spawn_scoped(scope, || decode_layers(image, &options.decode, pieces, ctx))
+            .spawn_scoped(scope, move || decode_layers(image, &options.decode, &pieces, ctx))
             .map_err(|e| image_core::Error::stream("start a thread", e))?;
         apply_layers(image, root, &options.apply, streams, ctx)
     })

@@ -249,6 +249,7 @@ fn whiteouts_hide_lower_layers() {
     let all = ["d/", "d/a = 1", "d/b = 2", "d/s/", "d/s/x = 3", "l -> d"];
     check(&[&lower, &[file(".wh.z", ""), file("z/.wh.a", ""), file("z/.wh..wh..opq", "")]], &all);
     check(&[&lower, &[file("d/a/.wh.x", ""), file("d/a/.wh..wh..opq", "")]], &all);
+    check(&[&[symlink("a", "a")], &[file("a/.wh.x", ""), file("a/.wh..wh..opq", "")]], &["a -> a"]);
     // Names that aufs keeps for itself.
     check(&[&lower, &[file(".wh..wh.plnk", ""), dir(".wh..wh.orph"), file(".wh..wh.orph/x", "")]], &all);
 }

@@ -347,3 +347,23 @@ fn apply_as_is_unprivileged(sandbox: &Sandbox, items: &[Item]) -> String {
     let tar = layer(items);
     unprivileged(|| causes(&apply_layer(&tar[..], &root, &options, &Ctx::default()).unwrap_err()))
 }
+
+#[test]
+fn the_umask_has_no_part_in_it() {
+    if !require_root() {
+        return;
+    }
+    // The umask is the process's: a process of its own, which runs the tests that look closely.
+    for umask in ["0777", "0000"] {
+        let script = format!("umask {umask}; exec \"$0\" --exact \"$@\"");
+        let status = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .arg(std::env::current_exe().unwrap())
+            .arg("apply_attributes::attributes_are_set_to_the_letter")
+            .arg("apply_attributes::implied_directories_are_plain_and_others_keep_what_they_are")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "umask {umask}");
+    }
+}

@@ -152,13 +152,12 @@ fn layers_of_every_compression_are_laid_in_order() {
 
 #[test]
 fn the_root_is_plain_unless_a_layer_says_otherwise() {
-    let temp = TempDir::new().unwrap();
     let root = |layers: Vec<Vec<Item>>| {
+        let temp = TempDir::new().unwrap();
         let dest = temp.path().join("dest");
         let layers = layers.iter().map(|items| Stored::plain(&layer(items))).collect();
         unpack(&image(layers), &dest, &UnpackOptions::default(), &Ctx::default()).unwrap();
         let line = full(&dest).remove(0);
-        fs::remove_dir_all(&dest).unwrap();
         let mut words = line.split(' ');
         (words.nth(1).unwrap().to_owned(), words.nth(1).unwrap().to_owned())
     };
@@ -328,6 +327,59 @@ fn mount_points_are_filled_in_place_and_cleared_after_errors() {
     assert!(left.is_empty(), "{left:?}");
     right.unwrap();
     assert_eq!((found, beside), (4, vec!["dest".to_owned()]));
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing() {
+    if !test_support::require_root() {
+        return;
+    }
+    let temp = TempDir::new().unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let command = &mut std::process::Command::new(program);
+        command.args(arguments).arg(temp.path()).status().is_ok_and(|status| status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "none"]) {
+        return test_support::skip("may not mount");
+    }
+    let refused = unpack(
+        &image(vec![Stored::gzip(&layer(&items()))]),
+        &temp.path().join("dest"),
+        &UnpackOptions::default(),
+        &Ctx::default(),
+    );
+    let left = names(temp.path());
+    assert!(run("umount", &[]));
+    let error = causes(&refused.unwrap_err());
+    assert!(
+        error.ends_with("tar entry 4 (big): cannot write the file: No space left on device (os error 28)"),
+        "{error}"
+    );
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_ordinary_user_unpacks_too() {
+    let temp = TempDir::new().unwrap();
+    fs::set_permissions(temp.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let owned =
+        |item: Item, mode: u32| with(item, |metadata| (metadata.uid, metadata.gid, metadata.mode) = (1, 2, mode));
+    let locked = |change: Item| {
+        vec![Stored::plain(&layer(&[owned(dir("./"), 0o555), owned(dir("d"), 0o111), file("d/a", "1"), change]))]
+    };
+    test_support::unprivileged(|| {
+        let dest = temp.path().join("dest");
+        let run = |layers| unpack(&image(layers), &dest, &UnpackOptions::default(), &Ctx::default());
+        // The bad layer first: what it left must be removable.
+        run([locked(file("e", "")), locked(super::layers::hard_link("h", "none"))].into_iter().flatten().collect())
+            .unwrap_err();
+        assert!(names(temp.path()).is_empty());
+        run([locked(file("e", "")), locked(file("d/.wh.a", ""))].into_iter().flatten().collect()).unwrap();
+        assert_eq!(names(&dest), ["d", "e"]);
+        let mode = |name: &str| std::os::unix::fs::MetadataExt::mode(&fs::metadata(dest.join(name)).unwrap()) & 0o7777;
+        assert_eq!((mode(""), mode("d")), (0o555, 0o111));
+        assert!(fs::metadata(dest.join("d/a")).is_ok(), "both layers bring it");
+    });
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! Builds that fail: each says where, what and why, and leaves no image behind.
+
+use image_core::BlobStore;
+
+use crate::build_fixture::{Fixture, dir, file};
+
+#[test]
+fn each_bad_build_names_the_thing() {
+    let mut fixture = Fixture::with_files(&["a", "d/b", ".wh.x", "sub/.wh..wh..opq"]);
+    rustix::fs::mkfifoat(rustix::fs::CWD, fixture.context().join("fifo"), rustix::fs::Mode::from_raw_mode(0o600))
+        .unwrap();
+    fixture.bases.add("base", vec![dir("dir"), file("file")], |_| {});
+    fixture.bases.add("triggers", vec![dir("dir")], |config| config.config.on_build = vec!["RUN true".into()]);
+    for (text, place, expected) in [
+        ("FROM scratch\nCOPY missing /", "2:1", "missing: not found in the build context"),
+        ("FROM scratch AS s\nCOPY a /\nFROM scratch\nCOPY --from=s /b /", "4:1", "b: not found in stage s"),
+        ("FROM base\nCOPY a /dir\nCOPY d /file", "3:1", "/file of the image: it is no directory"),
+        ("FROM base\nCOPY a /file/x", "2:1", "/file of the image: it is no directory"),
+        ("FROM base\nWORKDIR /file", "2:1", "/file of the image: it is no directory"),
+        ("FROM scratch\nCOPY . /x\nCOPY fifo /", "2:1", "/fifo of the build context is a device or a fifo"),
+        ("FROM scratch\nCOPY .wh.x /", "2:1", "/.wh.x: cannot be written into a layer: its name is that of a whiteout"),
+        ("FROM scratch\nCOPY sub /", "2:1", "its name is that of a whiteout"),
+        ("FROM scratch\nCOPY [a /x", "2:1", "invalid pattern \"[a\""),
+        ("FROM scratch\nCOPY --chown=nobody a /", "2:1", "unknown owner \"nobody\": the image has no /etc/passwd"),
+        (
+            "FROM scratch\nCOPY --chown=1:4294967295 a /",
+            "2:1",
+            "unknown owner \"4294967295\": it is larger than 4294967294",
+        ),
+        ("FROM scratch\nCOPY --chmod=rwx a /", "2:14", "invalid mode \"rwx\""),
+        ("FROM scratch\nEXPOSE 80/icmp", "2:8", "invalid port \"80/icmp\": the protocol"),
+        ("FROM scratch\nEXPOSE 90-80", "2:8", "the range ends before it begins"),
+        ("FROM scratch\nEXPOSE 65536", "2:8", "no number from 0 to 65535"),
+        ("FROM nothing", "1:1", "image nothing not found: known are base, triggers"),
+        ("FROM Not_A_Name!", "1:6", "invalid image reference"),
+        ("FROM $EMPTY", "1:6", "the name of the base image is empty"),
+        ("FROM --platform=a/b/c/d scratch", "1:", "invalid platform"),
+        ("FROM triggers", "1:1", "a base image with ONBUILD triggers (RUN true) is not supported yet"),
+        (
+            "FROM scratch AS a\nCOPY --from=b /x /\nFROM scratch AS b\nCOPY --from=a /x /",
+            "",
+            "need each other: a cycle cannot be built",
+        ),
+        ("FROM scratch AS a\nCOPY --from=a /x /", "1:1", "stage a copies from itself"),
+        ("FROM scratch\nCOPY --from=7 /x /", "2:13", "there is no stage 7: the file has stages 0 to 0"),
+        ("FROM scratch\nCOPY --from=nothing /x /", "2:1", "image nothing not found"),
+        ("FROM scratch\nRUN true", "2:1", "RUN is not supported yet"),
+        ("FROM scratch\nCOPY missing /\nADD x /", "3:1", "ADD is not supported yet"),
+        ("FROM scratch\nCOPY --link a /", "2:1", "COPY --link is not supported yet"),
+        ("FROM scratch\nCOPY --exclude=x a /", "2:1", "COPY --exclude is not supported yet"),
+        ("FROM scratch\nCOPY <<EOF /x\nEOF", "2:1", "COPY of a here-document is not supported yet"),
+        ("FROM scratch\nLABEL a=${B:?say-which}", "2:", "say-which"),
+        ("FROM scratch\nCOPY --form=x a /", "2:6", "did you mean --from?"),
+    ] {
+        let error = fixture.error(text);
+        assert!(error.contains(expected), "{text}\n{error}\ndoes not say {expected:?}");
+        assert!(error.starts_with(&format!("Dockerfile:{place}")), "{text}\n{error}\ndoes not name {place}");
+    }
+    let mut blobs = 0;
+    fixture
+        .output
+        .for_each(&mut |_, _| {
+            blobs += 1;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(blobs, 0, "a build that fails puts nothing into the output");
+}
+
+#[test]
+fn several_matches_need_a_directory() {
+    let fixture = Fixture::with_files(&["a1", "a2"]);
+    let error = fixture.error("FROM scratch\nCOPY a* /x");
+    assert!(error.contains("several files go there, but it is no directory: end it with a slash"), "{error}");
+}
+
+#[test]
+fn an_unknown_target_is_suggested() {
+    let mut fixture = Fixture::new();
+    fixture.options = fixture.options.clone().with_target("fnal");
+    let error = fixture.error("FROM scratch AS first\nFROM scratch AS final");
+    assert!(error.contains("no stage is named \"fnal\": there are first, final (did you mean final?)"), "{error}");
+}
+
+#[test]
+fn a_missing_context_and_a_state_of_another_version_are_named() {
+    let fixture = Fixture::new();
+    let missing = fixture.context().join("missing");
+    let error = image_build::BuildContext::open(&missing, image_build::Ignore::default()).unwrap_err();
+    assert!(error.is_not_found() && error.to_string().contains("missing"), "{error}");
+    std::fs::create_dir(fixture.state()).unwrap();
+    std::fs::write(fixture.state().join("version"), "image-build state 999\n").unwrap();
+    let error = fixture.error("FROM scratch");
+    assert!(error.contains("\"image-build state 999\" is not a version of the build state"), "{error}");
+}

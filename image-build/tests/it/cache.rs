@@ -1,0 +1,110 @@
+//! The cache engine by itself: keys, records and their stores.
+
+use image_build::cache::{
+    DirRecordStore, IngredientKind, MemoryRecordStore, Recipe, Record, RecordStore, RecordedLayer,
+};
+use image_core::{Descriptor, DiffId, Digest, MediaType, Timestamp};
+use proptest::prelude::*;
+
+fn recipe() -> Recipe {
+    Recipe::new()
+        .with_text(IngredientKind::Instruction, "instruction", "COPY a /")
+        .with_digest(IngredientKind::Content, "a", Digest::sha256_of(b"content"))
+        .with_text(IngredientKind::Argument, "VERSION", "1")
+}
+
+#[test]
+fn keys_are_the_same_on_every_machine() {
+    // A golden vector: when this changes, every cache of every user is lost, and the domain tag must count up.
+    assert_eq!(recipe().key().to_string(), GOLDEN);
+    assert_eq!(Recipe::new().key().to_string(), GOLDEN_EMPTY);
+}
+
+const GOLDEN: &str = "sha256:9ccfae4c02fc074820d531eb1ac556d1c0e28067dcfd60e3bbd4f8b9a6893a36";
+const GOLDEN_EMPTY: &str = "sha256:331af0ea11fff0a4a7cace9cdcd07d4df1dc94be0c4559d1345d2b95995132c6";
+
+#[test]
+fn every_part_of_a_recipe_is_in_its_key() {
+    let kinds = [
+        IngredientKind::Instruction,
+        IngredientKind::Parent,
+        IngredientKind::BaseImage,
+        IngredientKind::Argument,
+        IngredientKind::Environment,
+        IngredientKind::Content,
+        IngredientKind::Platform,
+        IngredientKind::Setting,
+        IngredientKind::Tool,
+    ];
+    let mut keys: Vec<_> = kinds.iter().map(|kind| Recipe::new().with_text(*kind, "n", "v").key()).collect();
+    let named = |name, value| Recipe::new().with_text(IngredientKind::Argument, name, value).key();
+    keys.extend([named("n", "w"), named("m", "v"), named("nv", ""), named("", "nv"), Recipe::new().key()]);
+    let twice = |a, b| {
+        Recipe::new().with_text(IngredientKind::Argument, a, "v").with_text(IngredientKind::Argument, b, "v").key()
+    };
+    keys.extend([twice("n", "m"), twice("m", "n"), twice("n", "n")]);
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+fn check(store: &dyn RecordStore) {
+    let recipe = recipe();
+    assert_eq!(store.get(&recipe.key()).unwrap(), None);
+    assert!(!store.remove(&recipe.key()).unwrap());
+    let descriptor = Descriptor::new(MediaType::OciLayerGzip, Digest::sha256_of(b"blob"), 7);
+    let layer = RecordedLayer::new(descriptor, DiffId::from_digest(Digest::sha256_of(b"tar")));
+    let mut record = Record::new(recipe.clone(), Timestamp::new(7, 8).unwrap()).with_layer(layer);
+    record.attached.insert("k".into(), "v".into());
+    store.put(&record).unwrap();
+    assert_eq!(store.get(&recipe.key()).unwrap(), Some(record.clone()));
+    assert_eq!(store.get(&Recipe::new().key()).unwrap(), None);
+    let later = Record::new(recipe.clone(), Timestamp::from_seconds(9));
+    store.put(&later).unwrap();
+    assert_eq!(store.get(&recipe.key()).unwrap(), Some(later));
+    assert!(store.remove(&recipe.key()).unwrap());
+    assert_eq!(store.get(&recipe.key()).unwrap(), None);
+}
+
+#[test]
+fn stores_keep_what_they_are_given() {
+    check(&MemoryRecordStore::default());
+    let directory = test_support::temp_dir();
+    check(&DirRecordStore::open(directory.path()).unwrap());
+}
+
+#[test]
+fn a_record_under_the_key_of_another_is_not_believed() {
+    let directory = test_support::temp_dir();
+    let store = DirRecordStore::open(directory.path()).unwrap();
+    let (mine, other) = (recipe(), Recipe::new());
+    store.put(&Record::new(mine.clone(), Timestamp::UNIX_EPOCH)).unwrap();
+    let path = |recipe: &Recipe| {
+        let key = recipe.key();
+        let name = key.as_digest().encoded();
+        directory.path().join(&name[..2]).join(format!("{name}.json"))
+    };
+    std::fs::create_dir_all(path(&other).parent().unwrap()).unwrap();
+    std::fs::copy(path(&mine), path(&other)).unwrap();
+    assert_eq!(store.get(&other.key()).unwrap(), None);
+    assert!(store.get(&mine.key()).unwrap().is_some());
+}
+
+proptest! {
+    #[test]
+    fn keys_are_equal_if_and_only_if_recipes_are(
+        a in prop::collection::vec((0..9_usize, "[ab\\x00]{0,2}", "[ab\\x00]{0,2}"), 0..3),
+        b in prop::collection::vec((0..9_usize, "[ab\\x00]{0,2}", "[ab\\x00]{0,2}"), 0..3),
+    ) {
+        let kinds = [
+            IngredientKind::Instruction, IngredientKind::Parent, IngredientKind::BaseImage, IngredientKind::Argument,
+            IngredientKind::Environment, IngredientKind::Content, IngredientKind::Platform, IngredientKind::Setting,
+            IngredientKind::Tool,
+        ];
+        let recipe = |parts: &[(usize, String, String)]| parts.iter().fold(Recipe::new(), |recipe, (kind, name, value)| {
+            recipe.with_text(kinds[*kind], name, value)
+        });
+        prop_assert_eq!(recipe(&a).key() == recipe(&b).key(), recipe(&a) == recipe(&b));
+    }
+}
