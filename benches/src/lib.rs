@@ -27,7 +27,7 @@ impl Numbers {
     }
 }
 
-/// Bytes that compress to about a third, as those of installed software do.
+/// Bytes that compress to a little less than half.
 #[must_use]
 pub fn content(numbers: &mut Numbers, size: usize) -> Vec<u8> {
     let words: Vec<[u8; 8]> = (0..512).map(|_| numbers.next_number().to_le_bytes()).collect();

@@ -4,6 +4,8 @@
 
 pub mod name;
 pub mod progress;
+#[cfg(any(test, doctest))]
+mod readme;
 pub mod run;
 pub mod text;
 

@@ -132,7 +132,7 @@ impl Build {
             writeln!(out, "{result:#}")?;
             return Ok(());
         }
-        let layout = self.output.display();
+        let layout = self.output.components().as_path().display();
         let image = text::shell_word(&format!("{layout}:{}", self.reference));
         let rootfs = text::shell_word(&format!("{layout}.rootfs"));
         let name = self.docker_name();
