@@ -43,8 +43,8 @@
 //!
 //! # Limits
 //! Carried out are FROM, ARG, ENV, LABEL, WORKDIR, USER, EXPOSE, VOLUME, STOPSIGNAL, SHELL, ENTRYPOINT, CMD,
-//! HEALTHCHECK, and COPY with `--from`, `--chown` and `--chmod`. The parser knows the whole grammar; RUN, ADD
-//! and the rest are an error that names the line. A build is for one platform.
+//! HEALTHCHECK, ONBUILD, MAINTAINER, and COPY with `--from`, `--chown` and `--chmod`. The parser knows the whole
+//! grammar; RUN, ADD and the rest are an error that names the line. A build is for one platform.
 
 #![forbid(unsafe_code)]
 

@@ -4,6 +4,16 @@
 //! Everything here is synchronous and free of ambient state: no environment, no
 //! clock and no output of its own. Long operations take a [`Ctx`].
 //!
+//! ```
+//! use image_core::{BlobSourceExt, BlobStoreExt, Descriptor, MediaType, MemoryBlobStore};
+//!
+//! let store = MemoryBlobStore::default();
+//! let blob = store.put_bytes(b"a layer")?;
+//! let descriptor = Descriptor::new(MediaType::OciLayer, blob.digest, blob.size);
+//! assert_eq!(store.read_bytes(&descriptor, 1 << 20)?, &b"a layer"[..]); // verified
+//! # Ok::<(), image_core::Error>(())
+//! ```
+//!
 //! # Tour
 //! - [`digest`], [`id`]: names of content and the roles they play.
 //! - [`hasher`], [`verify`]: hashing and verifying readers and writers.
@@ -17,6 +27,12 @@
 //!
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
+//!
+//! # Features
+//! - `gzip`, `zstd` (default): reading and writing layers of that format. Without them the formats are still
+//!   named and recognised.
+//! - `oci-spec`: conversions to and from the types of the oci-spec crate.
+//! - `conformance`: the suite that every blob store must pass, for implementers.
 
 pub mod blob;
 pub mod cancel;
