@@ -30,7 +30,7 @@
 //!   [`content`]: reading files out of it.
 //! - [`pack`]: making a layer.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
-//!   [`apply`]: laying one layer over it; [`unpack`]: all layers of an image. Linux only.
+//!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
 //!
 //! # Limits
 //! Layers are applied as plain trees: nothing is mounted. What one entry may hold is bounded by [`Limits`];

@@ -1,6 +1,6 @@
 //! File trees in memory: many layers merged into one view, without extracting anything.
 //!
-//! A [`FileTree`] is generic over what it knows of a file's content: an [`ImageTree`] knows the
+//! A [`FileTree`] is generic over what it knows of a file's content: an [`ImageTree`](crate::ImageTree) knows the
 //! layer and the place in it; a build context's tree knows how to open the file. So one set of
 //! questions (look up a path through symlinks inside the root, list, walk) serves both.
 
@@ -78,7 +78,7 @@ impl Shared {
 
 /// A tree of files whose content is known as `C`.
 ///
-/// Base for [`ImageTree`]; the root always exists and is a directory.
+/// Base for [`ImageTree`](crate::ImageTree); the root always exists and is a directory.
 #[derive(Debug, Clone)]
 pub struct FileTree<C> {
     nodes: Vec<Node>,
