@@ -58,6 +58,14 @@ impl Stage<'_> {
         self.name.map_or_else(|| self.number.to_string(), String::from)
     }
 
+    /// The instruction that makes this stage need another: the first COPY from it, or else the FROM.
+    fn reason_for(&self, dependency: usize) -> &Instruction {
+        let copies = self.steps.iter().filter(|step| matches!(step.command, Command::Copy(_)));
+        let mut from = copies.zip(&self.copies);
+        let is_from = |from: &Option<CopyFrom>| matches!(from, Some(CopyFrom::Stage(number)) if *number == dependency);
+        from.find(|(_, from)| is_from(from)).map_or(self.from, |(copy, _)| copy)
+    }
+
     fn dependencies(&self) -> impl Iterator<Item = usize> {
         let base = match self.base {
             Base::Stage(number) => Some(number),
@@ -268,5 +276,5 @@ fn cycle(dockerfile: &Dockerfile, stages: &[Stage<'_>], at: usize, dependency: u
     } else {
         format!("stages {needs} and {needed} need each other: a cycle cannot be built")
     };
-    dockerfile.fault(stages[at].from.span, reason)
+    dockerfile.fault(stages[at].reason_for(dependency).span, reason)
 }

@@ -80,13 +80,21 @@ impl LayerBlob {
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
         let mut tar = HashingReader::new(self.open()?, Hasher::sha256());
-        let toc = LayerToc::read(&mut tar, limits, ctx)?;
+        let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
-            return Err(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into());
+            return Err(self.named(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into()));
         }
         task.end(Outcome::Done);
         Ok(toc)
+    }
+
+    /// Says which layer an error is about.
+    fn named(&self, error: Error) -> Error {
+        if error.is_cancelled() {
+            return error;
+        }
+        Error::LayerBlob { digest: self.descriptor.digest.clone(), source: Box::new(error) }
     }
 }
 
@@ -122,7 +130,7 @@ impl<'a> Contents<'a> {
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
             if layer.compression() != Compression::None {
-                contents.spool(position, layer, &wanted, directory, ctx)?;
+                contents.spool(position, layer, &wanted, directory, ctx).map_err(|e| layer.named(e))?;
             }
         }
         Ok(contents)

@@ -88,6 +88,16 @@ pub enum Error {
         #[source]
         source: Box<Self>,
     },
+    /// The blob of a layer cannot be read.
+    #[error("layer blob {digest}")]
+    #[non_exhaustive]
+    LayerBlob {
+        /// Its digest.
+        digest: image_core::Digest,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// A layer is not the one that the image's config names.
     #[error("the plain layer hashes to {actual}, but its diffID is {expected}")]
     #[non_exhaustive]
@@ -204,7 +214,7 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_not_found(),
-            Self::Layer { source, .. } => source.is_not_found(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_not_found(),
             _ => false,
         }
     }
@@ -219,7 +229,7 @@ impl Error {
             | Self::InvalidToc { .. }
             | Self::DiffIdMismatch { .. }
             | Self::Inapplicable { .. } => true,
-            Self::Layer { source, .. } => source.is_corrupt(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_corrupt(),
             _ => false,
         }
     }
@@ -229,7 +239,7 @@ impl Error {
     pub fn is_cancelled(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_cancelled(),
-            Self::Layer { source, .. } => source.is_cancelled(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_cancelled(),
             _ => false,
         }
     }
@@ -240,7 +250,7 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_unsupported(),
             Self::UnsupportedEntry { .. } => true,
-            Self::Layer { source, .. } => source.is_unsupported(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_unsupported(),
             _ => false,
         }
     }
@@ -251,7 +261,7 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_denied(),
             Self::Entry { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::Layer { source, .. } => source.is_denied(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_denied(),
             _ => false,
         }
     }
@@ -261,7 +271,7 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
-            Self::Layer { source, .. } => source.is_busy(),
+            Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),
             _ => false,
         }
     }

@@ -51,6 +51,15 @@ pub(crate) enum Form {
     Zstd,
 }
 
+impl Form {
+    fn tool(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// An OCI layout with the image; `None`, and said so, where this machine cannot make it.
 ///
 /// It is made once and kept below cargo's target directory: nobody writes to it.
@@ -60,21 +69,21 @@ pub(crate) fn base_image(form: Form) -> Option<&'static Path> {
     if !tools.into_iter().all(test_support::require_tool) {
         return None;
     }
-    Some(MADE[usize::from(form == Form::Zstd)].get_or_init(|| kept(form)))
+    Some(MADE[usize::from(form == Form::Zstd)].get_or_init(|| kept().join(form.tool())))
 }
 
-/// The image as an earlier run left it, or a new one. What makes it is part of the name, so that a change of
-/// this file makes it anew.
-fn kept(form: Form) -> PathBuf {
+/// The images as an earlier run left them, or new ones. What makes them is part of the name, so that a change of
+/// this file makes them anew.
+fn kept() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let recipe = Digest::sha256_of(format!("{} {}", include_str!("base_image.rs"), is_root()).as_bytes());
-    let kept = target.join(format!("base-image-{form:?}-{}", &recipe.encoded()[..12]));
+    let kept = target.join(format!("base-image-{}", &recipe.encoded()[..12]));
     if !kept.is_dir() {
         fs::create_dir_all(target).unwrap();
         let work = TempDir::new_in(target).unwrap();
-        make(form, work.path());
-        // Another process may have been faster: its image is as good.
-        let renamed = fs::rename(work.path().join("layout"), &kept);
+        make(work.path());
+        // Another process may have been faster: its images are as good.
+        let renamed = fs::rename(work.path().join("layouts"), &kept);
         assert!(renamed.is_ok() || kept.is_dir(), "{renamed:?}");
     }
     kept
@@ -84,12 +93,17 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn make(form: Form, work: &Path) {
+fn make(work: &Path) {
     let tars = [packages(work), rarities(work), changes(work), members(work), empty(work)];
-    let layout = work.join("layout");
+    for form in [Form::Gzip, Form::Zstd] {
+        write_layout(&work.join("layouts").join(form.tool()), form, &tars);
+    }
+}
+
+fn write_layout(layout: &Path, form: Form, tars: &[PathBuf]) {
     fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
     fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    let layers: Vec<Value> = tars.iter().map(|tar| put_layer(&layout, form, tar)).collect();
+    let layers: Vec<Value> = tars.iter().map(|tar| put_layer(layout, form, tar)).collect();
     let diff_ids: Vec<String> = tars.iter().map(|tar| Digest::sha256_of(&fs::read(tar).unwrap()).to_string()).collect();
     let history: Vec<Value> = tars
         .iter()
@@ -102,10 +116,10 @@ fn make(form: Form, work: &Path) {
     });
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": put(&layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes()),
+        "config": put(layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes()),
         "layers": layers,
     });
-    let manifest = put(&layout, "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
+    let manifest = put(layout, "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
     let named = |name| {
         let mut manifest = manifest.clone();
         manifest["annotations"] = json!({"org.opencontainers.image.ref.name": name});
@@ -127,12 +141,17 @@ pub(crate) fn architecture() -> &'static str {
 /// Files of the machine's own packages, with their links and modes; some names go through the link `bin -> usr/bin`.
 fn packages(work: &Path) -> PathBuf {
     let list = tool::run(Command::new("dpkg-query").arg("-L").args(PACKAGES));
-    let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
-    let is_readable =
-        |path: &str| fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) || fs::File::open(path).is_ok();
-    let mut paths: Vec<&str> =
-        list.lines().filter(|path| path.len() > 2 && is_there(path) && is_readable(path)).collect();
-    paths.sort_unstable();
+    let places = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"];
+    let is_wanted = |path: &Path| {
+        let meta = path.symlink_metadata();
+        places.into_iter().any(|place| path.starts_with(place))
+            && meta.is_ok_and(|meta| !meta.is_file() || fs::File::open(path).is_ok())
+    };
+    let mut paths: Vec<&str> = list.lines().filter(|path| is_wanted(path.as_ref())).collect();
+    // A directory without an entry of its own has no time that all tools agree on.
+    paths.extend(["/usr/lib64", "/usr/libx32"].into_iter().filter(|path| is_wanted(path.as_ref())));
+    // Links such as `bin -> usr/bin` behind what they lead to: not every tool makes that directory.
+    paths.sort_unstable_by_key(|path| (!path.starts_with("/usr"), *path));
     paths.dedup();
     let names = work.join("packages.list");
     fs::write(&names, paths.iter().fold(String::new(), |all, path| all + &path[1..] + "\n")).unwrap();
@@ -242,7 +261,7 @@ fn changes(work: &Path) -> PathBuf {
     // A hard link to a file of a lower layer: the member that it would be to is taken out again.
     let linked = work.join("linked");
     TreeBuilder::new()
-        .file("srv/linked-too", "x", 0o644)
+        .file("srv/linked-too", "x", 0o640)
         .hard_link("srv/name-of-lower", "srv/linked-too")
         .write_to(&linked);
     let names = ["srv/linked-too", "srv/name-of-lower"];
@@ -290,10 +309,7 @@ fn put_layer(layout: &Path, form: Form, tar: &Path) -> Value {
 }
 
 fn compress(form: Form, plain: &[u8]) -> Vec<u8> {
-    let (tool, level) = match form {
-        Form::Gzip => ("gzip", "-1"),
-        Form::Zstd => ("zstd", "-3"),
-    };
+    let (tool, level) = (form.tool(), "-1");
     let mut child =
         Command::new(tool).args([level, "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

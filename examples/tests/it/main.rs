@@ -1,4 +1,6 @@
 //! The example programs, run as a user runs them, on real images, beside the tools that people use today.
+//!
+//! Run them by `cargo test -p examples`, which builds the programs; `--test it` alone does not.
 #![expect(clippy::disallowed_methods, reason = "the files and the environment are the tests' own")]
 
 mod base_image;

@@ -19,7 +19,7 @@ use crate::{
 const MOST: u64 = 128 << 20;
 
 /// Of the largest file, in bytes.
-const LARGE: usize = 192 << 20;
+const LARGE: usize = 96 << 20;
 
 /// How many small files there are.
 const FILES: usize = 20_000;

@@ -202,7 +202,7 @@ fn arb_attributes() -> impl Strategy<Value = Metadata> {
     )
 }
 
-fn arb_item() -> impl Strategy<Value = Item> {
+pub(crate) fn arb_item() -> impl Strategy<Value = Item> {
     let path = arb_path;
     let link_path = || prop_oneof![Just("l".to_owned()), select(&["a", "b", "c"][..]).prop_map(|d| format!("{d}/l"))];
     let target = select(&["a", "b/c", "/a/b", "../b", "../../c", "missing", "/"][..]);

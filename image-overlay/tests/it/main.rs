@@ -4,6 +4,7 @@
 
 mod apply;
 mod apply_attributes;
+mod apply_kernel;
 mod apply_model;
 mod apply_race;
 mod arb;

@@ -178,7 +178,8 @@ fn describe(path: &Path, name: &str, meta: &fs::Metadata) -> String {
 fn walk(root: &Path, visit: &mut dyn FnMut(&Path, &str, &fs::Metadata)) {
     let mut pending = vec![(root.to_owned(), String::new())];
     while let Some((path, name)) = pending.pop() {
-        let meta = fs::symlink_metadata(&path).unwrap();
+        // Overlayfs lists a whiteout where only one layer has the directory, and then denies that it is there.
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         visit(&path, &name, &meta);
         if meta.is_dir() {
             let mut children: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
