@@ -96,7 +96,7 @@ pub enum Error {
         digest: image_core::Digest,
         /// Why not.
         #[source]
-        source: Box<Error>,
+        source: Box<Self>,
     },
     /// A layer is not the one that the image's config names.
     #[error("the plain layer hashes to {actual}, but its diffID is {expected}")]

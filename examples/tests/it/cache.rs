@@ -92,7 +92,8 @@ fn times_and_what_is_ignored_run_nothing() {
 fn what_a_step_depends_on_runs_it_again() {
     const TWO: &str = "FROM scratch\nARG WHO=one\nCOPY a /a\nENV WHO=$WHO\nCOPY b /b\n";
     const ALL: &[&str] = &["FROM scratch", "ARG WHO=one", "COPY a /a", "ENV WHO=$WHO", "COPY b /b"];
-    let cases: [(&str, fn(&Project), &[&str], &[&str]); 9] = [
+    type Case<'a> = (&'a str, fn(&Project), &'a [&'a str], &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
         ("nothing", |_| (), &[], &[]),
         ("the mode of a file", |p| mode(p, "b", 0o755), &[], &["COPY b /b"]),
         ("the content of a file", |p| p.write("a", "A"), &[], &["COPY a /a", "ENV WHO=$WHO", "COPY b /b"]),

@@ -1,6 +1,7 @@
 //! The example programs, run as a user runs them, on real images, beside the tools that people use today.
 //!
 //! Run them by `cargo test -p examples`, which builds the programs; `--test it` alone does not.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot set up fails it")]
 #![expect(clippy::disallowed_methods, reason = "the files and the environment are the tests' own")]
 
 mod base_image;
