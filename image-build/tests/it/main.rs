@@ -10,3 +10,4 @@ mod cache;
 mod dockerfile;
 mod expand;
 mod ignore;
+mod input;
