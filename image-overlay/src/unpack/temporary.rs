@@ -47,10 +47,9 @@ fn prefix(name: &[u8]) -> Vec<u8> {
 
 /// Locks a directory that was just made; tells whether it is still there.
 fn claim(parent: &OwnedFd, name: &[u8], directory: &OwnedFd) -> Result<bool, Errno> {
-    match rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(false),
-        // Without locks nobody takes it away.
-        Ok(()) | Err(_) => {}
+    // Where there are no locks, nobody takes it away.
+    if rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(false);
     }
     let there = Status::at(parent.as_fd(), name)?;
     Ok(there.is_some_and(|there| Status::of(directory).is_ok_and(|ours| ours.id == there.id)))
