@@ -12,3 +12,4 @@ mod differential;
 mod dockerfile;
 mod expand;
 mod ignore;
+mod input;
