@@ -7,6 +7,7 @@ mod build_copy;
 mod build_errors;
 mod build_fidelity;
 mod build_fixture;
+mod build_property;
 mod cache;
 mod differential;
 mod dockerfile;
