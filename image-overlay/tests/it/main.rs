@@ -9,6 +9,7 @@ mod apply_model;
 mod apply_race;
 mod arb;
 mod error;
+mod image_of_layers;
 mod image_tree;
 mod layers;
 mod on_disk;
