@@ -7,6 +7,7 @@
 mod base_image;
 mod build;
 mod cache;
+mod copy;
 mod killed;
 mod memory;
 mod program;

@@ -1,6 +1,7 @@
 //! The tests of `image-layout` through its public interface.
 
 mod concurrency;
+mod copy;
 mod fixture;
 mod fsck;
 mod hostile;
