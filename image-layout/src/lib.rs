@@ -21,6 +21,7 @@
 //! - [`tag`]: names of images: tag, untag, list, find.
 //! - [`select`]: from a name to the image for a platform, through nested indexes.
 //! - [`resolver`]: the same behind [`image_core::ImageResolver`].
+//! - [`archive`]: images in one file, of Docker or OCI: load.
 //! - [`mod@copy`]: an image, or all of an index, from any blob store to any other.
 //! - [`roots`]: what garbage collection must keep.
 //! - [`fsck`]: every reachable blob hashed, every document checked.
@@ -31,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod copy;
 mod dir;
 pub mod error;
@@ -43,6 +45,7 @@ pub mod roots;
 pub mod select;
 pub mod tag;
 
+pub use archive::{LoadOptions, Loaded};
 pub use copy::{Copied, CopyOptions, copy};
 pub use error::{Error, Result};
 pub use layout::OciLayout;

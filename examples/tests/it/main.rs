@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod copy;
 mod killed;
+mod load;
 mod memory;
 mod program;
 mod project;
