@@ -9,6 +9,13 @@ use image_layout::OciLayout;
 pub const DEFAULT_REF: &str = "latest";
 
 /// `LAYOUT[:REF]`: a layout's directory, and the name of an image in it.
+///
+/// ```
+/// let name = |text: &str| text.parse::<examples::ImageName>().map(|name| name.to_string());
+/// assert_eq!(name("out")?, "out:latest");
+/// assert_eq!(name("out:hello:1.0")?, "out:hello:1.0"); // the name is hello:1.0
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageName {

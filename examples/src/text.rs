@@ -13,6 +13,10 @@ pub fn short_size(bytes: u64) -> String {
 }
 
 /// Foreign text without anything that a terminal would obey.
+///
+/// ```
+/// assert_eq!(examples::text::printable("a\u{1b}[2Jb"), r"a\u{1b}[2Jb");
+/// ```
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -34,6 +38,11 @@ pub fn printable_bytes(bytes: &[u8]) -> String {
 }
 
 /// A word as a shell reads it.
+///
+/// ```
+/// assert_eq!(examples::text::shell_word("/tmp/out:latest"), "/tmp/out:latest");
+/// assert_eq!(examples::text::shell_word("it's here"), r"'it'\''s here'");
+/// ```
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);

@@ -10,23 +10,6 @@ use crate::{
     options::BuildOptions,
 };
 
-/// Arguments that may be given without being declared, and that do not enter the history.
-///
-/// # Spec
-/// Dockerfile reference, § Predefined ARGs.
-const PREDEFINED: [&str; 10] = [
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
-
 /// The arguments before the first FROM, and those of the platform.
 #[derive(Debug)]
 pub(crate) struct GlobalArgs {
@@ -84,11 +67,12 @@ impl GlobalArgs {
             return Ok(name);
         };
         env.set(&*name, &*value);
-        Ok(if PREDEFINED.contains(&&*name) { name } else { format!("{name}={value}") })
+        Ok(format!("{name}={value}"))
     }
 }
 
-/// The name, and the value that the caller or the declaration gives.
+/// The name, and the value that the caller or the declaration gives. A default that does not count is
+/// not expanded.
 fn declared(
     dockerfile: &Dockerfile,
     declaration: &ArgDeclaration,
@@ -97,8 +81,11 @@ fn declared(
 ) -> Result<(String, Option<String>)> {
     let mut expander = Expander::new(dockerfile, env);
     let name = expander.word(&declaration.name)?;
-    let default = declaration.default.as_ref().map(|word| expander.word(word)).transpose()?;
-    let value = options.build_args.get(&name).cloned().or(default);
+    let value = match (options.build_args.get(&name), &declaration.default) {
+        (Some(given), _) => Some(given.clone()),
+        (None, Some(default)) => Some(expander.word(default)?),
+        (None, None) => None,
+    };
     Ok((name, value))
 }
 

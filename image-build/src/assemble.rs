@@ -39,15 +39,16 @@ pub(crate) fn assemble(
     output: &dyn BlobStore,
     ctx: &Ctx,
 ) -> Result<BuiltImage> {
-    let StageState { mut config, rootfs, history } = state;
+    let StageState { mut config, rootfs, history, .. } = state;
     if rootfs.layers().len() > MAX_LAYERS {
         return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
     }
     let mut layers = Vec::new();
     for layer in rootfs.layers() {
         output.copy_from(&*layer.source, &layer.descriptor, ctx)?;
-        let media_type = oci_layer(&layer.descriptor.media_type);
-        layers.push(Descriptor::new(media_type, layer.descriptor.digest.clone(), layer.descriptor.size));
+        let mut descriptor = layer.descriptor.clone();
+        descriptor.media_type = oci_layer(&descriptor.media_type);
+        layers.push(descriptor);
     }
     config.created = options.source_date_epoch.or_else(|| history.iter().rev().find_map(|step| step.created));
     config.created = config.created.or_else(|| Some(ctx.now()));

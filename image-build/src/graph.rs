@@ -169,9 +169,12 @@ fn stage<'d>(
         let reason = format!("the name of the base image is empty: {:?} has no value here", from.image.value);
         return Err(dockerfile.fault(from.image.span, reason));
     }
+    let mut platform = platform;
     let base = if name == "scratch" {
         Base::Scratch
     } else if let Some(number) = find_by_name(before, &name) {
+        // Its files are there already, whatever is asked for here.
+        platform.clone_from(&before[number].platform);
         Base::Stage(number)
     } else {
         let reference = Reference::from_str(&name).map_err(|e| dockerfile.fault(from.image.span, e.to_string()))?;

@@ -69,6 +69,7 @@ mod solve;
 mod state;
 mod step;
 mod suggest;
+mod temporary;
 
 pub use assemble::BuiltImage;
 pub use context::BuildContext;

@@ -15,6 +15,7 @@ use crate::{
     cache::{IngredientKind, Recipe, Record, RecordStore, RecordedLayer},
     context::BuildContext,
     dockerfile::{Command, Dockerfile, Instruction},
+    effect::meta::Change,
     env::Env,
     error::{Error, Result},
     graph::{Base, BuildGraph, Stage},
@@ -138,14 +139,16 @@ pub(crate) struct StageState {
     pub(crate) rootfs: RootFs,
     /// The history.
     pub(crate) history: Vec<History>,
+    /// The variables that instructions see: those of the configuration and of ARG. A stage built on
+    /// this one sees them too.
+    pub(crate) env: Env,
 }
 
 impl StageState {
     fn scratch(platform: &Platform) -> Self {
         let mut config = ImageConfig::new(platform);
-        config.config.env = vec![format!("PATH={DEFAULT_PATH}")];
         config.config.working_dir = "/".into();
-        Self { config, rootfs: RootFs::default(), history: Vec::new() }
+        Self { config, rootfs: RootFs::default(), history: Vec::new(), env: Env::default() }
     }
 
     /// The state that a build from an image begins with. Facts about that one image that are of no use
@@ -156,13 +159,24 @@ impl StageState {
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
-        Self { config, rootfs: RootFs::of_image(image), history: base_history(image) }
+        Self { config, rootfs: RootFs::of_image(image), history: base_history(image), env: Env::default() }
+    }
+
+    /// Makes sure of a search path, and that instructions see the variables of the configuration, over
+    /// those of ARG in the stage below.
+    fn begin_env(&mut self) {
+        let config = &mut self.config;
+        let has_path = config.config.env.iter().any(|line| line == "PATH" || line.starts_with("PATH="));
+        if !has_path && config.os != "windows" {
+            config.config.env.push(format!("PATH={DEFAULT_PATH}"));
+        }
+        self.env.extend(Env::from_config(&config.config.env).iter());
     }
 
     /// What names everything that a later step can see.
-    fn identity(&self, env: &Env) -> Result<Digest> {
+    fn identity(&self) -> Result<Digest> {
         let config = serde_json::to_vec(&self.config.config).map_err(|source| Error::Encode { source })?;
-        let env: Vec<String> = env.to_config();
+        let env: Vec<String> = self.env.to_config();
         let text = serde_json::to_vec(&(self.rootfs.identity(), Digest::sha256_of(&config), env))
             .map_err(|source| Error::Encode { source })?;
         Ok(Digest::sha256_of(&text))
@@ -194,8 +208,6 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) stage: &'b Stage<'b>,
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
-    /// The variables that instructions see: those of the configuration and of ARG.
-    pub(crate) env: Env,
     pub(crate) own_cmd: bool,
     cached: usize,
     done: usize,
@@ -213,7 +225,6 @@ impl<'b> StageBuild<'b> {
             stage,
             built,
             state: StageState::scratch(&stage.platform),
-            env: Env::default(),
             own_cmd: false,
             cached: 0,
             done: 0,
@@ -255,8 +266,7 @@ impl<'b> StageBuild<'b> {
             Base::Stage(number) => {
                 let base = self.built.get(number).cloned();
                 let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
-                let env = Env::from_config(&base.config.config.env);
-                recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity(&env)?);
+                recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
                 base
             }
             Base::Image(reference) => {
@@ -271,7 +281,7 @@ impl<'b> StageBuild<'b> {
             let what = format!("a base image with ONBUILD triggers ({trigger})");
             return Err(self.build.dockerfile.unsupported(self.stage.from.span, what));
         }
-        self.env = Env::from_config(&self.state.config.config.env);
+        self.state.begin_env();
         Ok(self.record(recipe, |_, _| Ok(Made { layer: None }))?.1)
     }
 
@@ -286,14 +296,15 @@ impl<'b> StageBuild<'b> {
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
-                    let (build, env) = (self.build, &mut self.env);
+                    let (build, env) = (self.build, &mut self.state.env);
                     line.push(' ');
                     line.push_str(&build.global.declare(build.dockerfile, declaration, env, build.options)?);
                 }
                 self.metadata(&line)
             }
             command => match self.change_config(command)? {
-                Some(line) => self.metadata(&line),
+                Some(Change::Line(line)) => self.metadata(&line),
+                Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
                 None => Err(self.build.dockerfile.unsupported(instruction.span, command.name())),
             },
         }
@@ -310,11 +321,16 @@ impl<'b> StageBuild<'b> {
             .with_text(IngredientKind::Setting, "source-date-epoch", &epoch)
     }
 
-    /// A step that only changed the configuration.
-    fn metadata(&mut self, line: &str) -> Result<Outcome> {
-        let parent = self.state.identity(&self.env)?;
+    /// The record of a step that only changed the configuration.
+    fn changed(&mut self, line: &str) -> Result<(Record, Outcome)> {
+        let parent = self.state.identity()?;
         let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", parent);
-        let (record, outcome) = self.record(recipe, |_, _| Ok(Made { layer: None }))?;
+        self.record(recipe, |_, _| Ok(Made { layer: None }))
+    }
+
+    /// A step that only changed the configuration, with its line of the history.
+    fn metadata(&mut self, line: &str) -> Result<Outcome> {
+        let (record, outcome) = self.changed(line)?;
         let history = History::new(record.created, line).with_comment(COMMENT).without_layer();
         self.state.history.push(history);
         Ok(outcome)

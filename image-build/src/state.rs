@@ -9,11 +9,11 @@ use std::{
 
 use image_core::{BlobSource, Ctx, DiffId, FsBlobStore};
 use image_overlay::{LayerBlob, LayerToc, Limits};
-use tempfile::NamedTempFile;
 
 use crate::{
     cache::{DirRecordStore, RecordedLayer},
     error::{Error, Result},
+    temporary::Temporary,
 };
 
 /// The version of the directory's form.
@@ -32,7 +32,7 @@ pub struct BuildState {
     blobs: Arc<FsBlobStore>,
     records: DirRecordStore,
     toc: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary,
 }
 
 impl BuildState {
@@ -42,11 +42,12 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
-        let (toc, temporary) = (directory.join("toc"), directory.join("tmp"));
-        for directory in [directory, &toc, &temporary] {
+        let toc = directory.join("toc");
+        for directory in [directory, &toc] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join("version"))?;
+        let temporary = Temporary::open(directory.join("tmp"))?;
         let blobs = FsBlobStore::create(directory)?;
         blobs.clean_stale_ingests()?;
         Ok(Self { blobs: Arc::new(blobs), records: DirRecordStore::open(directory.join("records"))?, toc, temporary })
@@ -70,7 +71,7 @@ impl BuildState {
 
     /// A directory for temporary files.
     pub(crate) fn temporary(&self) -> &Path {
-        &self.temporary
+        self.temporary.path()
     }
 
     /// The table of contents of a layer: kept from before, or read off the layer, which is
@@ -96,7 +97,7 @@ impl BuildState {
     pub(crate) fn keep_toc(&self, diff_id: &DiffId, toc: &LayerToc) -> Result<()> {
         let path = self.toc_path(diff_id);
         let failed = |e| Error::io("write", &path, e);
-        let mut file = NamedTempFile::new_in(&self.temporary).map_err(failed)?;
+        let mut file = self.temporary.file().map_err(failed)?;
         file.write_all(&toc.to_bytes()).map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error))?;
         Ok(())

@@ -9,6 +9,7 @@ use crate::{
     effect::{
         copy::{Selection, Target},
         meta::{self, MetaState},
+        mode::ModeChange,
         owner,
         place::Attributes,
         workdir,
@@ -30,7 +31,13 @@ struct CopyWords {
     /// From the root.
     destination: String,
     chown: Option<String>,
-    mode: Option<u32>,
+    chmod: Option<Chmod>,
+}
+
+/// A `--chmod`: as it is written, and what it means.
+struct Chmod {
+    written: String,
+    change: ModeChange,
 }
 
 impl CopyWords {
@@ -39,33 +46,27 @@ impl CopyWords {
         let sources = copy.sources.iter().map(|word| expander.word(word)).collect::<Result<_>>()?;
         let destination = expander.word(&copy.destination)?;
         let chown = copy.flags.chown.as_ref().map(|word| expander.word(word)).transpose()?;
-        let mode = match &copy.flags.chmod {
+        let chmod = match &copy.flags.chmod {
             None => None,
             Some(word) => {
-                Some(mode(&expander.word(word)?).map_err(|reason| build.dockerfile.fault(word.span, reason))?)
+                let written = expander.word(word)?;
+                let change = ModeChange::parse(&written);
+                Some(Chmod { change: change.map_err(|reason| build.dockerfile.fault(word.span, reason))?, written })
             }
         };
         warn(&expander, build);
         let written = destination;
-        Ok(Self { sources, destination: workdir::absolute(working_dir, &written, true), written, chown, mode })
+        Ok(Self { sources, destination: workdir::absolute(working_dir, &written, true), written, chown, chmod })
     }
 
     /// The instruction with this destination.
     fn line(&self, destination: &str) -> String {
         let mut words = vec![String::from("COPY")];
         words.extend(self.chown.iter().map(|owner| format!("--chown={owner}")));
-        words.extend(self.mode.iter().map(|mode| format!("--chmod={mode:o}")));
+        words.extend(self.chmod.iter().map(|chmod| format!("--chmod={}", chmod.written)));
         words.extend(self.sources.iter().cloned());
         words.push(destination.to_owned());
         words.join(" ")
-    }
-}
-
-/// An octal mode.
-fn mode(text: &str) -> Result<u32, String> {
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if mode <= 0o7777 => Ok(mode),
-        _ => Err(format!("invalid mode {text:?}: give up to four octal digits, as 0755")),
     }
 }
 
@@ -80,7 +81,7 @@ impl StageBuild<'_> {
     pub(crate) fn copy(&mut self, copy: &Copy, from: Option<&CopyFrom>) -> Result<Outcome> {
         let (build, built) = (self.build, self.built);
         let (state, ctx) = (build.builder.state, build.ctx);
-        let words = CopyWords::new(copy, build, &self.env, &self.state.config.config.working_dir)?;
+        let words = CopyWords::new(copy, build, &self.state.env, &self.state.config.config.working_dir)?;
         let image: RootFs;
         let context = match from {
             None => (build.builder.context, String::from("the build context")),
@@ -106,13 +107,17 @@ impl StageBuild<'_> {
     fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords) -> Result<Outcome> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         let selection = Selection::new(files, &words.sources, ctx)?;
-        let recipe = self.recipe(&words.line(&words.destination));
-        let recipe = recipe.with_digest(IngredientKind::Content, "files", selection.digest()?);
+        // The words once more, each on its own: a name may hold the space between two.
+        let recipe = self
+            .recipe(&words.line(&words.destination))
+            .with_text(IngredientKind::Setting, "destination", &words.destination)
+            .with_text(IngredientKind::Setting, "owner", words.chown.as_deref().unwrap_or_default())
+            .with_digest(IngredientKind::Content, "files", selection.digest()?);
         let line = format!("{} # buildkit", words.line(&words.written));
         self.layer(recipe, &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let owner = words.chown.as_deref().map(|owner| owner::resolve(owner, rootfs, state, ctx)).transpose()?;
-            let attributes = Attributes { owner, mode: words.mode, now };
+            let attributes = Attributes { owner, mode: words.chmod.as_ref().map(|chmod| &chmod.change), now };
             let root = rootfs.tree(state, ctx)?;
             let target = Target { path: &words.destination, attributes };
             let layer = selection.pack(&root, &target, this.pack_options(), state, ctx)?;
@@ -134,25 +139,27 @@ impl StageBuild<'_> {
         let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
         self.layer(recipe, &line, |this, now| {
             let rootfs = &this.state.rootfs;
+            let root = rootfs.tree(state, ctx)?;
+            if workdir::is_there(&root, &path)? {
+                return Ok(Made { layer: None });
+            }
             let owner = match user.as_str() {
                 "" => None,
                 user => Some(owner::resolve(user, rootfs, state, ctx)?),
             };
             let attributes = Attributes { owner, mode: None, now };
-            Ok(Made {
-                layer: workdir::pack(&*rootfs.tree(state, ctx)?, &path, attributes, this.pack_options(), state, ctx)?,
-            })
+            Ok(Made { layer: workdir::pack(&root, &path, attributes, this.pack_options(), state, ctx)? })
         })
     }
 
-    /// Carries out an instruction that changes the configuration, and gives its line of the history.
-    pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<String>> {
-        let (build, before) = (self.build, self.env.clone());
+    /// Carries out an instruction that changes the configuration, and says what it leaves in the history.
+    pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<meta::Change>> {
+        let (build, before) = (self.build, self.state.env.clone());
         let mut expander = Expander::new(build.dockerfile, &before);
         let mut state = MetaState {
             dockerfile: build.dockerfile,
             config: &mut self.state.config.config,
-            env: &mut self.env,
+            env: &mut self.state.env,
             own_cmd: &mut self.own_cmd,
         };
         let line = meta::apply(command, &mut state, &mut expander)?;
@@ -164,7 +171,7 @@ impl StageBuild<'_> {
     }
 
     fn expand(&self, word: &Spanned<String>) -> Result<String> {
-        let mut expander = Expander::new(self.build.dockerfile, &self.env);
+        let mut expander = Expander::new(self.build.dockerfile, &self.state.env);
         let text = expander.word(word)?;
         warn(&expander, self.build);
         Ok(text)

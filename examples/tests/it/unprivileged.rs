@@ -1,8 +1,8 @@
 //! A build needs no power: no root, no mount, and no unpacked base.
 
 use std::{
-    fs,
-    os::unix::fs::chown,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,7 +12,7 @@ use test_support::{Tree, TreeOptions, require_tool, temp_dir, tool};
 use crate::{
     base_image::{Form, SHORT_NAME, base_image},
     build::{self, DOCKERFILE},
-    program::{image, path, program, succeed},
+    program::{image, path, program, refuse, succeed},
     project::{Built, Project, TAG},
 };
 
@@ -119,6 +119,27 @@ fn an_ordinary_user_unpacks_the_files_as_their_own() {
     let options = TreeOptions::default().without_owners();
     Tree::scan_with(&destination, options).assert_same(&Tree::scan_with(&rooted, options));
     assert!(Tree::scan(&destination).nodes().count() > 3000);
+}
+
+#[test]
+fn what_an_ordinary_user_cannot_read_is_named() {
+    if !is_root() || !require_tool("setpriv") {
+        return;
+    }
+    for (dockerfile, closed) in [("COPY . /", "closed"), ("COPY directory /", "directory")] {
+        let project = Project::new(&format!("FROM scratch\n{dockerfile}\n"));
+        project.write("closed", "for its owner");
+        project.write("directory/inner", "for all, but in a closed directory");
+        let ordinary = Ordinary::new(&project.context(""));
+        let context = ordinary.path("base");
+        fs::set_permissions(context.join(closed), Permissions::from_mode(0o000)).unwrap();
+        let complaint = refuse(ordinary.program("build").args(["-o", "out"]).arg(&context));
+        for part in [closed, "Permission denied"] {
+            assert!(complaint.contains(part), "{dockerfile}: {part:?} is not in:\n{complaint}");
+        }
+        let index = fs::read_to_string(ordinary.path("work/out/index.json")).unwrap_or_default();
+        assert!(!index.contains("sha256:"), "{dockerfile}: an image was written");
+    }
 }
 
 #[test]

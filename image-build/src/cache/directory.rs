@@ -6,15 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
-
 use super::{CacheKey, Record, RecordStore};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    temporary::Temporary,
+};
 
 /// The largest record that is read, in bytes.
 const MAX_RECORD: u64 = 4 << 20;
 
-/// Keeps each record in a file of its own, `<first two characters>/<key>.json`.
+/// Keeps each record in a file of its own, `<first two characters>/<key>.json`; unfinished ones are in `tmp/`.
 ///
 /// A record appears by a rename, so readers see all of it or nothing. It is not synced: after a
 /// power loss it may be cut short, and then counts as absent. The file's name is the key of the
@@ -22,6 +23,7 @@ const MAX_RECORD: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub struct DirRecordStore {
     directory: PathBuf,
+    temporary: Temporary,
 }
 
 impl DirRecordStore {
@@ -31,8 +33,8 @@ impl DirRecordStore {
     /// Where it cannot be made.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
-        Ok(Self { directory })
+        let temporary = Temporary::open(directory.join("tmp"))?;
+        Ok(Self { directory, temporary })
     }
 
     fn path(&self, key: &CacheKey) -> PathBuf {
@@ -67,7 +69,7 @@ impl RecordStore for DirRecordStore {
         let directory = path.parent().unwrap_or(&self.directory);
         fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         let failed = |e| Error::io("write", &path, e);
-        let mut temporary = NamedTempFile::new_in(directory).map_err(failed)?;
+        let mut temporary = self.temporary.file().map_err(failed)?;
         temporary.write_all(&bytes).map_err(failed)?;
         temporary.persist(&path).map_err(|e| failed(e.error))?;
         Ok(())

@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Target<'a> {
     /// An absolute path; a slash at its end makes it a directory.
     pub(crate) path: &'a str,
-    pub(crate) attributes: Attributes,
+    pub(crate) attributes: Attributes<'a>,
 }
 
 /// What a COPY takes from its source, found and read.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use image_core::{ContainerConfig, Healthcheck};
 
+use super::signal;
 use crate::{
     dockerfile::{self, Command, CommandLine, Dockerfile, HealthcheckTest, KeyValues, Spanned},
     env::Env,
@@ -26,14 +27,21 @@ pub(crate) struct MetaState<'a> {
     pub(crate) own_cmd: &'a mut bool,
 }
 
-/// Carries out an instruction, and gives its line of the history; `None` for an instruction that is
-/// none of these.
+/// What an instruction of this kind leaves in the history.
+pub(crate) enum Change {
+    /// This line.
+    Line(String),
+    /// Nothing.
+    Silent,
+}
+
+/// Carries out an instruction; `None` for one that is none of these.
 ///
 /// # Spec
 /// Dockerfile reference; the lines of the history are those of BuildKit.
-pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut Expander<'_>) -> Result<Option<String>> {
+pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut Expander<'_>) -> Result<Option<Change>> {
     let config = &mut *state.config;
-    Ok(Some(match command {
+    Ok(Some(Change::Line(match command {
         Command::Env(pairs) => {
             let pairs = expand_pairs(pairs, expand)?;
             for (key, value) in &pairs {
@@ -59,19 +67,21 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
                     added.extend(ports.map_err(|reason| state.dockerfile.fault(port.span, reason))?);
                 }
             }
-            added.sort();
             let line = format!("EXPOSE [{}]", added.join(" "));
             config.exposed_ports.extend(added.into_iter().map(|port| (port, Default::default())));
             line
         }
         Command::Volume(paths) => {
-            let paths = expand_all(paths, expand)?;
+            let paths = volumes(state.dockerfile, paths, expand)?;
             let line = format!("VOLUME [{}]", paths.join(" "));
             config.volumes.extend(paths.into_iter().map(|path| (path, Default::default())));
             line
         }
-        Command::Stopsignal(signal) => {
-            let signal = expand.word(signal)?;
+        Command::Stopsignal(word) => {
+            let signal = expand.word(word)?;
+            if !signal::is_known(&signal) {
+                return Err(state.dockerfile.fault(word.span, format!("invalid signal {signal:?}")));
+            }
             let line = format!("STOPSIGNAL {signal}");
             config.stop_signal = Some(signal);
             line
@@ -107,15 +117,19 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
         }
         Command::Onbuild(onbuild) => {
             config.on_build.push(onbuild.expression.clone());
-            format!("ONBUILD {}", onbuild.expression)
+            return Ok(Some(Change::Silent));
         }
         Command::Maintainer(name) => format!("MAINTAINER {}", name.value),
         _ => return Ok(None),
-    }))
+    })))
 }
 
-fn expand_all(words: &[Spanned<String>], expand: &mut Expander<'_>) -> Result<Vec<String>> {
-    words.iter().map(|word| expand.word(word)).collect()
+fn volumes(dockerfile: &Dockerfile, words: &[Spanned<String>], expand: &mut Expander<'_>) -> Result<Vec<String>> {
+    let volume = |word: &Spanned<String>| match expand.word(word)? {
+        path if path.is_empty() => Err(dockerfile.fault(word.span, "the path of a volume is empty")),
+        path => Ok(path),
+    };
+    words.iter().map(volume).collect()
 }
 
 /// All values are expanded with the environment before the instruction.
@@ -205,24 +219,15 @@ fn go_quote(text: &str) -> String {
     out
 }
 
-/// A healthcheck as Go's `%q` prints the struct that Docker keeps it in.
+/// A healthcheck as Go's `%+v` prints the struct that Docker keeps it in.
 fn go_healthcheck(check: &Healthcheck) -> String {
-    let times = [check.interval, check.timeout, check.start_period, check.start_interval];
-    let times: Vec<String> = times.iter().map(|time| format!("\"{}\"", go_duration(*time))).collect();
-    let retries = match u8::try_from(check.retries) {
-        Ok(b'\t') => "\\t".into(),
-        Ok(b'\n') => "\\n".into(),
-        Ok(n) if n < 32 => match n {
-            7 => "\\a".into(),
-            8 => "\\b".into(),
-            11 => "\\v".into(),
-            12 => "\\f".into(),
-            13 => "\\r".into(),
-            n => format!("\\x{n:02x}"),
-        },
-        _ => u32::try_from(check.retries).ok().and_then(char::from_u32).map_or_else(|| "\u{fffd}".into(), String::from),
-    };
-    format!("&{{{} {} '{retries}'}}", quoted(&check.test), times.join(" "))
+    let [interval, timeout, start_period, start_interval] =
+        [check.interval, check.timeout, check.start_period, check.start_interval].map(go_duration);
+    format!(
+        "{{Test:[{}] Interval:{interval} Timeout:{timeout} StartPeriod:{start_period} StartInterval:{start_interval} Retries:{}}}",
+        check.test.join(" "),
+        check.retries
+    )
 }
 
 /// A time in nanoseconds as Go prints a duration: `1h0m30s`, `1.5s`, `100ms`.

@@ -2,8 +2,10 @@
 
 pub(crate) mod copy;
 pub(crate) mod meta;
+pub(crate) mod mode;
 pub(crate) mod owner;
 pub(crate) mod place;
 mod ports;
 pub(crate) mod select;
+mod signal;
 pub(crate) mod workdir;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use image_core::Timestamp;
 use image_overlay::{Entry, EntryKind, Follow, ImageTree, InodeId, LayerPath, Metadata, NodeRef};
 
-use super::select::Selected;
+use super::{mode::ModeChange, select::Selected};
 use crate::{
     error::{Error, Result},
     files::SourceFiles,
@@ -13,11 +13,11 @@ use crate::{
 
 /// How copies differ from their sources.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Attributes {
+pub(crate) struct Attributes<'a> {
     /// `--chown`: owner and group of all copies, and of directories made for them.
     pub(crate) owner: Option<(u32, u32)>,
-    /// `--chmod`: mode of all copies but symlinks.
-    pub(crate) mode: Option<u32>,
+    /// `--chmod`: mode of all copies but symlinks, and an octal one also of directories made for them.
+    pub(crate) mode: Option<&'a ModeChange>,
     /// The time of directories made on the way.
     pub(crate) now: Timestamp,
 }
@@ -28,14 +28,14 @@ enum Item<'a, C> {
     Passed,
     /// A directory made on the way to something new.
     Made,
-    /// A copy.
-    Copied(NodeRef<'a, C>),
+    /// A copy, of the source of this number.
+    Copied(NodeRef<'a, C>, usize),
 }
 
 /// The paths of the new layer, in canonical order.
 pub(crate) struct Placement<'a, C> {
     root: &'a ImageTree,
-    attributes: Attributes,
+    attributes: Attributes<'a>,
     items: BTreeMap<LayerPath, Item<'a, C>>,
 }
 
@@ -49,7 +49,7 @@ enum Standing {
 
 impl<'a, C> Placement<'a, C> {
     /// Nothing placed yet on top of `root`.
-    pub(crate) fn new(root: &'a ImageTree, attributes: Attributes) -> Self {
+    pub(crate) fn new(root: &'a ImageTree, attributes: Attributes<'a>) -> Self {
         Self { root, attributes, items: BTreeMap::new() }
     }
 
@@ -63,13 +63,13 @@ impl<'a, C> Placement<'a, C> {
     {
         let into = destination.ends_with('/') || destination.ends_with("/.");
         let base = self.root.resolve(destination.as_bytes(), Follow::Last)?.path;
-        for source in sources {
+        for (number, source) in sources.iter().enumerate() {
             if source.node.is_directory() {
                 self.directory(&base)?;
-                self.children(source.node, &base)?;
+                self.children(source.node, number, &base)?;
             } else if into || self.standing(&base) == Standing::Directory {
                 self.directory(&base)?;
-                self.copy(source.node, base.join(&source.name)?)?;
+                self.copy(source.node, number, base.join(&source.name)?)?;
             } else if sources.len() > 1 {
                 return Err(Error::destination(
                     &base,
@@ -77,7 +77,7 @@ impl<'a, C> Placement<'a, C> {
                 ));
             } else {
                 self.directory(&base.parent().unwrap_or_default())?;
-                self.copy(source.node, base.clone())?;
+                self.copy(source.node, number, base.clone())?;
             }
         }
         Ok(())
@@ -106,7 +106,7 @@ impl<'a, C> Placement<'a, C> {
         Ok(())
     }
 
-    fn children(&mut self, directory: NodeRef<'a, C>, path: &LayerPath) -> Result<()>
+    fn children(&mut self, directory: NodeRef<'a, C>, number: usize, path: &LayerPath) -> Result<()>
     where
         C: 'a,
     {
@@ -114,7 +114,7 @@ impl<'a, C> Placement<'a, C> {
         while let Some((directory, path)) = todo.pop() {
             for child in directory.children() {
                 let path = path.join(child.name())?;
-                self.copy(child, path.clone())?;
+                self.copy(child, number, path.clone())?;
                 if child.is_directory() {
                     todo.push((child, path));
                 }
@@ -123,12 +123,12 @@ impl<'a, C> Placement<'a, C> {
         Ok(())
     }
 
-    fn copy(&mut self, source: NodeRef<'a, C>, path: LayerPath) -> Result<()> {
+    fn copy(&mut self, source: NodeRef<'a, C>, number: usize, path: LayerPath) -> Result<()> {
         match (self.standing(&path), source.is_directory()) {
             (Standing::Other, true) => Err(Error::destination(&path, "a directory cannot be copied onto what is none")),
             (Standing::Directory, false) => Err(Error::destination(&path, "a file cannot be copied onto a directory")),
             _ => {
-                self.items.insert(path, Item::Copied(source));
+                self.items.insert(path, Item::Copied(source, number));
                 Ok(())
             }
         }
@@ -137,7 +137,7 @@ impl<'a, C> Placement<'a, C> {
     fn standing(&self, path: &LayerPath) -> Standing {
         let directory = match self.items.get(path) {
             Some(Item::Passed | Item::Made) => Some(true),
-            Some(Item::Copied(node)) => Some(node.is_directory()),
+            Some(Item::Copied(node, _)) => Some(node.is_directory()),
             None => self.root.get(path).map(NodeRef::is_directory),
         };
         match directory {
@@ -158,7 +158,7 @@ impl<'a, C> Placement<'a, C> {
             .items
             .values()
             .filter_map(|item| match item {
-                Item::Copied(node) if matches!(node.kind(), EntryKind::File { .. }) => Some(*node),
+                Item::Copied(node, _) if matches!(node.kind(), EntryKind::File { .. }) => Some(*node),
                 _ => None,
             })
             .collect();
@@ -173,7 +173,8 @@ impl<'a, C> Placement<'a, C> {
         files: &S,
         mut visit: impl FnMut(Entry, Option<NodeRef<'a, C>>) -> Result<()>,
     ) -> Result<()> {
-        let mut first_names: HashMap<InodeId, &LayerPath> = HashMap::new();
+        // Names of one file within a source stay names of one file; each source is copied on its own.
+        let mut first_names: HashMap<(InodeId, usize), &LayerPath> = HashMap::new();
         for (path, item) in &self.items {
             match item {
                 Item::Passed | Item::Made => {
@@ -181,8 +182,8 @@ impl<'a, C> Placement<'a, C> {
                         visit(entry, None)?;
                     }
                 }
-                Item::Copied(node) => {
-                    let first = *first_names.entry(node.inode_id()).or_insert(path);
+                Item::Copied(node, number) => {
+                    let first = *first_names.entry((node.inode_id(), *number)).or_insert(path);
                     let metadata = self.metadata(files, *node)?;
                     if first != path && !node.is_directory() {
                         visit(Entry::new(path.clone(), EntryKind::HardLink { target: first.clone() }, metadata), None)?;
@@ -209,9 +210,10 @@ impl<'a, C> Placement<'a, C> {
             Item::Passed => self.root.get(path)?.metadata(),
             Item::Made => {
                 let (uid, gid) = self.attributes.owner.unwrap_or_default();
-                Metadata::new(0o755).with_owner(uid, gid).with_mtime(self.attributes.now)
+                let mode = self.attributes.mode.and_then(ModeChange::octal).unwrap_or(0o755);
+                Metadata::new(mode).with_owner(uid, gid).with_mtime(self.attributes.now)
             }
-            Item::Copied(_) => return None,
+            Item::Copied(..) => return None,
         };
         Some(Entry::new(path.clone(), EntryKind::Directory, metadata))
     }
@@ -228,8 +230,8 @@ impl<'a, C> Placement<'a, C> {
             None if files.keeps_owner() => {}
             None => (metadata.uid, metadata.gid) = (0, 0),
         }
-        if let (Some(mode), false) = (self.attributes.mode, matches!(node.kind(), EntryKind::Symlink { .. })) {
-            metadata.mode = mode;
+        if let (Some(change), false) = (self.attributes.mode, matches!(node.kind(), EntryKind::Symlink { .. })) {
+            metadata.mode = change.apply(metadata.mode, node.is_directory());
         }
         Ok(metadata)
     }

@@ -1,5 +1,7 @@
 //! Which files of a source tree a COPY means.
 
+use std::collections::HashMap;
+
 use image_core::{Digest, hasher::Hasher};
 use image_overlay::{EntryKind, FileTree, Follow, NodeRef};
 
@@ -68,7 +70,7 @@ pub(crate) fn regular_files<'a, C>(tree: &'a FileTree<C>, sources: &[Selected<'a
 }
 
 /// The digest of all that a copy takes from the sources: names, kinds, modes, owners where they are
-/// kept, link targets, extended attributes and content. Times do not count.
+/// kept, link targets, which names are one file, extended attributes and content. Times do not count.
 ///
 /// Every part is preceded by its length, so that no two selections encode alike.
 pub(crate) fn digest<S: SourceFiles>(files: &S, sources: &[Selected<'_, S::Content>]) -> Result<Digest> {
@@ -76,12 +78,20 @@ pub(crate) fn digest<S: SourceFiles>(files: &S, sources: &[Selected<'_, S::Conte
     for source in sources {
         // A directory's own name and attributes are not copied, only what is in it.
         let directory = source.node.is_directory();
+        let mut inodes = HashMap::new();
         put(&mut hasher, if directory { b"directory" } else { b"file" });
         let above = source.node.path().as_bytes().len();
         for node in files.tree().walk(source.node).skip(usize::from(directory)) {
             let path = node.path();
             let name = if directory { path.as_bytes().get(above..).unwrap_or_default() } else { &source.name };
             put(&mut hasher, name);
+            let count = inodes.len();
+            let first = *inodes.entry(node.inode_id()).or_insert(count);
+            if first != count && !node.is_directory() {
+                put(&mut hasher, b"link");
+                put(&mut hasher, &(first as u64).to_le_bytes());
+                continue;
+            }
             put_node(&mut hasher, files, node)?;
         }
         put(&mut hasher, b"end");

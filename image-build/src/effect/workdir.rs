@@ -3,7 +3,7 @@
 use std::io;
 
 use image_core::Ctx;
-use image_overlay::{Follow, ImageTree, LayerWriter, PackOptions, PackedLayer};
+use image_overlay::{Follow, ImageTree, LayerWriter, NodeRef, PackOptions, PackedLayer};
 
 use super::place::{Attributes, Placement};
 use crate::{error::Result, state::BuildState};
@@ -33,11 +33,16 @@ pub(crate) fn absolute(directory: &str, path: &str, keep_slash: bool) -> String 
     out
 }
 
+/// Whether the directory is there already.
+pub(crate) fn is_there(root: &ImageTree, path: &str) -> Result<bool> {
+    Ok(root.lookup(path.as_bytes(), Follow::Last)?.is_some_and(NodeRef::is_directory))
+}
+
 /// Makes the layer with the directory, and those above it that are missing; `None` where it is there.
 pub(crate) fn pack(
     root: &ImageTree,
     path: &str,
-    attributes: Attributes,
+    attributes: Attributes<'_>,
     options: PackOptions,
     state: &BuildState,
     ctx: &Ctx,

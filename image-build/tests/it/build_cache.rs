@@ -237,3 +237,24 @@ fn a_copy_of_equal_files_from_another_stage_is_cached() {
     let done = fixture.build(&text("s2")).done();
     assert_eq!(done, ["[s2 1/2] FROM scratch AS s2", "[s2 2/2] COPY b /x"]);
 }
+
+#[test]
+fn names_that_are_one_file_are_not_files_of_their_own() {
+    let fixture = Fixture::with_files(&["d/a"]);
+    fs::hard_link(fixture.context().join("d/a"), fixture.context().join("d/b")).unwrap();
+    let text = "FROM scratch\nCOPY d /";
+    let linked = fixture.build(text).image.manifest.digest.clone();
+    fs::remove_file(fixture.context().join("d/b")).unwrap();
+    fixture.write("d/b", "d/a");
+    assert_ne!(fixture.build(text).image.manifest.digest, linked);
+}
+
+#[test]
+fn words_with_spaces_are_not_several_words() {
+    let fixture = Fixture::with_files(&["a"]);
+    fixture.build("FROM scratch\nCOPY no* a /x/");
+    let done = fixture.build("FROM scratch\nCOPY [\"no* a\", \"a\", \"/x/\"]").done();
+    assert_eq!(done.len(), 1, "{done:?}");
+    let built = fixture.build("FROM scratch\nCOPY [\"a\", \"no* /x/\"]");
+    assert_eq!(built.listing(), ["d 0755 0:0 /no* ", "d 0755 0:0 /no* /x", "f 0644 0:0 /no* /x/a a"]);
+}

@@ -78,13 +78,13 @@ fn owners_and_modes() {
         ("--chown=7:8", ["d 0755 7:8 /x", "f 4750 7:8 /x/f d/f", "l 0777 7:8 /x/l -> f"]),
         ("--chown=app", ["d 0755 1001:1002 /x", "f 4750 1001:1002 /x/f d/f", "l 0777 1001:1002 /x/l -> f"]),
         ("--chown=app:staff", ["d 0755 1001:50 /x", "f 4750 1001:50 /x/f d/f", "l 0777 1001:50 /x/l -> f"]),
-        ("--chmod=640", ["d 0755 0:0 /x", "f 0640 0:0 /x/f d/f", "l 0777 0:0 /x/l -> f"]),
+        ("--chmod=640", ["d 0640 0:0 /x", "f 0640 0:0 /x/f d/f", "l 0777 0:0 /x/l -> f"]),
     ] {
         let listing = fixture.build(&format!("FROM base\nCOPY {flags} d /x")).listing();
         assert_eq!(listing[3..], expected, "{flags}");
     }
     let nested = fixture.build("FROM base\nCOPY --chmod=0711 . /x").listing();
-    assert_eq!(nested[3..5], ["d 0755 0:0 /x", "d 0711 0:0 /x/d"]);
+    assert_eq!(nested[3..5], ["d 0711 0:0 /x", "d 0711 0:0 /x/d"]);
 }
 
 #[test]

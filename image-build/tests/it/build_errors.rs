@@ -41,7 +41,7 @@ fn each_bad_build_names_the_thing() {
             "",
             "need each other: a cycle cannot be built",
         ),
-        ("FROM scratch AS a\nCOPY --from=a /x /", "1:1", "stage a copies from itself"),
+        ("FROM scratch AS a\nCOPY --from=a /x /", "2:1", "stage a copies from itself"),
         ("FROM scratch\nCOPY --from=7 /x /", "2:13", "there is no stage 7: the file has stages 0 to 0"),
         ("FROM scratch\nCOPY --from=nothing /x /", "2:1", "image nothing not found"),
         ("FROM scratch\nRUN true", "2:1", "RUN is not supported yet"),

@@ -83,6 +83,15 @@ impl Fixture {
 
     /// Builds, with a directory of its own for every Fixture and a clock that stands still.
     pub(crate) fn try_build(&self, dockerfile: &str) -> Result<Built<'_>, Error> {
+        self.try_build_in(dockerfile, &self.state())
+    }
+
+    /// Builds with nothing left of earlier builds.
+    pub(crate) fn try_build_anew(&self, dockerfile: &str) -> Result<Built<'_>, Error> {
+        self.try_build_in(dockerfile, temp_dir().path())
+    }
+
+    fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
         let observer = move |event: &Event<'_>| match event {
@@ -99,7 +108,7 @@ impl Fixture {
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
         let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
-        let state = BuildState::open(self.state())?;
+        let state = BuildState::open(state)?;
         let image =
             Builder::new(&state, &context, &self.bases).build(&dockerfile, &self.options, &self.output, &ctx)?;
         let tasks = std::mem::take(&mut tasks.lock().unwrap().1);

@@ -6,5 +6,6 @@ mod codec;
 mod documents;
 #[cfg(feature = "oci-spec")]
 mod interop;
+mod observer;
 mod platform;
 mod reference;

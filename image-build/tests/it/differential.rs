@@ -1,0 +1,334 @@
+//! The same Dockerfiles built by buildah: the same trees and the same configurations, but for what
+//! BuildKit does otherwise, which the table says with its reason.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
+use image_core::{Ctx, Image, Platform};
+use image_layout::OciLayout;
+use image_overlay::{UnpackOptions, unpack};
+use serde_json::{Map, Value};
+use test_support::{TempDir, Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir, tool, tree::Kind};
+
+/// A Dockerfile, and how our result differs from buildah's: lines, as [`Tree::diff`] and
+/// [`config_diff`] print them.
+struct Case {
+    text: &'static str,
+    differences: &'static [&'static str],
+}
+
+const fn same(text: &'static str) -> Case {
+    Case { text, differences: &[] }
+}
+
+const CASES: &[Case] = &[
+    same("FROM scratch\nCOPY a.txt /"),
+    same("FROM scratch\nCOPY a.txt /x"),
+    same("FROM scratch\nCOPY a.txt /x/"),
+    same("FROM scratch\nCOPY a.txt /x/y/z"),
+    same("FROM scratch\nCOPY a.txt b.txt /x/"),
+    same("FROM scratch\nCOPY *.txt /x/"),
+    same("FROM scratch\nCOPY ?.md [ab].txt /x/"),
+    same("FROM scratch\nCOPY [\"with space\", \"/x y/\"]"),
+    same("FROM scratch\nCOPY dir /x"),
+    same("FROM scratch\nCOPY dir/ /x/"),
+    same("FROM scratch\nCOPY dir/. /"),
+    same("FROM scratch\nCOPY dir other /x/"),
+    same("FROM scratch\nCOPY . /all"),
+    same("FROM scratch\nCOPY to-a /x"),
+    same("FROM scratch\nCOPY to-a /x/"),
+    same("FROM scratch\nCOPY to-dir /x"),
+    same("FROM scratch\nCOPY to-dir/one /"),
+    // Several files with one name: the last in the order of the walk stays.
+    Case {
+        text: "FROM scratch\nCOPY */one /x/",
+        differences: &[
+            "x/one: file of 5 bytes, sha256 d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa, not file of 1 bytes, sha256 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+            "x/one: mode 0644, not 0755",
+        ],
+    },
+    same("FROM scratch\nCOPY /a.txt ../b.txt ./c.md /x/"),
+    same("FROM scratch\nCOPY --chown=7 dir /x"),
+    same("FROM scratch\nCOPY --chown=7:8 a.txt /x/y"),
+    same("FROM scratch\nCOPY --chmod=0640 a.txt /x"),
+    // BuildKit makes missing directories with the octal mode too.
+    Case { text: "FROM scratch\nCOPY --chmod=0711 dir /x", differences: &["x: mode 0711, not 0755"] },
+    same("FROM scratch\nCOPY skipped /x"),
+    same("FROM scratch\nWORKDIR /w\nCOPY a.txt .\nWORKDIR v/../u\nCOPY b.txt ./"),
+    // BuildKit cleans the path.
+    Case { text: "FROM scratch\nWORKDIR /w/\nCOPY a.txt ../up", differences: &[r#"WorkingDir: "/w", not "/w/""#] },
+    same("FROM localhost/base:1\nCOPY a.txt /lib/"),
+    same("FROM localhost/base:1\nCOPY dir /lib"),
+    // BuildKit follows a symlink that is the destination, inside the root.
+    Case {
+        text: "FROM localhost/base:1\nCOPY a.txt /to-x",
+        differences: &[
+            "to-x: link to /usr/lib/x, not file of 1 bytes, sha256 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+            "to-x: mode -, not 0644",
+            "usr/lib/x: file of 1 bytes, sha256 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb, not file of 1 bytes, sha256 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+        ],
+    },
+    same("FROM localhost/base:1\nCOPY a.txt /out/"),
+    same("FROM localhost/base:1\nCOPY dir /data"),
+    same("FROM localhost/base:1\nCOPY --chown=app a.txt /x/"),
+    same("FROM localhost/base:1\nCOPY --chown=app:staff dir /data"),
+    same("FROM localhost/base:1\nCOPY --chown=0:app a.txt /x"),
+    same("FROM localhost/base:1\nUSER app\nCOPY a.txt /x"),
+    same("FROM localhost/base:1\nUSER app\nWORKDIR /home/app"),
+    same("FROM localhost/base:1\nWORKDIR /lib/new"),
+    same(
+        "FROM localhost/base:1\nWORKDIR $FROM_BASE/${NONE:-d}\nENV A=${FROM_BASE}2 B=$A\nENV C=$A D='$A' E=\"q $A\" F=\\\\$A",
+    ),
+    same("FROM scratch AS s\nCOPY --chown=5:6 dir /d\nFROM scratch\nCOPY --from=s /d /e\nCOPY --from=0 /d/one /f/"),
+    same(
+        "FROM scratch AS s\nCOPY dir /d\nFROM localhost/base:1\nCOPY --from=s --chown=3 /d/*e /data/\nCOPY --from=localhost/base:1 /lib/x /y",
+    ),
+    same(
+        "ARG TAG=1\nFROM localhost/base:$TAG\nARG TAG\nARG GIVEN=default\nARG OWN=o$GIVEN\nLABEL tag=$TAG given=$GIVEN own=$OWN multi=\"a b\" x=\"\"",
+    ),
+    // BuildKit writes a range port by port, as the specification has it.
+    Case {
+        text: "FROM localhost/base:1\nENV OLD style value\nENV X=\"\"\nLABEL a.b=c d=\"e f\"\nEXPOSE 80 53/udp 8000-8002\nVOLUME /a /b\nVOLUME [\"/c d\"]\nSTOPSIGNAL SIGINT",
+        differences: &[
+            r#"ExposedPorts: {"53/udp":{},"80/tcp":{},"8000/tcp":{},"8001/tcp":{},"8002/tcp":{}}, not {"53/udp":{},"80/tcp":{},"8000-8002/tcp":{}}"#,
+        ],
+    },
+    same("FROM localhost/base:1\nENTRYPOINT [\"/e\", \"a b\"]"),
+    same("FROM localhost/base:1\nCMD [\"own\"]\nENTRYPOINT /e x"),
+    // The shell that SHELL names is that of CMD too.
+    Case {
+        text: "FROM localhost/base:1\nSHELL [\"/bin/bash\", \"-ec\"]\nCMD run it\nUSER 5:6",
+        differences: &[r#"Cmd: ["/bin/bash","-ec","run it"], not ["/bin/sh","-c","run it"]"#],
+    },
+    same("FROM localhost/base:1\nHEALTHCHECK --interval=5s --timeout=3s --retries=4 CMD check it\nONBUILD RUN x"),
+    same("FROM localhost/base:1\nHEALTHCHECK NONE"),
+    same("FROM scratch\nLABEL only=labels"),
+    same("FROM localhost/base:1 AS one\nENV A=1\nLABEL l=1\nCOPY a.txt /a\nFROM one\nENV B=$A\nCMD [\"x\"]"),
+];
+
+#[test]
+fn builds_what_buildah_builds() {
+    if !require_root() || !require_tool("buildah") || !require_tool("skopeo") {
+        return;
+    }
+    let bench = Bench::new();
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let found = bench.differences(case.text);
+        if found != case.differences {
+            wrong.push(format!(
+                "{}\n--- differs:\n{}\n--- expected:\n{}\n",
+                case.text,
+                found.join("\n"),
+                case.differences.join("\n")
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A context, a base image that both tools know, and a store for each.
+struct Bench {
+    directory: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let this = Self { directory: temp_dir() };
+        write_context(&this.path("context"));
+        write_base(&this.path("base-files"));
+        OciLayout::create(this.path("ours")).unwrap();
+        this.build(
+            "FROM scratch\nCOPY . /\nENV FROM_BASE=1 PATH=/bin\nCMD [\"base\"]",
+            "base-files",
+            "localhost/base:1",
+        );
+        let from = format!("oci:{}:localhost/base:1", this.path("ours").display());
+        let to = format!(
+            "containers-storage:[vfs@{}+{}]localhost/base:1",
+            this.path("root").display(),
+            this.path("run").display()
+        );
+        tool::run(Command::new("skopeo").args(["copy", "--quiet", "--insecure-policy", &from, &to]));
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Builds by both, and gives what differs.
+    fn differences(&self, text: &str) -> Vec<String> {
+        let ours = self.build(text, "context", "localhost/built:1");
+        let (theirs, config) = self.buildah(text);
+        let options = TreeOptions::default().without_directory_mtimes().with_whole_seconds().without_root();
+        let scan = |image: &Image, name: &str| {
+            let directory = self.path(name);
+            if directory.exists() {
+                fs::remove_dir_all(&directory).unwrap();
+            }
+            unpack(image, &directory, &UnpackOptions::default(), &Ctx::default()).unwrap();
+            Tree::scan_with(&directory, options)
+        };
+        let (our_tree, their_tree) = (scan(&ours, "our-tree"), scan(&theirs, "their-tree"));
+        let mut differences = our_tree.diff(&their_tree);
+        // buildah gives symlinks the time of the build; BuildKit keeps theirs.
+        let is_link = |path: &str| our_tree.get(path).is_some_and(|node| matches!(node.kind, Kind::Symlink { .. }));
+        differences.retain(|line| line.split_once(": mtime ").is_none_or(|(path, _)| !is_link(path)));
+        let own = serde_json::to_value(&ours.config().value().config).unwrap();
+        differences.extend(config_diff(&own, &config));
+        differences
+    }
+
+    fn build(&self, text: &str, context: &str, tag: &str) -> Image {
+        let context = self.path(context);
+        let layout = OciLayout::open(self.path("ours")).unwrap();
+        let state = BuildState::open(self.path("state")).unwrap();
+        let ignore = Ignore::for_context(&context).unwrap();
+        let context = BuildContext::open(context, ignore).unwrap();
+        let bases = vec![layout.clone()];
+        let options =
+            BuildOptions::default().with_platform(Platform::new("linux", "amd64")).with_build_arg("GIVEN", "given");
+        let built = Builder::new(&state, &context, &bases)
+            .build(&Dockerfile::parse(text).unwrap(), &options, layout.blobs(), &Ctx::default())
+            .unwrap_or_else(|e| panic!("{text}\n{}", crate::build_fixture::chain(&e)));
+        layout.tag(tag, &built.manifest).unwrap();
+        Image::open(Arc::new(layout.blobs().clone()), &built.manifest).unwrap()
+    }
+
+    /// The image and its configuration in Docker's form.
+    fn buildah(&self, text: &str) -> (Image, Value) {
+        let file = self.path("Dockerfile");
+        fs::write(&file, text).unwrap();
+        let buildah = |args: &[&str]| {
+            let mut command = Command::new("buildah");
+            command.args(["--storage-driver", "vfs", "--root"]).arg(self.path("root"));
+            command.arg("--runroot").arg(self.path("run")).args(args);
+            tool::run(&mut command)
+        };
+        let (file, context) = (file.display().to_string(), self.path("context").display().to_string());
+        buildah(&[
+            "bud",
+            "--isolation",
+            "chroot",
+            "--layers=false",
+            "--format",
+            "docker",
+            "--pull-never",
+            "--quiet",
+            "--platform",
+            "linux/amd64",
+            "--build-arg",
+            "GIVEN=given",
+            "--tag",
+            "localhost/built:1",
+            "--file",
+            &file,
+            &context,
+        ]);
+        let layout = self.path("theirs");
+        if layout.exists() {
+            fs::remove_dir_all(&layout).unwrap();
+        }
+        buildah(&[
+            "push",
+            "--quiet",
+            "--format",
+            "oci",
+            "localhost/built:1",
+            &format!("oci:{}:built", layout.display()),
+        ]);
+        let inspected: Value =
+            serde_json::from_str(&buildah(&["inspect", "--type", "image", "localhost/built:1"])).unwrap();
+        let layout = OciLayout::open(layout).unwrap();
+        let manifest = layout.resolve("built").unwrap();
+        let image = Image::open(Arc::new(layout.blobs().clone()), &manifest).unwrap();
+        (image, inspected["Docker"]["config"].clone())
+    }
+}
+
+/// The differences of two configurations in Docker's form, a line each.
+fn config_diff(ours: &Value, theirs: &Value) -> Vec<String> {
+    let (ours, theirs) = (plain(ours), plain(theirs));
+    let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    keys.into_iter()
+        .filter(|key| ours.get(*key) != theirs.get(*key))
+        .map(|key| format!("{key}: {}, not {}", shown(ours.get(key)), shown(theirs.get(key))))
+        .collect()
+}
+
+/// A configuration without what is empty and what only names the tool.
+fn plain(config: &Value) -> Map<String, Value> {
+    let mut config = config.as_object().cloned().unwrap_or_default();
+    if let Some(Value::Object(labels)) = config.get_mut("Labels") {
+        labels.remove("io.buildah.version");
+    }
+    // Docker sets the first with every CMD, buildah never; the others are those of the machine that built.
+    config.remove("ArgsEscaped");
+    config.remove("Hostname");
+    config.remove("Image");
+    config.retain(|key, value| match value {
+        Value::Null | Value::Bool(false) => false,
+        // `/` is what BuildKit says of an image made from nothing.
+        Value::String(text) => !text.is_empty() && !(key == "WorkingDir" && text == "/"),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    });
+    config
+}
+
+fn write_context(root: &Path) {
+    TreeBuilder::new()
+        .dir("", 0o755)
+        .file("a.txt", b"a", 0o644)
+        .file("b.txt", b"b", 0o755)
+        .file("c.md", b"c", 0o600)
+        .file("with space", b"s", 0o644)
+        .dir("dir", 0o750)
+        .file("dir/one", b"1", 0o755)
+        .dir("dir/sub", 0o700)
+        .file("dir/sub/two", b"2", 0o640)
+        .dir("dir/empty", 0o1777)
+        .dir("other", 0o755)
+        .file("other/one", b"other", 0o644)
+        .file("other/x.log", b"log", 0o644)
+        .dir("skipped", 0o755)
+        .file("skipped/file", b"f", 0o644)
+        .file("skipped/kept", b"k", 0o644)
+        .file(".hidden", b"h", 0o644)
+        .file(".dockerignore", b"skipped\n!skipped/kept\n**/*.log\n", 0o644)
+        .write_to(root);
+    for (target, path) in [("a.txt", "to-a"), ("dir", "to-dir"), ("../../one", "dir/up"), ("/etc/hosts", "dir/abs")] {
+        symlink(target, root.join(path)).unwrap();
+    }
+    fs::hard_link(root.join("dir/one"), root.join("dir/sub/same")).unwrap();
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn write_base(root: &Path) {
+    TreeBuilder::new()
+        .dir("", 0o755)
+        .dir("etc", 0o755)
+        .file("etc/passwd", b"root:x:0:0::/:/bin/sh\napp:x:1001:1002::/:/bin/sh\n", 0o644)
+        .file("etc/group", b"root:x:0:\nstaff:x:50:\napp:x:1002:\n", 0o644)
+        .dir("usr", 0o755)
+        .dir("usr/lib", 0o711)
+        .file("usr/lib/x", b"x", 0o644)
+        .dir("data", 0o700)
+        .dir("data/sub", 0o711)
+        .file("data/one", b"of the base", 0o600)
+        .write_to(root);
+    for (target, path) in [("usr/lib", "lib"), ("/usr/lib/x", "to-x"), ("../../../../escaped", "out")] {
+        symlink(target, root.join(path)).unwrap();
+    }
+}
