@@ -48,6 +48,15 @@ pub enum Error {
         /// The rule it breaks.
         reason: &'static str,
     },
+    /// An archive cannot be read, or does not hold what it says it does.
+    #[error("archive{}: {reason}", after_colon(.member))]
+    #[non_exhaustive]
+    InvalidArchive {
+        /// The member that is wrong, shortened to 256 characters; empty where it is none in particular.
+        member: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A name means several images.
     #[error("{path}: {name} is ambiguous: it names {}", list(digests))]
     #[non_exhaustive]
@@ -59,6 +68,10 @@ pub enum Error {
         /// What it names, in the order of `index.json`.
         digests: Vec<Digest>,
     },
+}
+
+fn after_colon(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
 /// Joins the first ten, and says how many are left out.
@@ -92,6 +105,12 @@ pub(crate) fn excerpt(text: &str) -> String {
 }
 
 impl Error {
+    /// Says what is wrong with a member of an archive.
+    pub(crate) fn archive(member: &[u8], reason: impl Into<String>) -> Self {
+        let member = printable(&excerpt(&String::from_utf8_lossy(member)));
+        Self::InvalidArchive { member, reason: reason.into() }
+    }
+
     /// Whether the thing asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -101,7 +120,8 @@ impl Error {
     /// Whether content or a document is not what its digest, size or specification says.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(self, Self::NotALayout { .. }) || matches!(self, Self::Core(error) if error.is_corrupt())
+        matches!(self, Self::NotALayout { .. } | Self::InvalidArchive { .. })
+            || matches!(self, Self::Core(error) if error.is_corrupt())
     }
 
     /// Whether the operation was cancelled.

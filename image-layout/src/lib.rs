@@ -21,6 +21,8 @@
 //! - [`tag`]: names of images: tag, untag, list, find.
 //! - [`select`]: from a name to the image for a platform, through nested indexes.
 //! - [`resolver`]: the same behind [`image_core::ImageResolver`].
+//! - [`archive`]: images in one file, of Docker or OCI: load.
+//! - [`mod@copy`]: an image, or all of an index, from any blob store to any other.
 //! - [`roots`]: what garbage collection must keep.
 //! - [`fsck`]: every reachable blob hashed, every document checked.
 //!
@@ -30,6 +32,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
+pub mod copy;
 mod dir;
 pub mod error;
 pub mod fsck;
@@ -41,6 +45,8 @@ pub mod roots;
 pub mod select;
 pub mod tag;
 
+pub use archive::{LoadOptions, Loaded};
+pub use copy::{Copied, CopyOptions, copy};
 pub use error::{Error, Result};
 pub use layout::OciLayout;
 pub use tag::Tag;

@@ -54,21 +54,36 @@ impl OciLayout {
     /// OCI image-spec 1.1, image-index.md, `manifests`: of several matches the first is used, and unknown
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
-        let source: Arc<dyn BlobSource> = Arc::new(self.blobs().clone());
-        if is_manifest(descriptor) && platform.is_none() {
-            return Ok(Image::open(source, descriptor)?);
-        }
-        let wanted = platform.cloned().unwrap_or_else(Platform::of_target);
-        let mut search = Search::new(&*source, &wanted);
-        search.run(descriptor)?;
-        let found = match (search.best.take(), search.only.take()) {
-            (Some(best), _) => best.descriptor,
-            (None, Only::One(image)) if platform.is_none() => *image,
-            (None, Only::None) if is_manifest(descriptor) => descriptor.clone(),
-            (None, _) => return Err(search.nothing(name, self).into()),
-        };
-        Ok(Image::open(source, &found)?)
+        let place = self.path().display().to_string();
+        image_in(Arc::new(self.blobs().clone()), &place, name, descriptor, platform)
     }
+}
+
+/// The image for a platform that `descriptor` points at in any source, as [`OciLayout::image_at`] finds it in a layout.
+/// `place` and `name` are for errors.
+///
+/// # Errors
+/// As [`OciLayout::image_at`].
+pub fn image_in(
+    source: Arc<dyn BlobSource>,
+    place: &str,
+    name: &str,
+    descriptor: &Descriptor,
+    platform: Option<&Platform>,
+) -> Result<Image> {
+    if is_manifest(descriptor) && platform.is_none() {
+        return Ok(Image::open(source, descriptor)?);
+    }
+    let wanted = platform.cloned().unwrap_or_else(Platform::of_target);
+    let mut search = Search::new(&*source, &wanted);
+    search.run(descriptor)?;
+    let found = match (search.best.take(), search.only.take()) {
+        (Some(best), _) => best.descriptor,
+        (None, Only::One(image)) if platform.is_none() => *image,
+        (None, Only::None) if is_manifest(descriptor) => descriptor.clone(),
+        (None, _) => return Err(search.nothing(name, place).into()),
+    };
+    Ok(Image::open(source, &found)?)
 }
 
 /// A walk over what can be reached from one descriptor, in which one document is held at a time.
@@ -200,10 +215,10 @@ impl<'a> Search<'a> {
         Ok(Some(self.source.read_document::<ImageConfig>(config)?.value().platform()))
     }
 
-    fn nothing(&self, name: &str, layout: &OciLayout) -> CoreError {
+    fn nothing(&self, name: &str, place: &str) -> CoreError {
         let platforms: Vec<&String> = self.platforms.iter().collect();
         let there = if platforms.is_empty() { "no image".to_owned() } else { format!("it for {}", list(&platforms)) };
-        let hint = format!("{} has {there}", layout.path().display());
+        let hint = format!("{place} has {there}");
         CoreError::image_not_found(format!("{name} for {}", self.wanted), hint)
     }
 }

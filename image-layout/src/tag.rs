@@ -1,6 +1,6 @@
 //! Names of images: tag, untag, list, find.
 
-use image_core::{Descriptor, Digest, Error as CoreError, Reference, blob::BlobSourceExt};
+use image_core::{Descriptor, Digest, Error as CoreError, ImageIndex, Reference, blob::BlobSourceExt};
 
 use crate::{
     error::{Error, Result, list},
@@ -58,19 +58,7 @@ impl OciLayout {
         drop(self.blobs().open_verified(descriptor)?);
         let entry = descriptor.clone().with_annotation(REF_NAME, name);
         self.update_index(|index| {
-            let place = index.manifests.iter().position(|old| name_of(old, REF_NAME) == Some(name));
-            let mut entries = Vec::with_capacity(index.manifests.len() + 1);
-            for (position, old) in index.manifests.drain(..).enumerate() {
-                if Some(position) == place {
-                    entries.push(entry.clone());
-                }
-                let full_name = name_of(&entry, IMAGE_NAME);
-                entries.extend(without(old, REF_NAME, Some(name)).and_then(|old| without(old, IMAGE_NAME, full_name)));
-            }
-            if place.is_none() {
-                entries.push(entry);
-            }
-            index.manifests = entries;
+            place(index, entry);
             Ok(())
         })
     }
@@ -180,6 +168,24 @@ impl OciLayout {
         }
         Ok(found.cloned())
     }
+}
+
+/// Puts an entry in the place of the one that has its [`REF_NAME`], or at the end. Others lose the names that it has.
+pub(crate) fn place(index: &mut ImageIndex, entry: Descriptor) {
+    let name = name_of(&entry, REF_NAME).map(str::to_owned);
+    let full_name = name_of(&entry, IMAGE_NAME).map(str::to_owned);
+    let place = index.manifests.iter().position(|old| name.is_some() && name_of(old, REF_NAME) == name.as_deref());
+    let mut entries = Vec::with_capacity(index.manifests.len() + 1);
+    let mut entry = Some(entry);
+    for (position, old) in index.manifests.drain(..).enumerate() {
+        if Some(position) == place {
+            entries.extend(entry.take());
+        }
+        let old = without(old, REF_NAME, name.as_deref());
+        entries.extend(old.and_then(|old| without(old, IMAGE_NAME, full_name.as_deref())));
+    }
+    entries.extend(entry);
+    index.manifests = entries;
 }
 
 /// The entry without `name` under `key`, if it has that; `None` where that leaves it without a name.

@@ -1,7 +1,7 @@
 //! Reading files' bytes out of an image's layers, without extracting the layers.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::FileExt,
@@ -10,9 +10,9 @@ use std::{
 };
 
 use image_core::{
-    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image,
+    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Digest, Image,
     codec::{DecodeOptions, Decoder},
-    hasher::{Hasher, HashingReader},
+    hasher::{Hasher, HashingReader, Sha256},
     image::Layer,
     observer::{Outcome, TaskKind},
 };
@@ -79,7 +79,7 @@ impl LayerBlob {
     /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
-        let mut tar = HashingReader::new(self.open()?, Hasher::sha256());
+        let mut tar = HashingReader::new(self.open()?, Hasher::for_digest(self.diff_id.as_digest())?);
         let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
@@ -87,6 +87,13 @@ impl LayerBlob {
         }
         task.end(Outcome::Done);
         Ok(toc)
+    }
+
+    /// Whether the blob is the plain tar itself, whatever its media type says.
+    fn is_plain(&self) -> Result<bool> {
+        let blob = self.source.require(&self.descriptor.digest)?;
+        let decoder = Decoder::detect(blob, self.compression(), &DecodeOptions::default())?;
+        Ok(decoder.compression() == Compression::None)
     }
 
     /// Says which layer an error is about.
@@ -100,6 +107,9 @@ impl LayerBlob {
 
 /// The content of some files of an image, ready to be read in any order.
 ///
+/// Each file is verified as it is read, against the digest that its layer's table of contents has: the blob may have
+/// been changed since, or be another one under the same diffID.
+///
 /// Files of layers that are stored plain are read where they are. From a compressed layer the
 /// files asked for are written, once and in the order of the tar, to a nameless temporary file.
 #[derive(Debug)]
@@ -107,6 +117,8 @@ pub struct Contents<'a> {
     layers: &'a [LayerBlob],
     spool: File,
     spooled: BTreeMap<(usize, u64), u64>,
+    /// Layers whose blobs are plain tars.
+    plain: BTreeSet<usize>,
 }
 
 impl<'a> Contents<'a> {
@@ -126,10 +138,12 @@ impl<'a> Contents<'a> {
         }
         let spool =
             tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
-        let mut contents = Self { layers, spool, spooled: BTreeMap::new() };
+        let mut contents = Self { layers, spool, spooled: BTreeMap::new(), plain: BTreeSet::new() };
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
-            if layer.compression() != Compression::None {
+            if layer.is_plain().map_err(|e| layer.named(e))? {
+                contents.plain.insert(position);
+            } else {
                 contents.spool(position, layer, &wanted, directory, ctx).map_err(|e| layer.named(e))?;
             }
         }
@@ -179,19 +193,26 @@ impl<'a> Contents<'a> {
     /// Reads one of the files, its holes as zeros.
     ///
     /// # Errors
-    /// A file that was not asked for, or a blob that is missing.
+    /// A file that was not asked for, or a blob that is missing. Reading the last byte fails with
+    /// [`Error::is_corrupt`] where the file is not what its layer's table of contents says.
     pub fn open(&self, file: &LayerContent) -> Result<impl Read + use<>> {
         let content = &file.content;
-        let stored = if let Some(start) = self.spooled.get(&(file.layer, content.offset)) {
+        let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
+        let (bytes, at) = if let Some(start) = self.spooled.get(&(file.layer, content.offset)) {
             let spool = self.spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
-            Stored { bytes: Bytes::Spool(spool), at: *start }
+            (Bytes::Spool(spool), *start)
+        } else if self.plain.contains(&file.layer) {
+            (Bytes::Blob(layer.source.require(&layer.descriptor.digest)?), content.offset)
         } else {
-            let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
-            if layer.compression() != Compression::None {
-                return Err(Error::stream("read a file that was not asked for", io::ErrorKind::NotFound.into()));
-            }
-            let blob = layer.source.require(&layer.descriptor.digest)?;
-            Stored { bytes: Bytes::Blob(blob), at: content.offset }
+            return Err(Error::stream("read a file that was not asked for", io::ErrorKind::NotFound.into()));
+        };
+        let stored = Stored {
+            bytes,
+            at,
+            left: content.stored_size(),
+            hasher: Sha256::default(),
+            sha256: content.sha256,
+            blob: layer.descriptor.digest.clone(),
         };
         let segments = match &content.sparse {
             Some(segments) => segments.to_vec(),
@@ -206,10 +227,27 @@ enum Bytes {
     Blob(Blob),
 }
 
-/// The stored bytes of a file, one behind the other.
+/// The stored bytes of a file, one behind the other, verified with the last of them.
 struct Stored {
     bytes: Bytes,
     at: u64,
+    left: u64,
+    hasher: Sha256,
+    sha256: [u8; 32],
+    /// Where they are, for errors.
+    blob: Digest,
+}
+
+impl Stored {
+    fn verify(&mut self) -> Result<()> {
+        let actual = std::mem::take(&mut self.hasher).finish();
+        if actual == self.sha256 {
+            return Ok(());
+        }
+        let expected = Digest::from_sha256(self.sha256);
+        let mismatch = image_core::Error::digest_mismatch(&expected, Digest::from_sha256(actual));
+        Err(Error::LayerBlob { digest: self.blob.clone(), source: Box::new(mismatch.into()) })
+    }
 }
 
 impl Read for Stored {
@@ -219,6 +257,13 @@ impl Read for Stored {
             Bytes::Blob(blob) => blob.read_at(buf, self.at)?,
         };
         self.at += n as u64;
+        self.hasher.update(&buf[..n]);
+        if n > 0 {
+            self.left = self.left.saturating_sub(n as u64);
+            if self.left == 0 {
+                self.verify()?;
+            }
+        }
         Ok(n)
     }
 }

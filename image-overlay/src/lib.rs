@@ -29,6 +29,8 @@
 //! - [`tree`], [`image_tree`]: a stack of layers as one tree, without extracting it;
 //!   [`content`]: reading files out of it.
 //! - [`pack`]: making a layer.
+//! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`mod@diff`]: what has
+//!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
 //!
@@ -38,15 +40,21 @@
 
 #[cfg(target_os = "linux")]
 pub mod apply;
+pub mod change;
 pub mod content;
+pub mod diff;
 pub mod entry;
 pub mod error;
+pub mod image_source;
 pub mod image_tree;
 pub mod limits;
 pub mod pack;
 pub mod path;
 #[cfg(target_os = "linux")]
 pub mod root;
+#[cfg(target_os = "linux")]
+pub mod scan;
+pub mod source;
 pub mod tar;
 pub mod toc;
 pub mod tree;
@@ -57,15 +65,21 @@ pub mod xattr;
 
 #[cfg(target_os = "linux")]
 pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
+pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
+pub use diff::{Comparison, DiffOptions, diff};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
+pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]
 pub use root::{Resolution, Root};
+#[cfg(target_os = "linux")]
+pub use scan::{DirContent, DirSource};
+pub use source::{InodeState, OpenFile, TreeSource};
 pub use tar::{Segment, TarEntry, TarReader, TarWriter};
 pub use toc::{Content, LayerToc, TocEntry};
 pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};

@@ -30,6 +30,9 @@ pub struct Limits {
     pub xattr_name_bytes: u64,
     /// Bytes of an extended attribute's value.
     pub xattr_value_bytes: u64,
+    /// Bytes of memory that are set aside for what is known of a layer's entries, and of all layers of an image,
+    /// where they are [read into a table](crate::LayerToc::read). Applying a layer keeps no table.
+    pub toc_bytes: u64,
 }
 
 impl Default for Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             xattrs: 1024,
             xattr_name_bytes: 255,
             xattr_value_bytes: 64 << 10,
+            toc_bytes: 1 << 30,
         }
     }
 }
@@ -94,5 +98,11 @@ impl Limits {
     #[must_use]
     pub const fn with_xattr_value_bytes(self, xattr_value_bytes: u64) -> Self {
         Self { xattr_value_bytes, ..self }
+    }
+
+    /// With this bound on the memory for tables of contents.
+    #[must_use]
+    pub const fn with_toc_bytes(self, toc_bytes: u64) -> Self {
+        Self { toc_bytes, ..self }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     limits::Limits,
-    path::LayerPath,
+    path::{LayerPath, escape},
     tar::{Segment, TarEntry, TarReader},
 };
 
@@ -89,7 +89,8 @@ impl LayerToc {
     /// Reads a plain tar stream to its very end, so that a reader below sees every byte.
     ///
     /// # Errors
-    /// As [`TarReader::next_entry`], and [`Error::is_cancelled`].
+    /// As [`TarReader::next_entry`], [`Error::EntryLimit`] where the table would be larger than
+    /// [`Limits::toc_bytes`], and [`Error::is_cancelled`].
     pub fn read<R: Read>(reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
         let mut reader = TarReader::new(Checked { inner: reader, ctx }, limits);
         let mut entries = TocBuilder::default();
@@ -98,7 +99,13 @@ impl LayerToc {
                 EntryKind::File { size } => Some(read_content(&mut entry, size)?),
                 _ => None,
             };
-            entries.push(&TocEntry { entry: entry.into_entry(), content });
+            let number = entry.number();
+            let entry = TocEntry { entry: entry.into_entry(), content };
+            entries.push(&entry);
+            if entries.memory() > limits.toc_bytes {
+                let (name, what) = (escape(entry.entry.path.as_bytes()), "bytes of the table of contents up to it");
+                return Err(Error::EntryLimit { number, name, what, limit: limits.toc_bytes });
+            }
         }
         let tar_size = reader.drain()?;
         Ok(entries.finish(tar_size))
@@ -119,6 +126,11 @@ impl LayerToc {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// About how much memory the entries take, in this table and in a tree that they are merged into.
+    pub(crate) fn memory(&self) -> u64 {
+        self.entries.memory()
     }
 
     /// Length of the plain tar stream in bytes, with all that follows the archive's end.
@@ -163,6 +175,10 @@ impl TocBuilder {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.count() == 0
+    }
+
+    fn memory(&self) -> u64 {
+        self.entries.memory()
     }
 
     /// The table of a layer whose plain tar stream is so many bytes long.

@@ -183,7 +183,8 @@ impl<C> FileTree<C> {
             done.push((name, node.map(|node| node.id)));
         }
         let node = done.last().map_or(Some(NodeId(0)), |(_, node)| *node);
-        let path = done.into_iter().try_fold(LayerPath::root(), |path, (name, _)| path.join(&name))?;
+        let names: Vec<Vec<u8>> = done.into_iter().map(|(name, _)| name).collect();
+        let path = LayerPath::parse(&names.join(&b'/'))?;
         Ok(Resolved { path, node })
     }
 
@@ -259,6 +260,18 @@ impl<C> FileTree<C> {
         }
     }
 
+    /// Whether a name is still there: neither it nor a directory above it was removed or replaced.
+    pub(crate) fn is_attached(&self, id: NodeId) -> bool {
+        let mut node = self.node(id);
+        while node.id != NodeId(0) {
+            if node.parent().child(node.name()).map(|child| child.id) != Some(node.id) {
+                return false;
+            }
+            node = node.parent();
+        }
+        true
+    }
+
     /// Gives a file other metadata, under all its names.
     pub fn set_metadata(&mut self, id: NodeId, metadata: Metadata) {
         let inode = self.nodes[id.index()].inode;
@@ -299,7 +312,8 @@ fn index(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-fn components_reversed(path: &[u8]) -> Vec<Vec<u8>> {
+/// The components of a path, the last first; `.` is left out, `..` is not.
+pub(crate) fn components_reversed(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".").rev().map(<[u8]>::to_vec).collect()
 }
 

@@ -96,6 +96,14 @@ impl Whiteout {
     }
 }
 
+/// Why an entry is refused that a link leads into a directory with such a name.
+pub(crate) const THROUGH_LINK: &str = "a symbolic link leads it to a whiteout's name";
+
+/// Whether no file can have this name, since it would be read as a marker.
+pub(crate) fn is_marker_name(name: &[u8]) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// The name of the marker that hides `name`.
 #[must_use]
 pub fn plain_name(name: &[u8]) -> Vec<u8> {

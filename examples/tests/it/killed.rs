@@ -77,6 +77,8 @@ fn a_killed_unpack_shows_no_tree_that_is_not_whole() {
         if moment % 8 == 7 {
             program::unpack(&image, &tree);
             Tree::scan(&tree).assert_same(&expected);
+            let left = fs::read_dir(tree.parent().unwrap()).unwrap().count();
+            assert_eq!(left, 1, "nothing of the killed runs is left");
             remove(tree.parent().unwrap());
         }
     }

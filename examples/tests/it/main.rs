@@ -7,7 +7,9 @@
 mod base_image;
 mod build;
 mod cache;
+mod copy;
 mod killed;
+mod load;
 mod memory;
 mod program;
 mod project;

@@ -132,7 +132,7 @@ fn what_an_ordinary_user_cannot_read_is_named() {
         project.write("directory/inner", "for all, but in a closed directory");
         let ordinary = Ordinary::new(&project.context(""));
         let context = ordinary.path("base");
-        fs::set_permissions(context.join(closed), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(context.join(closed), Permissions::from_mode(0o000)).unwrap();
         let complaint = refuse(ordinary.program("build").args(["-o", "out"]).arg(&context));
         for part in [closed, "Permission denied"] {
             assert!(complaint.contains(part), "{dockerfile}: {part:?} is not in:\n{complaint}");

@@ -4,7 +4,7 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 4] = ["build", "unpack", "inspect", "verify"];
+const PROGRAMS: [&str; 6] = ["build", "unpack", "inspect", "verify", "copy", "load"];
 
 #[test]
 fn every_program_prints_its_help() {
@@ -18,7 +18,7 @@ fn every_program_prints_its_help() {
 #[test]
 fn wrong_usage_is_told_from_failure() {
     let dir = temp_dir();
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("build", &[]),
         ("build", &["--no-such-flag", "-o", "out", "."]),
         ("build", &["."]),
@@ -27,6 +27,9 @@ fn wrong_usage_is_told_from_failure() {
         ("unpack", &["layout", "tree", "more"]),
         ("inspect", &[]),
         ("verify", &["--no-such-flag", "layout"]),
+        ("copy", &["layout"]),
+        ("load", &["archive.tar"]),
+        ("copy", &["--all", "--platform", "linux/amd64", "from", "to"]),
     ];
     for (name, arguments) in cases {
         let said = run(program(name).args(arguments).current_dir(dir.path()));

@@ -13,6 +13,7 @@ use image_core::{
 };
 
 use super::{Finding, Problem, Report, finding::reason};
+use crate::copy::is_undistributed;
 
 /// What the documents say of a blob that is no document, or not one that is read.
 #[derive(Debug, Default)]
@@ -191,14 +192,4 @@ pub(super) fn problem(error: CoreError) -> Problem {
         CoreError::InvalidBlob { reason, .. } => Problem::Unreadable { reason: reason.to_owned() },
         other => Problem::Unreadable { reason: reason(&other) },
     }
-}
-
-fn is_undistributed(media_type: &MediaType) -> bool {
-    matches!(
-        media_type,
-        MediaType::OciLayerNondistributable
-            | MediaType::OciLayerNondistributableGzip
-            | MediaType::OciLayerNondistributableZstd
-            | MediaType::DockerForeignLayerGzip
-    )
 }

@@ -1,10 +1,13 @@
 //! The tests of `image-layout` through its public interface.
 
+mod archive;
 mod concurrency;
+mod copy;
 mod fixture;
 mod fsck;
 mod hostile;
 mod layout;
+mod load;
 mod select;
 mod tag;
 mod tools;

@@ -16,8 +16,10 @@ use crate::root::{FileId, Status};
 /// How a directory came to hold things of this layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// This layer made it, so that all in it is this layer's; otherwise a lower layer has it as well.
+    /// It stands for what this layer says alone: made by it, or what lower layers had in its place was hidden.
     pub(super) fresh: bool,
+    /// All that is in it is this layer's.
+    pub(super) ours: bool,
     /// This layer has an entry for it; otherwise deeper entries imply it.
     pub(super) named: bool,
 }
@@ -55,7 +57,7 @@ impl Brought {
     /// Notes that an entry stands in this directory, which implies it and all above it up to the root.
     /// The root's origin is set before.
     pub(super) fn imply(&mut self, dir: FileId, fd: BorrowedFd<'_>) -> Result<()> {
-        const IMPLIED: Origin = Origin { fresh: false, named: false };
+        const IMPLIED: Origin = Origin { fresh: false, ours: false, named: false };
         if self.dirs.contains_key(&dir) {
             return Ok(());
         }
@@ -77,21 +79,30 @@ impl Brought {
 
     /// Notes that this layer brought `name`, which is no directory.
     pub(super) fn add(&mut self, dir: FileId, name: &[u8]) {
-        if !self.is_fresh(dir) {
+        if !self.is_ours(dir) {
             let key = self.key(dir, name);
             self.names.insert(key);
         }
     }
 
-    /// Whether this layer made the directory, and so all in it.
-    pub(super) fn is_fresh(&self, dir: FileId) -> bool {
-        self.origin(dir).is_some_and(|origin| origin.fresh)
+    /// Whether all that is in the directory is this layer's.
+    pub(super) fn is_ours(&self, dir: FileId) -> bool {
+        self.origin(dir).is_some_and(|origin| origin.ours)
+    }
+
+    /// Notes that nothing of lower layers is left in a directory that both have. Markers for it that come later
+    /// find nothing to do, however many there are.
+    pub(super) fn cleaned(&mut self, dir: FileId, fresh: bool) {
+        if let Some(origin) = self.dirs.get_mut(&dir) {
+            origin.ours = true;
+            origin.fresh |= fresh;
+        }
     }
 
     /// Whether this layer brought what stands at `name` in `dir`.
     pub(super) fn holds(&self, dir: FileId, name: &[u8], status: &Status) -> bool {
         match status.kind {
-            _ if self.is_fresh(dir) => true,
+            _ if self.is_ours(dir) => true,
             FileType::Directory => self.origin(status.id).is_some(),
             _ => self.names.contains(&self.key(dir, name)),
         }

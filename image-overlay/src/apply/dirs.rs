@@ -15,6 +15,8 @@ use crate::root::{FileId, Root, Status, grant_and_open, set_mtime};
 
 /// How many directories are open at once.
 const CAPACITY: usize = 128;
+/// How many paths are known to lead to them: links give one directory as many paths as one likes.
+const PATHS: usize = 4 * CAPACITY;
 
 /// A directory that is being worked in.
 #[derive(Debug)]
@@ -116,6 +118,9 @@ impl<'r> Dirs<'r> {
             self.open.insert(status.id, dir);
         }
         if let Some(path) = path {
+            if self.paths.len() >= PATHS {
+                self.paths.clear();
+            }
             self.paths.insert(path.into(), status.id);
         }
         Ok(status.id)

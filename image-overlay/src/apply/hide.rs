@@ -53,13 +53,15 @@ impl Applier<'_> {
     fn hide_path(&mut self, target: &LayerPath) -> Result<(), Fault> {
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return Ok(()) };
         let Some(dir) = self.existing_dir(&parent)? else { return Ok(()) };
-        if self.brought.is_fresh(dir) {
+        if self.brought.is_ours(dir) {
             return Ok(());
         }
         let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else { return Ok(()) };
         match self.brought.origin(status.id) {
             _ if !self.brought.holds(dir, name, &status) => self.remove(dir, name, &status),
-            Some(origin) if status.kind == FileType::Directory && !origin.fresh => {
+            // What is named and all this layer's stays as it is.
+            Some(origin) if origin.fresh || origin.ours && origin.named => Ok(()),
+            Some(origin) if status.kind == FileType::Directory => {
                 self.dirs.close_but(Some(dir))?;
                 let parent = self.dirs.get(dir)?.as_fd();
                 let Some(status) = Status::at(parent, name)? else { return Ok(()) };
@@ -72,7 +74,7 @@ impl Applier<'_> {
 
     fn hide_children(&mut self, dir: &LayerPath) -> Result<(), Fault> {
         let Some(id) = self.existing_dir(dir)? else { return Ok(()) };
-        if self.brought.is_fresh(id) {
+        if self.brought.is_ours(id) {
             return Ok(());
         }
         let fd = own(self.dirs.get(id)?.as_fd())?;
@@ -85,7 +87,7 @@ impl Applier<'_> {
     pub(super) fn existing_dir(&mut self, path: &LayerPath) -> Result<Option<FileId>, Fault> {
         match self.dirs.find(path.as_bytes()) {
             Ok(id) => Ok(Some(id)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }
@@ -106,6 +108,8 @@ impl Applier<'_> {
                 continue;
             }
             let Some(done) = levels.pop() else { break };
+            // All but the first were hidden themselves, with what was in them.
+            self.brought.cleaned(done.status.id, done.reset || !levels.is_empty());
             let Some(parent) = levels.last() else { return self.leave(current, &done) };
             let above = climb(&current, parent.status.id)?;
             self.leave(current, &done)?;

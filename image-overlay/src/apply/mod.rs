@@ -139,7 +139,7 @@ impl<'a> Applier<'a> {
         let mut brought = Brought::default();
         let fresh = is_empty_dir(root.as_fd()).map_err(failed)?;
         let id = Status::of(root).map_err(failed)?.id;
-        brought.set_origin(id, Origin { fresh, named: false });
+        brought.set_origin(id, Origin { fresh, ours: fresh, named: false });
         let dirs = Dirs::new(root, options.ownership == Ownership::Current);
         let (applied, reported) = Default::default();
         Ok(Self { dirs, brought, options, told, task, ctx, applied, reported })

@@ -22,6 +22,7 @@ use crate::{
         walk, writable_dir,
     },
     tar::TarEntry,
+    whiteout::{THROUGH_LINK, is_marker_name},
 };
 
 impl Applier<'_> {
@@ -91,7 +92,7 @@ impl Applier<'_> {
     fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         let dir = self.dirs.get(id)?.as_fd();
         self.brought.imply(id, dir)?;
-        let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, named: false });
+        let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, ours: false, named: false });
         if origin.named {
             self.notice_duplicate(path);
         }
@@ -113,7 +114,7 @@ impl Applier<'_> {
         let parent = self.dirs.get(dir)?;
         let acl = parent.has_default_acl();
         let node = make_dir(parent.as_fd(), name)?;
-        self.brought.set_origin(node.status.id, Origin { fresh: true, named });
+        self.brought.set_origin(node.status.id, Origin { fresh: true, ours: true, named });
         self.set_directory_attributes(&node, path, metadata, DirectoryOrigin::New { acl })?;
         // Implied directories may lie behind a link: only an entry's own path is known to lead to it.
         let id = self.dirs.adopt(named.then_some(path.as_bytes()), node.into_fd()).doing("open the directory")?;
@@ -257,6 +258,9 @@ impl Applier<'_> {
         let dir = walk(root.as_fd(), path.as_bytes(), |dir, name, obstacle| {
             let dir = self.dirs.adopt(None, open_dir(dir, b".")?)?;
             self.brought.imply(dir, self.dirs.get(dir)?.as_fd())?;
+            if is_marker_name(name) {
+                return Err(Fault::invalid(THROUGH_LINK));
+            }
             if obstacle == Obstacle::NotDirectory {
                 self.clear(dir, name, path)?;
             }

@@ -1,6 +1,10 @@
 //! Owner, mode, extended attributes and times of a node, through its handle.
 
-use std::os::fd::AsFd;
+use std::{
+    collections::BTreeMap,
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use image_core::Timestamp;
 use rustix::{
@@ -8,7 +12,7 @@ use rustix::{
     io::{Errno, Result},
 };
 
-use super::node::Node;
+use super::node::{Node, proc_path};
 
 /// Sets owner and group. The kernel takes set-id bits and file capabilities away: set them later.
 pub(crate) fn chown(node: &Node, uid: u32, gid: u32) -> Result<()> {
@@ -67,6 +71,30 @@ pub(crate) fn list_xattrs(fd: impl AsFd) -> Result<Vec<Vec<u8>>> {
             }
         }
     }
+}
+
+/// The most that the kernel lets a list of names, or a value, have.
+const MAX_XATTR: usize = 64 << 10;
+
+/// All extended attributes of a name in a directory, not following it; none where the file system has none.
+pub(crate) fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    // There are calls for an open file and for a path, not for a name in an open directory.
+    let path = [proc_path(dir).as_bytes(), b"/", name].concat();
+    let mut names = [MaybeUninit::uninit(); MAX_XATTR];
+    let names: &[u8] = match rustix::fs::llistxattr(&path, &mut names) {
+        Err(Errno::OPNOTSUPP) => &[],
+        result => result?.0,
+    };
+    let mut xattrs = BTreeMap::new();
+    for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = [MaybeUninit::uninit(); MAX_XATTR];
+        match rustix::fs::lgetxattr(&path, name, &mut value) {
+            // Somebody removed it.
+            Err(Errno::NODATA) => {}
+            result => drop(xattrs.insert(name.to_vec(), result?.0.to_vec())),
+        }
+    }
+    Ok(xattrs)
 }
 
 /// Sets the times of modification and of access, to the nanosecond.

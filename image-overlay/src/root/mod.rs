@@ -25,9 +25,11 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-pub(crate) use attributes::{chmod, chown, list_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_xattr};
+pub(crate) use attributes::{
+    chmod, chown, list_xattrs, read_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_xattr,
+};
 pub(crate) use node::{
-    Node, create_file, grant_and_open, link, make_dir, make_node, make_symlink, open_dir, own, writable_dir,
+    Node, create_file, grant_and_open, link, make_dir, make_node, make_symlink, open_dir, open_file, own, writable_dir,
 };
 pub(crate) use remove::{climb, remove, remove_children};
 pub use resolve::Resolution;

@@ -54,9 +54,15 @@ pub(crate) fn own(fd: impl AsFd) -> Result<OwnedFd> {
 }
 
 /// A name that leads to the very inode of a handle, for calls that take no `O_PATH` handle.
-fn proc_path(fd: BorrowedFd<'_>) -> String {
+pub(super) fn proc_path(fd: BorrowedFd<'_>) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Opens a regular file for reading, not following a link and not waiting for the writer of a FIFO.
+pub(crate) fn open_file(dir: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, name, flags, Mode::empty())
 }
 
 /// Makes an empty regular file and opens it for writing. The umask applies to `mode`.

@@ -7,7 +7,7 @@ use std::{
 
 use image_core::Timestamp;
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat},
+    fs::{AtFlags, Dev, FileType, Mode, OFlags, RawDir, Stat},
     io::{Errno, Result},
 };
 
@@ -30,6 +30,14 @@ pub(crate) struct Status {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: Timestamp,
+    /// When content or attributes changed last.
+    pub(crate) ctime: Timestamp,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// How many names it has.
+    pub(crate) links: u64,
+    /// Which device it stands for.
+    pub(crate) device: Dev,
 }
 
 impl Status {
@@ -48,16 +56,24 @@ impl Status {
     }
 
     fn from_stat(stat: &Stat) -> Self {
-        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
         Self {
             id: FileId { device: stat.st_dev, inode: stat.st_ino },
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: Timestamp::new(stat.st_mtime, nanoseconds).unwrap_or_default(),
+            mtime: timestamp(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: timestamp(stat.st_ctime, stat.st_ctime_nsec),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            links: stat.st_nlink,
+            device: stat.st_rdev,
         }
     }
+}
+
+fn timestamp(seconds: i64, nanoseconds: u64) -> Timestamp {
+    let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0);
+    Timestamp::new(seconds, nanoseconds).unwrap_or_default()
 }
 
 /// Whether a directory that is open for reading has nothing in it.

@@ -18,6 +18,9 @@ type Result<T, E = Errno> = std::result::Result<T, E>;
 const MAX_LINKS: usize = 40;
 /// How many directories above the current one are kept open for `..`.
 const MAX_OPEN: usize = 32;
+/// How many directories are opened for one path: more than the longest path through 40 links of the greatest length
+/// needs, unless it goes up and down for the sake of it.
+const MAX_STEPS: usize = 100_000;
 
 /// Why a component cannot be walked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +124,12 @@ struct Position<'a> {
     root: BorrowedFd<'a>,
     names: Vec<Vec<u8>>,
     open: VecDeque<OwnedFd>,
+    steps: usize,
 }
 
 impl<'a> Position<'a> {
     fn new(root: BorrowedFd<'a>) -> Result<Self> {
-        Ok(Self { root, names: Vec::new(), open: VecDeque::new() })
+        Ok(Self { root, names: Vec::new(), open: VecDeque::new(), steps: 0 })
     }
 
     fn reset(&mut self) {
@@ -148,6 +152,10 @@ impl<'a> Position<'a> {
 
     fn dir(&mut self) -> Result<BorrowedFd<'_>> {
         if self.open.is_empty() {
+            self.steps += self.names.len();
+            if self.steps > MAX_STEPS {
+                return Err(Errno::LOOP);
+            }
             let mut below: Option<OwnedFd> = None;
             for name in &self.names {
                 let dir = below.as_ref().map_or(self.root, AsFd::as_fd);

@@ -12,14 +12,24 @@ use crate::{entry::Metadata, path::LayerPath};
 const VERSION: &[u8] = b"image-overlay toc 1\n";
 const CHECKSUM_BYTES: usize = 64;
 
+/// About what an entry takes in a tree beside its bytes here, and a segment of a sparse file.
+const NODE_BYTES: u64 = 128;
+const SEGMENT_BYTES: u64 = size_of::<Segment>() as u64;
+
 /// Entries one behind the other, as bytes that are known to decode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Encoded {
     bytes: Vec<u8>,
     count: u64,
+    segments: u64,
 }
 
 impl Encoded {
+    /// About how much memory the entries take, here and in a tree.
+    pub(super) fn memory(&self) -> u64 {
+        self.bytes.len() as u64 + self.count * NODE_BYTES + self.segments * SEGMENT_BYTES
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.count
     }
@@ -32,6 +42,7 @@ impl Encoded {
         put_bytes(&mut self.bytes, path.get(shared..).unwrap_or_default());
         put_entry(&mut self.bytes, entry);
         self.count += 1;
+        self.segments += segments_of(entry);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = TocEntry> {
@@ -147,14 +158,28 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
     let count = input.number()?;
     let start = input.at;
     let mut previous = LayerPath::root();
+    let mut segments = 0;
     for _ in 0..count {
-        previous = input.entry_after(&previous)?.entry.path;
+        let entry = input.entry_after(&previous)?;
+        if entry
+            .content
+            .as_ref()
+            .is_some_and(|content| content.offset > tar_size || content.stored_size() > tar_size - content.offset)
+        {
+            return Err(input.fault("a file's data lies outside the layer"));
+        }
+        segments += segments_of(&entry);
+        previous = entry.entry.path;
     }
     if input.at != body.len() {
         return fault(input.at, "something follows its entries");
     }
     let bytes = body.get(start..).unwrap_or_default().to_vec();
-    Ok(LayerToc { entries: Encoded { bytes, count }, tar_size })
+    Ok(LayerToc { entries: Encoded { bytes, count, segments }, tar_size })
+}
+
+fn segments_of(entry: &TocEntry) -> u64 {
+    entry.content.as_ref().and_then(|content| content.sparse.as_ref()).map_or(0, |segments| segments.len() as u64)
 }
 
 struct Decoder<'a> {
@@ -200,6 +225,11 @@ impl<'a> Decoder<'a> {
         u32::try_from(self.number()?).map_err(|_| self.fault("a number is too large"))
     }
 
+    fn at_most(&mut self, max: u32) -> Result<u32> {
+        let number = self.small()?;
+        if number > max { Err(self.fault("a mode or an owner is out of range")) } else { Ok(number) }
+    }
+
     fn signed(&mut self) -> Result<i64> {
         let folded = self.number()?;
         Ok((folded >> 1).cast_signed() ^ -(folded & 1).cast_signed())
@@ -219,7 +249,9 @@ impl<'a> Decoder<'a> {
 
     fn entry_after(&mut self, previous: &LayerPath) -> Result<TocEntry> {
         let path = self.path_after(previous.as_bytes())?;
-        let mut metadata = Metadata::new(self.small()?).with_owner(self.small()?, self.small()?);
+        let mode = self.at_most(0o7777)?;
+        let mut metadata =
+            Metadata::new(mode).with_owner(self.at_most(Metadata::MAX_ID)?, self.at_most(Metadata::MAX_ID)?);
         let (seconds, nanoseconds) = (self.signed()?, self.small()?);
         metadata.mtime = Timestamp::new(seconds, nanoseconds).ok_or_else(|| self.fault("a time is out of range"))?;
         for _ in 0..self.number()? {

@@ -15,13 +15,11 @@ use rustix::{
     io::Errno,
 };
 
+use super::temporary;
 use crate::{
     error::{Error, Result},
-    root::{Root, Status, is_empty_dir, own, remove, remove_children, writable_dir},
+    root::{Root, Status, is_empty_dir, own, remove, remove_children},
 };
-
-/// Bytes of the destination's name in the temporary name, which must stay within 255.
-const MAX_NAME: usize = 200;
 
 /// A tree that is being built for a path.
 pub(super) struct Destination {
@@ -79,8 +77,8 @@ impl Destination {
         let around = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::openat(CWD, around, flags, Mode::empty())?;
-        let temporary = make_temporary(&parent, name.as_bytes())?;
-        let root = Root::from_fd(writable_dir(parent.as_fd(), &temporary)?);
+        let (temporary, directory) = temporary::make(&parent, name.as_bytes())?;
+        let root = Root::from_fd(directory);
         let place = Place::Beside { parent, temporary, name: name.as_bytes().to_vec(), replaces };
         Ok(Self { path: path.to_owned(), root, place })
     }
@@ -135,20 +133,6 @@ impl Destination {
             ctx.notice(NoticeKind::Warning, &self.path.to_string_lossy(), &message);
         }
     }
-}
-
-/// Makes a directory with a name that nobody has: that of a killed process stays.
-fn make_temporary(parent: &OwnedFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let name = name.get(..MAX_NAME).unwrap_or(name);
-    let process = rustix::process::getpid().as_raw_nonzero();
-    for attempt in 0_u32.. {
-        let temporary = [b".", name, format!(".unpack-{process}-{attempt}").as_bytes()].concat();
-        match rustix::fs::mkdirat(parent, &*temporary, Mode::RWXU) {
-            Err(Errno::EXIST) => {}
-            result => return result.map(|()| temporary),
-        }
-    }
-    Err(Errno::EXIST)
 }
 
 fn is_mount_point(dir: &Root) -> bool {

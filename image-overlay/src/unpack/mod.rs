@@ -2,10 +2,12 @@
 //!
 //! - `decode`: reads, verifies and decompresses the layers on a thread of its own, ahead of the writing.
 //! - `destination`: where the tree is built, and how it becomes visible.
+//! - `temporary`: the directory in which it is built, and what a killed process left of one.
 
 mod decode;
 mod destination;
 mod options;
+mod temporary;
 
 use std::{path::Path, thread};
 

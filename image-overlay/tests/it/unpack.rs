@@ -290,16 +290,29 @@ fn destinations_are_absent_or_empty() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_in_nobodys_way() {
+fn what_a_killed_run_left_is_removed_and_nothing_else() {
     let temp = TempDir::new().unwrap();
-    let left = format!(".dest.unpack-{}-0", std::process::id());
-    fs::create_dir(temp.path().join(&left)).unwrap();
-    fs::write(temp.path().join(&left).join("a"), "old").unwrap();
-    let dest = temp.path().join("dest");
+    let make = |name: &str| {
+        fs::create_dir(temp.path().join(name)).unwrap();
+        fs::write(temp.path().join(name).join("a"), "old").unwrap();
+    };
+    let this = std::process::id();
+    let (same, other) = (format!(".dest.unpack-{this}-0"), ".dest.unpack-1234567-8");
+    let kept = [".dest.unpack-1-2-3", ".dest.unpack-1-x", ".other.unpack-1-2", "dest.unpack-1-2"];
+    for name in kept.into_iter().chain([&*same, other]) {
+        make(name);
+    }
+    // One that is being built.
+    make(".dest.unpack-1-1");
+    let busy = fs::File::open(temp.path().join(".dest.unpack-1-1")).unwrap();
+    busy.lock().unwrap();
+
     let image = image(vec![Stored::plain(&layer(&[file("a", "1")]))]);
-    unpack(&image, &dest, &UnpackOptions::default(), &Ctx::default()).unwrap();
-    assert_eq!(shape(&dest), ["a = 1"]);
-    assert_eq!(names(temp.path()), [left, "dest".to_owned()]);
+    unpack(&image, &temp.path().join("dest"), &UnpackOptions::default(), &Ctx::default()).unwrap();
+    assert_eq!(shape(&temp.path().join("dest")), ["a = 1"]);
+    let mut expected: Vec<_> = kept.into_iter().chain([".dest.unpack-1-1", "dest"]).collect();
+    expected.sort_unstable();
+    assert_eq!(names(temp.path()), expected);
 }
 
 #[test]

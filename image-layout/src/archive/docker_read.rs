@@ -1,0 +1,101 @@
+//! Images by `manifest.json`.
+
+use image_core::{
+    Compression, Descriptor, DiffId, Digest, Document, ImageConfig, ImageManifest, MediaType, Reference,
+    blob::{BlobStore, BlobStoreExt, Expected},
+    document::{MAX_DOCUMENT_SIZE, MAX_LAYERS},
+};
+
+use super::{
+    docker_json::{DockerImage, MANIFEST},
+    index::{Index, Plain},
+};
+use crate::error::{Error, Result};
+
+/// An image whose members are all there and, as far as can be told before they are blobs, right.
+pub(super) struct Plan {
+    config: Document<ImageConfig>,
+    config_name: Vec<u8>,
+    layers: Vec<Layer>,
+    /// The names that it goes by.
+    pub(super) names: Vec<String>,
+}
+
+struct Layer {
+    name: Vec<u8>,
+    compression: Compression,
+    diff_id: DiffId,
+}
+
+impl Plan {
+    /// Finds all that an image needs.
+    pub(super) fn new(image: DockerImage, index: &Index<'_>) -> Result<Self> {
+        let names = image.repo_tags.iter().map(|tag| familiar(tag)).collect::<Result<_>>()?;
+        let config_name = image.config.into_bytes();
+        let config = index.document(&config_name, MAX_DOCUMENT_SIZE)?;
+        let config = Document::<ImageConfig>::parse(config, &super::index::display(&config_name))?;
+        let diff_ids = &config.value().rootfs.diff_ids;
+        let (found, expected) = (image.layers.len(), diff_ids.len());
+        if found != expected || found > MAX_LAYERS {
+            let reason = format!("it names {found} layers (at most {MAX_LAYERS} may be), its config {expected}");
+            return Err(Error::archive(&config_name, reason));
+        }
+        let layers = image.layers.into_iter().zip(diff_ids);
+        let layers = layers.map(|(name, diff_id)| layer(name.into_bytes(), diff_id, index)).collect::<Result<_>>()?;
+        Ok(Self { config, config_name, layers, names })
+    }
+
+    /// The digest of the config.
+    pub(super) fn id(&self) -> &Digest {
+        self.config.digest()
+    }
+
+    /// Whether it is the same config with the same layers.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let layers = |plan: &Self| plan.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
+        self.id() == other.id() && layers(self) == layers(other)
+    }
+
+    /// Makes the image's members blobs, and a manifest for them.
+    pub(super) fn commit(&self, index: &mut Index<'_>, store: &dyn BlobStore) -> Result<Descriptor> {
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for Layer { name, compression, diff_id } in &self.layers {
+            let blob = index.commit(name, &Expected::any())?;
+            if *compression == Compression::None && blob.digest != *diff_id.as_digest() {
+                return Err(wrong_diff_id(name, diff_id, &blob.digest));
+            }
+            layers.push(Descriptor::new(MediaType::layer(*compression), blob.digest, blob.size));
+        }
+        index.commit(&self.config_name, &Expected::of(self.id().clone()))?;
+        let manifest = ImageManifest::new(self.config.descriptor(MediaType::OciConfig), layers);
+        let manifest = Document::new(manifest)?;
+        store.put_document(&manifest)?;
+        Ok(manifest.descriptor(MediaType::OciManifest))
+    }
+}
+
+fn layer(name: Vec<u8>, diff_id: &DiffId, index: &Index<'_>) -> Result<Layer> {
+    let compression = match index.layer(&name)?.1 {
+        Plain::Compressed(compression, actual) if actual == *diff_id => compression,
+        Plain::Compressed(_, actual) => return Err(wrong_diff_id(&name, diff_id, actual.as_digest())),
+        _ => Compression::None,
+    };
+    Ok(Layer { name, compression, diff_id: diff_id.clone() })
+}
+
+/// Says that a layer is not the one that the config names.
+pub(super) fn wrong_diff_id(name: &[u8], expected: &DiffId, actual: &Digest) -> Error {
+    Error::archive(name, format!("the plain layer hashes to {actual}, but its diffID is {expected}"))
+}
+
+/// A name with a tag, as people write it.
+pub(super) fn familiar(name: &str) -> Result<String> {
+    let invalid = |reason| {
+        Error::archive(MANIFEST.as_bytes(), format!("invalid name {:?}: {reason}", crate::error::excerpt(name)))
+    };
+    let reference: Reference = name.parse().map_err(|_| invalid("it is no image reference"))?;
+    match (reference.tag(), reference.digest()) {
+        (Some(_), None) => Ok(reference.familiar()),
+        _ => Err(invalid("it has no tag, or a digest")),
+    }
+}

@@ -1,0 +1,86 @@
+//! One header block of an archive.
+
+use std::ops::Range;
+
+pub(super) const BLOCK: usize = 512;
+
+pub(super) type Block = [u8; BLOCK];
+
+/// A rule of the format that is broken.
+pub(super) type Fault = &'static str;
+
+const NAME: Range<usize> = 0..100;
+const SIZE: Range<usize> = 124..136;
+const CHECKSUM: Range<usize> = 148..156;
+const TYPE: usize = 156;
+const LINK_NAME: Range<usize> = 157..257;
+const MAGIC_AND_VERSION: Range<usize> = 257..265;
+const PREFIX: Range<usize> = 345..500;
+
+/// A header block as it was read, its checksum right.
+#[derive(Debug)]
+pub(super) struct Header(Block);
+
+impl Header {
+    pub(super) fn parse(block: Block) -> Result<Self, Fault> {
+        let stored = octal(&block[CHECKSUM]).ok_or("its header's checksum is not a number")?;
+        let sum = |value: fn(u8) -> i64| -> i64 {
+            let outside = block[..CHECKSUM.start].iter().chain(&block[CHECKSUM.end..]);
+            outside.map(|byte| value(*byte)).sum::<i64>() + i64::from(b' ') * 8
+        };
+        // Old writers computed it over signed bytes.
+        let is_right = [sum(i64::from), sum(|byte| byte.cast_signed().into())].contains(&stored);
+        if is_right { Ok(Self(block)) } else { Err("its header's checksum does not match") }
+    }
+
+    pub(super) fn kind(&self) -> u8 {
+        self.0[TYPE]
+    }
+
+    pub(super) fn name(&self) -> Vec<u8> {
+        // GNU's headers have other things where ustar's have the prefix.
+        match text(&self.0[PREFIX]) {
+            prefix
+                if &self.0[MAGIC_AND_VERSION.start..MAGIC_AND_VERSION.start + 6] == b"ustar\0"
+                    && !prefix.is_empty() =>
+            {
+                [prefix, b"/", text(&self.0[NAME])].concat()
+            }
+            _ => text(&self.0[NAME]).to_vec(),
+        }
+    }
+
+    pub(super) fn link_name(&self) -> &[u8] {
+        text(&self.0[LINK_NAME])
+    }
+
+    pub(super) fn size(&self) -> Result<u64, Fault> {
+        number(&self.0[SIZE])
+            .and_then(|size| u64::try_from(size).ok())
+            .ok_or("its size is not a number from 0 to 2^63-1")
+    }
+}
+
+/// A field's bytes up to its first NUL.
+fn text(field: &[u8]) -> &[u8] {
+    field.split(|&byte| byte == 0).next().unwrap_or(field)
+}
+
+/// A number in octal digits, or in binary where the first bit says so.
+fn number(field: &[u8]) -> Option<i64> {
+    match field.split_first() {
+        Some((0x80, rest)) => {
+            rest.iter().try_fold(0_i64, |number, &byte| number.checked_mul(256)?.checked_add(byte.into()))
+        }
+        Some((first, _)) if first & 0x80 != 0 => None,
+        _ => octal(field),
+    }
+}
+
+fn octal(field: &[u8]) -> Option<i64> {
+    let start = field.iter().position(|byte| !matches!(byte, b' ' | 0)).unwrap_or(field.len());
+    text(field.get(start..)?).trim_ascii_end().iter().try_fold(0_i64, |number, &byte| match byte {
+        b'0'..=b'7' => number.checked_mul(8)?.checked_add((byte - b'0').into()),
+        _ => None,
+    })
+}

@@ -1,0 +1,397 @@
+//! What an archive holds, by name, while it is being read and when all of it was.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+};
+
+use image_core::{
+    Compression, Ctx, DiffId, Digest, Error as CoreError,
+    blob::{BlobSourceExt, BlobStore, BlobWriter, Committed, Expected},
+    codec::{DecodeOptions, Decoder},
+    document::MAX_DOCUMENT_SIZE,
+    hasher::Hasher,
+    observer::Task,
+};
+
+use super::{
+    LoadOptions,
+    members::{Member, MemberKind, Members},
+};
+use crate::error::{Error, Result, excerpt, printable};
+
+/// How much is read at once, in bytes.
+const BUFFER: usize = 128 << 10;
+
+/// What is no larger is held in memory, whatever it is, in bytes.
+const SMALL: u64 = 4 << 10;
+
+/// How much is held in memory at most, in bytes. Documents past that go to the store.
+const MAX_HELD: u64 = 16 << 20;
+
+/// How many files are kept open at most until it is known who needs them. Files past that become
+/// blobs as they come, and wait for garbage collection where no image needs them.
+const MAX_PENDING: usize = 128;
+
+/// How many links lead to a member at most.
+const MAX_LINKS: usize = 8;
+
+/// The files that say what images there are. There may be one of each.
+const ROOTS: [&[u8]; 2] = [b"manifest.json", b"index.json"];
+
+/// A regular file of an archive.
+enum Content {
+    /// In memory.
+    Held(Vec<u8>),
+    /// On its way into the store, and not visible there.
+    Pending { writer: Box<dyn BlobWriter>, size: u64, plain: Plain },
+    /// A blob.
+    Stored { blob: Committed, plain: Plain },
+}
+
+enum Entry {
+    File(Content),
+    /// A link, and the name that it leads to; `None` where that is outside the archive.
+    Link(Option<Vec<u8>>),
+}
+
+/// What a file is when taken for a layer.
+#[derive(Debug, Clone)]
+pub(super) enum Plain {
+    /// Not compressed: its digest is its diffID.
+    Same,
+    /// Compressed.
+    Compressed(Compression, DiffId),
+    /// Not readable as a layer, and why.
+    Broken(String),
+}
+
+/// The members of an archive.
+pub(super) struct Index<'a> {
+    store: &'a dyn BlobStore,
+    entries: HashMap<Vec<u8>, Entry>,
+    held: u64,
+    pending: usize,
+    /// How many bytes a plain layer may have.
+    layer_limit: u64,
+}
+
+impl<'a> Index<'a> {
+    /// Reads an archive to its end.
+    pub(super) fn read(
+        reader: impl Read,
+        store: &'a dyn BlobStore,
+        options: &LoadOptions,
+        task: &Task<'_>,
+        ctx: &Ctx,
+    ) -> Result<Self> {
+        let decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
+        let mut members = Members::new(decoder);
+        let layer_limit = options.layer_bytes.unwrap_or(u64::MAX);
+        let mut index = Self { store, entries: HashMap::new(), held: 0, pending: 0, layer_limit };
+        let (mut count, mut name_bytes) = (0_u64, 0_u64);
+        while let Some(member) = members.next()? {
+            ctx.check()?;
+            count += 1;
+            name_bytes = name_bytes.saturating_add(member.name.len() as u64);
+            within(count, "number of the archive's members", options.members)?;
+            within(name_bytes, "names of the archive's members, in bytes", options.name_bytes)?;
+            index.add(member, &mut Intake { members: &mut members, task, ctx, failure: None })?;
+        }
+        members.drain()?;
+        Ok(index)
+    }
+
+    /// Takes a member in. One whose name leads out of the archive is nothing; of one name the last counts.
+    fn add<R: Read>(&mut self, member: Member, intake: &mut Intake<'_, R>) -> Result<()> {
+        let Some(name) = clean(&member.name) else { return Ok(()) };
+        let entry = match member.kind {
+            MemberKind::File(size) => Entry::File(self.ingest(&name, size, intake)?),
+            MemberKind::HardLink(target) => Entry::Link(clean(&target)),
+            MemberKind::Symlink(target) => Entry::Link(resolve(&name, &target)),
+            MemberKind::Other => return Ok(()),
+        };
+        if ROOTS.contains(&&*name) && self.entries.contains_key(&name) {
+            return Err(Error::archive(&name, "it is there twice"));
+        }
+        match self.entries.insert(name, entry) {
+            Some(Entry::File(Content::Held(bytes))) => self.held -= bytes.len() as u64,
+            Some(Entry::File(Content::Pending { .. })) => self.pending -= 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ingest<R: Read>(&mut self, name: &[u8], size: u64, intake: &mut Intake<'_, R>) -> Result<Content> {
+        let starts_as_json = matches!(intake.members.peek()?.first(), Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'));
+        let is_document = starts_as_json && size <= MAX_DOCUMENT_SIZE;
+        if (is_document || size <= SMALL) && self.held + size <= MAX_HELD {
+            let mut bytes = Vec::new();
+            intake.copy(&mut bytes)?;
+            self.held += size;
+            return Ok(Content::Held(bytes));
+        }
+        let expected = digest_of(name).map_or_else(Expected::any, |digest| Expected::sized(digest, size));
+        let mut writer = self.store.create(&expected)?;
+        let plain = intake.layer(&mut writer, self.layer_limit)?;
+        if is_document || self.pending >= MAX_PENDING {
+            return Ok(Content::Stored { blob: writer.commit()?, plain });
+        }
+        self.pending += 1;
+        Ok(Content::Pending { writer, size, plain })
+    }
+
+    /// Whether there is a file of this name, itself or through links.
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.find(name).is_ok()
+    }
+
+    /// The name of the file that a name leads to.
+    fn find(&self, name: &[u8]) -> Result<Vec<u8>> {
+        let missing = || Error::archive(name, "there is no such file in the archive");
+        let mut at = clean(name).ok_or_else(missing)?;
+        for _ in 0..=MAX_LINKS {
+            match self.entries.get(&at) {
+                None | Some(Entry::Link(None)) => return Err(missing()),
+                Some(Entry::File(_)) => return Ok(at),
+                Some(Entry::Link(Some(target))) => at.clone_from(target),
+            }
+        }
+        Err(Error::archive(name, "it leads through more than 8 links"))
+    }
+
+    fn content(&self, name: &[u8]) -> Result<&Content> {
+        match self.entries.get(&self.find(name)?) {
+            Some(Entry::File(content)) => Ok(content),
+            _ => Err(Error::archive(name, "there is no such file in the archive")),
+        }
+    }
+
+    /// The bytes of a document.
+    pub(super) fn document(&self, name: &[u8], limit: u64) -> Result<Vec<u8>> {
+        let content = self.content(name)?;
+        within(content.size(), &format!("archive: {}, in bytes", display(name)), limit)?;
+        match content {
+            Content::Held(bytes) => Ok(bytes.clone()),
+            Content::Stored { blob, .. } => {
+                let mut bytes = Vec::new();
+                let read = self.store.require(&blob.digest)?.read_to_end(&mut bytes);
+                read.map_err(|error| CoreError::stream("read the document", error))?;
+                Ok(bytes)
+            }
+            Content::Pending { .. } => Err(Error::archive(name, "it is not a JSON document")),
+        }
+    }
+
+    /// The size of a file, and what it is as a layer.
+    pub(super) fn layer(&self, name: &[u8]) -> Result<(u64, Plain)> {
+        let content = self.content(name)?;
+        let plain = match content {
+            Content::Held(bytes) => settled(read_layer(bytes.as_slice(), self.layer_limit))?,
+            Content::Pending { plain, .. } | Content::Stored { plain, .. } => plain.clone(),
+        };
+        match plain {
+            Plain::Broken(reason) => Err(Error::archive(name, reason)),
+            plain => Ok((content.size(), plain)),
+        }
+    }
+
+    /// The size of a file.
+    pub(super) fn size(&self, name: &[u8]) -> Result<u64> {
+        Ok(self.content(name)?.size())
+    }
+
+    /// Makes a file a blob, if it is none yet. What is in memory is compared with what is `expected`;
+    /// of everything else the answer tells what it is.
+    pub(super) fn commit(&mut self, name: &[u8], expected: &Expected) -> Result<Committed> {
+        let missing = || Error::archive(name, "there is no such file in the archive");
+        let name = self.find(name)?;
+        let Some(Entry::File(content)) = self.entries.remove(&name) else { return Err(missing()) };
+        let (blob, plain) = match content {
+            Content::Held(bytes) => {
+                let mut writer = self.store.create(expected)?;
+                writer.write_all(&bytes).map_err(|error| CoreError::stream("write the blob", error))?;
+                let blob = writer.commit()?;
+                // It stays what it is: documents are read again.
+                self.entries.insert(name, Entry::File(Content::Held(bytes)));
+                return Ok(blob);
+            }
+            Content::Pending { writer, plain, .. } => {
+                self.pending -= 1;
+                (writer.commit()?, plain)
+            }
+            Content::Stored { blob, plain } => (blob, plain),
+        };
+        self.entries.insert(name, Entry::File(Content::Stored { blob: blob.clone(), plain }));
+        Ok(blob)
+    }
+}
+
+impl Content {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u64,
+            Self::Pending { size, .. } => *size,
+            Self::Stored { blob, .. } => blob.size,
+        }
+    }
+}
+
+/// One member on its way in.
+struct Intake<'a, R> {
+    members: &'a mut Members<R>,
+    task: &'a Task<'a>,
+    ctx: &'a Ctx,
+    /// What kept the archive from being read or the blob from being written.
+    failure: Option<Error>,
+}
+
+impl<R: Read> Intake<'_, R> {
+    /// Copies the rest of the member.
+    fn copy(&mut self, to: &mut dyn io::Write) -> Result<()> {
+        let copied = io::copy(&mut Tee { intake: self, to }, &mut io::sink());
+        self.settle(copied.map(drop))
+    }
+
+    /// Copies the member, and reads it as a layer at the same time.
+    fn layer(&mut self, to: &mut dyn io::Write, limit: u64) -> Result<Plain> {
+        let plain = read_layer(Tee { intake: self, to }, limit);
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        // What is no layer is still a file.
+        self.copy(to)?;
+        settled(plain)
+    }
+
+    fn settle(&mut self, result: io::Result<()>) -> Result<()> {
+        match (self.failure.take(), result) {
+            (Some(failure), _) => Err(failure),
+            (None, result) => Ok(result.map_err(|error| CoreError::stream("read the archive", error))?),
+        }
+    }
+
+    fn transfer(&mut self, to: &mut dyn io::Write, buf: &mut [u8]) -> Result<usize> {
+        self.ctx.check()?;
+        let count = self.members.read(buf)?;
+        let written = to.write_all(buf.get(..count).unwrap_or_default());
+        written.map_err(|error| CoreError::stream("write the blob", error))?;
+        self.task.advance(count as u64, 0);
+        Ok(count)
+    }
+}
+
+/// Reads a member, and writes what is read.
+struct Tee<'a, 'b, R> {
+    intake: &'a mut Intake<'b, R>,
+    to: &'a mut dyn io::Write,
+}
+
+impl<R: Read> Read for Tee<'_, '_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.intake.failure.is_some() {
+            return Err(io::Error::other("an earlier read of this archive failed"));
+        }
+        self.intake.transfer(self.to, buf).map_err(|error| {
+            let summary = io::Error::other(error.to_string());
+            self.intake.failure = Some(error);
+            summary
+        })
+    }
+}
+
+/// Reads a layer to its end.
+fn read_layer(reader: impl Read, limit: u64) -> Result<Plain, CoreError> {
+    let mut decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
+    let compression = decoder.compression();
+    let mut hasher = (compression != Compression::None).then(Hasher::sha256);
+    let mut buffer = vec![0; BUFFER];
+    let mut size = 0_u64;
+    loop {
+        let count = match decoder.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CoreError::stream("decompress the layer", error)),
+        };
+        size = size.saturating_add(count as u64);
+        if size > limit {
+            return Err(CoreError::limit("plain layer, in bytes", limit));
+        }
+        if let Some(hasher) = &mut hasher {
+            hasher.update(buffer.get(..count).unwrap_or_default());
+        }
+    }
+    Ok(match hasher {
+        None => Plain::Same,
+        Some(hasher) => Plain::Compressed(compression, DiffId::from_digest(hasher.finish())),
+    })
+}
+
+/// What was read of a layer; past its limit nothing more is.
+fn settled(plain: Result<Plain, CoreError>) -> Result<Plain> {
+    match plain {
+        Ok(plain) => Ok(plain),
+        Err(error @ CoreError::LimitExceeded { .. }) => Err(error.into()),
+        Err(error) => Ok(Plain::Broken(reason(&error))),
+    }
+}
+
+/// An error and its causes in one line.
+fn reason(error: &CoreError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn within(count: u64, what: &str, limit: u64) -> Result<()> {
+    if count > limit { Err(CoreError::limit(what, limit).into()) } else { Ok(()) }
+}
+
+/// A name for a message.
+pub(super) fn display(name: &[u8]) -> String {
+    printable(&excerpt(&String::from_utf8_lossy(name)))
+}
+
+/// A name without `.`, empty components and slashes at its ends; `None` where it leads out of the archive, or to
+/// all of it.
+fn clean(name: &[u8]) -> Option<Vec<u8>> {
+    if name.starts_with(b"/") {
+        return None;
+    }
+    let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    if parts.is_empty() || parts.contains(&&b".."[..]) { None } else { Some(parts.join(&b'/')) }
+}
+
+/// What a symbolic link leads to.
+fn resolve(link: &[u8], target: &[u8]) -> Option<Vec<u8>> {
+    if target.starts_with(b"/") {
+        return None;
+    }
+    let mut parts: Vec<&[u8]> = link.split(|byte| *byte == b'/').collect();
+    parts.pop();
+    for part in target.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() { None } else { Some(parts.join(&b'/')) }
+}
+
+/// The name of a blob's file.
+pub(super) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.encoded())
+}
+
+/// The digest in the name of a blob's file.
+fn digest_of(name: &[u8]) -> Option<Digest> {
+    let (algorithm, encoded) = str::from_utf8(name).ok()?.strip_prefix("blobs/")?.split_once('/')?;
+    let digest: Digest = format!("{algorithm}:{encoded}").parse().ok()?;
+    digest.algorithm().is_supported().then_some(digest)
+}

@@ -1,0 +1,249 @@
+//! From an archive into a store, and into a layout.
+
+use std::io::Read;
+
+use image_core::{
+    Ctx, Descriptor, Document, ImageIndex, Reference,
+    blob::BlobStore,
+    observer::{NoticeKind, Outcome, TaskKind},
+};
+
+use super::{
+    docker_json::{DockerImages, MANIFEST, MAX_MANIFEST_SIZE},
+    docker_read,
+    index::Index,
+    oci,
+};
+use crate::{
+    error::{Error, Result, excerpt},
+    index_file::{INDEX, MAX_INDEX_SIZE},
+    layout::OciLayout,
+    ref_name::{IMAGE_NAME, REF_NAME, check_ref_name},
+    tag,
+};
+
+/// How an archive is loaded, and how much it may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// The name to give to the archive's only image, instead of those that it has there.
+    pub name: Option<String>,
+    /// How many members an archive may have; 1,000,000 by default.
+    pub members: u64,
+    /// How many bytes their names may have together; 64 MiB by default.
+    pub name_bytes: u64,
+    /// How many bytes a layer may have when uncompressed; `None`, the default, is unlimited.
+    pub layer_bytes: Option<u64>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { name: None, members: 1_000_000, name_bytes: 64 << 20, layer_bytes: None }
+    }
+}
+
+impl LoadOptions {
+    /// With this name for the archive's only image.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// With this bound on the number of members.
+    #[must_use]
+    pub fn with_members(self, members: u64) -> Self {
+        Self { members, ..self }
+    }
+
+    /// With this bound on the bytes of all names together.
+    #[must_use]
+    pub fn with_name_bytes(self, name_bytes: u64) -> Self {
+        Self { name_bytes, ..self }
+    }
+
+    /// With this bound on the bytes of an uncompressed layer.
+    #[must_use]
+    pub fn with_layer_bytes(self, layer_bytes: Option<u64>) -> Self {
+        Self { layer_bytes, ..self }
+    }
+}
+
+/// An image, or an index of images, out of an archive.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// What points at it in the store.
+    pub descriptor: Descriptor,
+    /// The names that it has in the archive; may be none.
+    pub names: Vec<String>,
+}
+
+/// Stores all images of an archive, in the order in which it names them.
+///
+/// Of an archive that has `manifest.json` and `index.json`, as Docker has written them since version 25, the images of
+/// `index.json` are taken as they are, with the names of both files; what only `manifest.json` has is taken
+/// as well. An image of `index.json` that is not whole in the archive is passed over, with a notice, where
+/// there is a `manifest.json`. An image that only that describes gets a new OCI manifest, which depends on
+/// its config and its layers alone. Configs and layers are stored byte for byte: image IDs and diffIDs stay.
+///
+/// Every member that an image consists of is verified: documents by their digests, layers by
+/// their diffIDs. An image's blobs are stored when all of the archive has been read.
+///
+/// Memory is bounded, whatever the archive's size, by 16 MiB of documents, fixed buffers and the names of members.
+///
+/// # Errors
+/// [`Error::is_corrupt`] where the archive or an image in it is not right, or a layer compressed with anything but
+/// gzip and zstd; [`Error::is_unsupported`] where the archive itself is; [`image_core::Error::LimitExceeded`]; [`Error::is_cancelled`]; errors of
+/// the reader and the store.
+///
+/// # Spec
+/// Docker image specification 1.3, § Combined Image JSON + Filesystem Changeset Format; OCI image-spec 1.1,
+/// image-layout.md.
+pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx: &Ctx) -> Result<Vec<Loaded>> {
+    let task = ctx.begin(TaskKind::Copy, "archive", None);
+    let mut index = Index::read(reader, store, options, &task, ctx)?;
+    let has_docker = index.has(MANIFEST.as_bytes());
+    let mut images = Vec::new();
+    if index.has(INDEX.as_bytes()) {
+        images = plan_oci(&index, has_docker, ctx)?;
+    } else if !has_docker {
+        return Err(Error::archive(b"", "it has neither a file manifest.json nor a file index.json"));
+    }
+    if has_docker {
+        plan_docker(&mut images, &index)?;
+    }
+    if let Some(name) = &options.name {
+        rename(&mut images, name)?;
+    }
+    let loaded = images.into_iter().map(|image| image.commit(&mut index, store, ctx)).collect::<Result<_>>()?;
+    task.end(Outcome::Done);
+    Ok(loaded)
+}
+
+/// An image that was found whole.
+enum Planned {
+    Oci(Box<Loaded>, Box<oci::Plan>),
+    Docker(Box<docker_read::Plan>),
+}
+
+impl Planned {
+    fn names(&mut self) -> &mut Vec<String> {
+        match self {
+            Self::Oci(loaded, _) => &mut loaded.names,
+            Self::Docker(plan) => &mut plan.names,
+        }
+    }
+
+    fn commit(self, index: &mut Index<'_>, store: &dyn BlobStore, ctx: &Ctx) -> Result<Loaded> {
+        ctx.check()?;
+        match self {
+            Self::Oci(loaded, plan) => plan.commit(index).map(|()| *loaded),
+            Self::Docker(plan) => Ok(Loaded { descriptor: plan.commit(index, store)?, names: plan.names }),
+        }
+    }
+}
+
+/// The images of `index.json`; entries of one digest are one image with several names.
+fn plan_oci(index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<Vec<Planned>> {
+    let document = Document::<ImageIndex>::parse(index.document(INDEX.as_bytes(), MAX_INDEX_SIZE)?, INDEX)?;
+    let mut images: Vec<Planned> = Vec::new();
+    for mut entry in document.into_value().manifests {
+        ctx.check()?;
+        let name = take_name(&mut entry)?;
+        let same = images.iter_mut().find_map(|image| match image {
+            Planned::Oci(loaded, _) if loaded.descriptor.digest == entry.digest => Some(loaded),
+            _ => None,
+        });
+        if let Some(same) = same {
+            name.into_iter().for_each(|name| add_name(&mut same.names, name));
+            continue;
+        }
+        match oci::Plan::new(&entry, index) {
+            Ok(plan) => {
+                let loaded = Loaded { descriptor: entry, names: name.into_iter().collect() };
+                images.push(Planned::Oci(Box::new(loaded), Box::new(plan)));
+            }
+            Err(error @ Error::InvalidArchive { .. }) if has_docker => {
+                let message = format!("is not taken from {INDEX}: {error}");
+                ctx.notice(NoticeKind::Skipped, &entry.digest.to_string(), &message);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(images)
+}
+
+/// The images of `manifest.json`, and the names that it has for others.
+fn plan_docker(images: &mut Vec<Planned>, index: &Index<'_>) -> Result<()> {
+    for image in DockerImages::parse(index.document(MANIFEST.as_bytes(), MAX_MANIFEST_SIZE)?)? {
+        let plan = docker_read::Plan::new(image, index)?;
+        let same = images.iter_mut().find_map(|image| match image {
+            Planned::Oci(loaded, oci) if oci.ids.contains(plan.id()) => Some(&mut loaded.names),
+            Planned::Docker(docker) if docker.is_same(&plan) => Some(&mut docker.names),
+            _ => None,
+        });
+        match same {
+            Some(names) => plan.names.into_iter().for_each(|name| add_name(names, name)),
+            None => images.push(Planned::Docker(Box::new(plan))),
+        }
+    }
+    Ok(())
+}
+
+fn add_name(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+/// Takes the name out of an entry: the full one if it has one, as people write it.
+fn take_name(entry: &mut Descriptor) -> Result<Option<String>> {
+    let name = entry.annotations.remove(REF_NAME);
+    if let Some(full) = entry.annotations.remove(IMAGE_NAME) {
+        let reference = full.parse::<Reference>();
+        let invalid = |_| Error::archive(INDEX.as_bytes(), format!("invalid name {:?}", excerpt(&full)));
+        return reference.map(|reference| Some(reference.familiar())).map_err(invalid);
+    }
+    if let Some(name) = &name {
+        check_ref_name(name)?;
+    }
+    Ok(name)
+}
+
+/// Says that there is one image, and gives it the only name that it is to have.
+fn rename(images: &mut [Planned], name: &str) -> Result<()> {
+    check_ref_name(name)?;
+    let count = images.len();
+    let [image] = images else {
+        return Err(Error::archive(b"", format!("it has {count} images, and one is to be named {name}")));
+    };
+    *image.names() = vec![name.to_owned()];
+    Ok(())
+}
+
+impl OciLayout {
+    /// Loads all images of an archive, as [`load`] does, and names them, all at once.
+    ///
+    /// A name that is taken moves to the image of the archive. An image without a name becomes an entry
+    /// without one, unless the layout has an entry for it.
+    ///
+    /// # Errors
+    /// Those of [`load`] and [`OciLayout::update_index`]; nothing is named then.
+    pub fn load(&self, reader: impl Read, options: &LoadOptions, ctx: &Ctx) -> Result<Vec<Loaded>> {
+        let loaded = load(reader, self.blobs(), options, ctx)?;
+        self.update_index(|index| {
+            for Loaded { descriptor, names } in &loaded {
+                if names.is_empty() && !index.manifests.iter().any(|entry| entry.digest == descriptor.digest) {
+                    index.manifests.push(descriptor.clone());
+                }
+                for name in names {
+                    // Some names that Docker takes may not stand where OCI has them.
+                    let key = if check_ref_name(name).is_ok() { REF_NAME } else { IMAGE_NAME };
+                    tag::place(index, descriptor.clone().with_annotation(key, name));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(loaded)
+    }
+}

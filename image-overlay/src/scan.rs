@@ -1,0 +1,229 @@
+//! A directory as a tree whose files can be read.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use image_core::{Ctx, Timestamp, observer::NoticeKind};
+use rustix::{
+    fs::{FileType, RawDir},
+    io::Errno,
+};
+
+use crate::{
+    entry::{EntryKind, Metadata},
+    error::{Error, Result},
+    path::LayerPath,
+    root::{FileId, Root, Status, open_file, read_xattrs},
+    source::{InodeState, OpenFile, TreeSource},
+    tree::{FileTree, NodeId},
+    xattr::XattrClass,
+};
+
+/// What a scan knows of a file's content: which inode has it.
+#[derive(Debug, Clone, Copy)]
+pub struct DirContent {
+    id: FileId,
+    changed: Timestamp,
+}
+
+/// A directory and all below it, as a layer could hold it, and its files to be read.
+///
+/// Hard links are kept. Links are never followed. Sockets, which no layer can hold, are left out with a notice,
+/// and so are extended attributes of a [class](XattrClass) other than content.
+///
+/// What changes while it is scanned is seen as it was before or after. A file that is replaced between
+/// the scan and its being opened is an error; whoever wants one moment of the tree has it stand still.
+///
+/// ```
+/// use image_core::Ctx;
+/// use image_overlay::{DirSource, Root, TreeSource};
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("motd"), "hi\n")?;
+/// let scanned = DirSource::scan(Root::open(dir.path())?, &Ctx::default())?;
+/// let file = scanned.tree().root().child(b"motd").expect("it was written above");
+/// assert_eq!(file.kind().size(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct DirSource {
+    root: Root,
+    tree: FileTree<DirContent>,
+}
+
+impl DirSource {
+    /// Looks at all that is below a root, without reading any file.
+    ///
+    /// # Errors
+    /// A directory that cannot be read, or a path longer than a layer's may be.
+    pub fn scan(root: Root, ctx: &Ctx) -> Result<Self> {
+        let mut scan = Scan { root: &root, tree: FileTree::new(), inodes: HashMap::new(), ctx };
+        scan.run()?;
+        let tree = scan.tree;
+        Ok(Self { root, tree })
+    }
+
+    /// The root that was scanned.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    fn open(&self, file: NodeId, last: &RefCell<Option<(NodeId, OwnedFd)>>) -> Result<File> {
+        let node = self.tree.node(file);
+        let name_error = |e: Errno| Error::io("open", node.path().to_string(), e.into());
+        let parent = node.parent();
+        let mut last = last.borrow_mut();
+        let (_, dir) = match last.take() {
+            Some(open) if open.0 == parent.id() => last.insert(open),
+            _ => last.insert((parent.id(), self.root.open_dir(&parent.path())?)),
+        };
+        let fd = open_file(dir.as_fd(), node.name()).map_err(name_error)?;
+        let status = Status::of(&fd).map_err(name_error)?;
+        if node.content().map(|content| content.id) != Some(status.id) {
+            return Err(name_error(Errno::STALE));
+        }
+        Ok(fd.into())
+    }
+}
+
+impl TreeSource for DirSource {
+    type Content = DirContent;
+
+    fn tree(&self) -> &FileTree<DirContent> {
+        &self.tree
+    }
+
+    fn files<'s>(&'s self, _wanted: &[NodeId], _ctx: &'s Ctx) -> Result<OpenFile<'s>> {
+        let last = RefCell::new(None);
+        Ok(Box::new(move |file| Ok(Box::new(self.open(file, &last)?))))
+    }
+
+    fn inode(&self, file: NodeId) -> Option<InodeState> {
+        let DirContent { id, changed } = self.tree.node(file).content()?;
+        Some(InodeState { id: (id.device, id.inode), changed: *changed })
+    }
+}
+
+struct Scan<'a> {
+    root: &'a Root,
+    tree: FileTree<DirContent>,
+    /// Inodes with several names, by the name that was found first.
+    inodes: HashMap<FileId, NodeId>,
+    ctx: &'a Ctx,
+}
+
+/// A directory that is still to be read.
+struct Pending {
+    node: NodeId,
+    path: LayerPath,
+    id: FileId,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) -> Result<()> {
+        let path = LayerPath::root();
+        let status = Status::of(self.root).map_err(|e| failed("stat", &path, e))?;
+        let metadata = self.metadata(self.root.as_fd(), b".", &path, &status)?;
+        let node = self.tree.root().id();
+        self.tree.set_metadata(node, metadata);
+        let mut pending = vec![Pending { node, path, id: status.id }];
+        while let Some(next) = pending.pop() {
+            self.directory(&next, &mut pending)?;
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, at: &Pending, pending: &mut Vec<Pending>) -> Result<()> {
+        let dir = self.root.open_dir(&at.path)?;
+        let fail = |e| failed("read", &at.path, e);
+        if Status::of(&dir).map_err(fail)?.id != at.id {
+            return Err(fail(Errno::STALE));
+        }
+        let mut buffer = [MaybeUninit::<u8>::uninit(); 32 << 10];
+        let mut entries = RawDir::new(&dir, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                self.ctx.check()?;
+                pending.extend(self.name(at, dir.as_fd(), name)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one name into the tree; gives the directory to go on with, if it is one.
+    fn name(&mut self, parent: &Pending, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Pending>> {
+        let path = parent.path.join(name)?;
+        let looked = Status::at(dir, name).map_err(|e| failed("stat", &path, e))?;
+        // Somebody may have removed it.
+        let Some(status) = looked else { return Ok(None) };
+        if status.kind != FileType::Directory
+            && let Some(first) = self.inodes.get(&status.id)
+        {
+            self.tree.link(parent.node, name, *first);
+            return Ok(None);
+        }
+        let Some(kind) = kind(dir, name, &status).map_err(|e| failed("read", &path, e))? else {
+            self.ctx.notice(NoticeKind::Skipped, &path.to_string(), "a layer cannot hold a socket");
+            return Ok(None);
+        };
+        let metadata = self.metadata(dir, name, &path, &status)?;
+        let content = matches!(kind, EntryKind::File { .. });
+        let content = content.then_some(DirContent { id: status.id, changed: status.ctime });
+        let node = self.tree.insert(parent.node, name, kind, metadata, content);
+        if status.kind == FileType::Directory {
+            return Ok(Some(Pending { node, path, id: status.id }));
+        }
+        if status.links > 1 {
+            self.inodes.insert(status.id, node);
+        }
+        Ok(None)
+    }
+
+    fn metadata(&self, dir: BorrowedFd<'_>, name: &[u8], path: &LayerPath, status: &Status) -> Result<Metadata> {
+        let xattrs = read_xattrs(dir, name).map_err(|e| failed("read the extended attributes of", path, e))?;
+        let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
+        let mut metadata = Metadata::new(mode).with_owner(status.uid, status.gid).with_mtime(status.mtime);
+        metadata.xattrs = self.content_xattrs(xattrs, path);
+        Ok(metadata)
+    }
+
+    fn content_xattrs(&self, xattrs: BTreeMap<Vec<u8>, Vec<u8>>, path: &LayerPath) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let is_content = |name: &[u8]| match XattrClass::of(name) {
+            XattrClass::Content => true,
+            // Each file of such a machine has one.
+            XattrClass::HostLabel => false,
+            class => {
+                let message =
+                    format!("extended attribute {} left out: {}", name.escape_ascii(), class.reason().unwrap_or(""));
+                self.ctx.notice(NoticeKind::Skipped, &path.to_string(), &message);
+                false
+            }
+        };
+        xattrs.into_iter().filter(|(name, _)| is_content(name)).collect()
+    }
+}
+
+/// What is at a name; `None` for what a layer cannot hold.
+fn kind(dir: BorrowedFd<'_>, name: &[u8], status: &Status) -> rustix::io::Result<Option<EntryKind>> {
+    let (major, minor) = (rustix::fs::major(status.device), rustix::fs::minor(status.device));
+    Ok(Some(match status.kind {
+        FileType::RegularFile => EntryKind::File { size: status.size },
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink { target: rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes() },
+        FileType::CharacterDevice => EntryKind::CharDevice { major, minor },
+        FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
+        FileType::Fifo => EntryKind::Fifo,
+        _ => return Ok(None),
+    }))
+}
+
+fn failed(action: &'static str, path: &LayerPath, error: Errno) -> Error {
+    Error::io(action, path.to_string(), error.into())
+}
