@@ -27,6 +27,10 @@ use crate::{
 /// The search path of an image made from nothing, as BuildKit sets it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The most bytes that the configuration may have, and the lines of the history: no registry and no tool
+/// takes a larger image configuration.
+const MAX_CONFIG: usize = 4 << 20;
+
 /// What stands in the history beside each instruction, as BuildKit writes it.
 const COMMENT: &str = "buildkit.dockerfile.v0";
 
@@ -139,6 +143,8 @@ pub(crate) struct StageState {
     pub(crate) rootfs: RootFs,
     /// The history.
     pub(crate) history: Vec<History>,
+    /// The size of what its lines say that were added here.
+    told: usize,
     /// The variables that instructions see: those of the configuration and of ARG. A stage built on
     /// this one sees them too.
     pub(crate) env: Env,
@@ -148,7 +154,7 @@ impl StageState {
     fn scratch(platform: &Platform) -> Self {
         let mut config = ImageConfig::new(platform);
         config.config.working_dir = "/".into();
-        Self { config, rootfs: RootFs::default(), history: Vec::new(), env: Env::default() }
+        Self { config, rootfs: RootFs::default(), history: Vec::new(), told: 0, env: Env::default() }
     }
 
     /// The state that a build from an image begins with. Facts about that one image that are of no use
@@ -159,7 +165,7 @@ impl StageState {
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
-        Self { config, rootfs: RootFs::of_image(image), history: base_history(image), env: Env::default() }
+        Self { config, rootfs: RootFs::of_image(image), history: base_history(image), told: 0, env: Env::default() }
     }
 
     /// Makes sure of a search path, and that instructions see the variables of the configuration, over
@@ -173,9 +179,22 @@ impl StageState {
         self.env.extend(Env::from_config(&config.config.env).iter());
     }
 
+    /// Adds to the history.
+    fn tell(&mut self, step: History) -> Result<()> {
+        self.told += step.created_by.as_ref().map_or(0, String::len);
+        if self.told > MAX_CONFIG {
+            return Err(image_core::Error::limit("the history of the image", MAX_CONFIG as u64).into());
+        }
+        self.history.push(step);
+        Ok(())
+    }
+
     /// What names everything that a later step can see.
     fn identity(&self) -> Result<Digest> {
         let config = serde_json::to_vec(&self.config.config).map_err(|source| Error::Encode { source })?;
+        if config.len() > MAX_CONFIG {
+            return Err(image_core::Error::limit("the configuration of the image", MAX_CONFIG as u64).into());
+        }
         let env: Vec<String> = self.env.to_config();
         let text = serde_json::to_vec(&(self.rootfs.identity(), Digest::sha256_of(&config), env))
             .map_err(|source| Error::Encode { source })?;
@@ -332,7 +351,7 @@ impl<'b> StageBuild<'b> {
     fn metadata(&mut self, line: &str) -> Result<Outcome> {
         let (record, outcome) = self.changed(line)?;
         let history = History::new(record.created, line).with_comment(COMMENT).without_layer();
-        self.state.history.push(history);
+        self.state.tell(history)?;
         Ok(outcome)
     }
 
@@ -355,7 +374,7 @@ impl<'b> StageBuild<'b> {
             Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
             None => history = history.without_layer(),
         }
-        self.state.history.push(history);
+        self.state.tell(history)?;
         Ok(outcome)
     }
 

@@ -79,7 +79,10 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
             };
             let facts = self.files.facts(file)?;
             let mut data = fetched.open(file)?;
-            let written = writer.append(entry, &mut data, ctx)?;
+            let written = writer.append(entry, &mut data, ctx).map_err(|error| match error {
+                image_overlay::Error::ContentLength { .. } => Error::changed(file.path().to_string()),
+                error => error.into(),
+            })?;
             if !facts.sparse && written.is_some_and(|content| content.sha256 != facts.sha256) {
                 return Err(Error::changed(file.path().to_string()));
             }

@@ -15,6 +15,9 @@ use crate::{
 /// The shell of instructions in shell form, until a SHELL says otherwise.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
+/// The most ports of one EXPOSE: every one of a protocol.
+const MAX_PORTS: usize = 65_536;
+
 /// What instructions without files change.
 pub(crate) struct MetaState<'a> {
     /// Where the instruction stands, for errors.
@@ -65,6 +68,10 @@ pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut E
                 for word in expand.words(port)? {
                     let ports = super::ports::parse(&word);
                     added.extend(ports.map_err(|reason| state.dockerfile.fault(port.span, reason))?);
+                    if added.len() > MAX_PORTS {
+                        let reason = format!("more than {MAX_PORTS} ports in one instruction");
+                        return Err(state.dockerfile.fault(port.span, reason));
+                    }
                 }
             }
             let line = format!("EXPOSE [{}]", added.join(" "));

@@ -70,15 +70,15 @@ impl ModeChange {
 
 impl Change {
     fn apply(&self, mode: u32, executable: bool) -> u32 {
-        let copied = self.copied.iter().fold(0, |bits, shift| bits | ((mode >> shift) & 7) * 0o111);
+        let copied = self.copied.iter().fold(0, |bits, shift| bits | (((mode >> shift) & 7) * 0o111));
         let execute = if self.execute && (executable || self.operator == Operator::Remove) { 0o111 } else { 0 };
         let bits = (self.bits | copied | execute) & self.who;
         match self.operator {
             Operator::Add => mode | bits,
             Operator::Remove => mode & !bits,
             // What is copied are permissions alone, so those of set-id stay.
-            Operator::Set if !self.copied.is_empty() => mode & !(self.who & 0o777) | bits,
-            Operator::Set => mode & !(self.who & 0o6777) | bits,
+            Operator::Set if !self.copied.is_empty() => (mode & !(self.who & 0o777)) | bits,
+            Operator::Set => (mode & !(self.who & 0o6777)) | bits,
         }
     }
 }

@@ -91,7 +91,7 @@ impl Fixture {
         self.try_build_in(dockerfile, temp_dir().path())
     }
 
-    fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
+    pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
         let observer = move |event: &Event<'_>| match event {

@@ -133,6 +133,25 @@ fn builds_what_buildah_builds() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn an_image_without_layers_is_one_that_other_tools_take() {
+    if !require_root() || !require_tool("skopeo") || !require_tool("umoci") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.build("FROM scratch\nLABEL only=labels", "context", "empty");
+    let image = format!("oci:{}:empty", bench.path("ours").display());
+    let config = tool::run(Command::new("skopeo").args(["inspect", "--config", &image]));
+    assert!(config.contains("only"), "{config}");
+    tool::run(Command::new("skopeo").args(["copy", "--quiet", "--insecure-policy", &image]).arg(format!(
+        "containers-storage:[vfs@{}+{}]localhost/empty:1",
+        bench.path("root").display(),
+        bench.path("run").display()
+    )));
+    let layout = format!("{}:empty", bench.path("ours").display());
+    tool::run(Command::new("umoci").args(["unpack", "--image", &layout]).arg(bench.path("bundle")));
+}
+
 /// A context, a base image that both tools know, and a store for each.
 struct Bench {
     directory: TempDir,
@@ -165,14 +184,12 @@ impl Bench {
 
     /// Builds by both, and gives what differs.
     fn differences(&self, text: &str) -> Vec<String> {
+        let scratch = temp_dir();
         let ours = self.build(text, "context", "localhost/built:1");
-        let (theirs, config) = self.buildah(text);
+        let (theirs, config) = self.buildah(text, &scratch.path().join("theirs"));
         let options = TreeOptions::default().without_directory_mtimes().with_whole_seconds().without_root();
         let scan = |image: &Image, name: &str| {
-            let directory = self.path(name);
-            if directory.exists() {
-                fs::remove_dir_all(&directory).unwrap();
-            }
+            let directory = scratch.path().join(name);
             unpack(image, &directory, &UnpackOptions::default(), &Ctx::default()).unwrap();
             Tree::scan_with(&directory, options)
         };
@@ -203,7 +220,7 @@ impl Bench {
     }
 
     /// The image and its configuration in Docker's form.
-    fn buildah(&self, text: &str) -> (Image, Value) {
+    fn buildah(&self, text: &str, layout: &Path) -> (Image, Value) {
         let file = self.path("Dockerfile");
         fs::write(&file, text).unwrap();
         let buildah = |args: &[&str]| {
@@ -232,10 +249,6 @@ impl Bench {
             &file,
             &context,
         ]);
-        let layout = self.path("theirs");
-        if layout.exists() {
-            fs::remove_dir_all(&layout).unwrap();
-        }
         buildah(&[
             "push",
             "--quiet",
@@ -259,7 +272,7 @@ fn config_diff(ours: &Value, theirs: &Value) -> Vec<String> {
     let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
     keys.sort();
     keys.dedup();
-    let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), Value::to_string);
     keys.into_iter()
         .filter(|key| ours.get(*key) != theirs.get(*key))
         .map(|key| format!("{key}: {}, not {}", shown(ours.get(key)), shown(theirs.get(key))))
@@ -279,7 +292,7 @@ fn plain(config: &Value) -> Map<String, Value> {
     config.retain(|key, value| match value {
         Value::Null | Value::Bool(false) => false,
         // `/` is what BuildKit says of an image made from nothing.
-        Value::String(text) => !text.is_empty() && !(key == "WorkingDir" && text == "/"),
+        Value::String(text) => !(text.is_empty() || key == "WorkingDir" && text == "/"),
         Value::Array(list) => !list.is_empty(),
         Value::Object(map) => !map.is_empty(),
         _ => true,

@@ -8,6 +8,7 @@ mod build_errors;
 mod build_fidelity;
 mod build_fixture;
 mod build_property;
+mod build_security;
 mod cache;
 mod differential;
 mod dockerfile;
