@@ -8,6 +8,7 @@ mod fsck;
 mod hostile;
 mod layout;
 mod load;
+mod save;
 mod select;
 mod tag;
 mod tools;
