@@ -1,6 +1,7 @@
 //! The tests of `image-layout` through its public interface.
 
 mod archive;
+mod archive_tools;
 mod concurrency;
 mod copy;
 mod fixture;
