@@ -16,6 +16,7 @@ mod project;
 mod refused;
 mod refused_layout;
 mod reproducible;
+mod save;
 mod tools;
 mod unpack;
 mod unprivileged;
