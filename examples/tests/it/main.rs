@@ -15,6 +15,7 @@ mod refused;
 mod refused_layout;
 mod reproducible;
 mod tools;
+mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;

@@ -4,7 +4,8 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 4] = ["build", "unpack", "inspect", "verify"];
+const PROGRAMS: [&str; 10] =
+    ["build", "unpack", "inspect", "verify", "import", "commit", "diff", "apply", "flatten", "cat"];
 
 #[test]
 fn every_program_prints_its_help() {
