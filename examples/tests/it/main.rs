@@ -18,6 +18,7 @@ mod refused_layout;
 mod reproducible;
 mod save;
 mod tools;
+mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;

@@ -4,7 +4,10 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 7] = ["build", "unpack", "inspect", "verify", "copy", "load", "save"];
+const PROGRAMS: [&str; 13] = [
+    "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
+    "cat",
+];
 
 #[test]
 fn every_program_prints_its_help() {
