@@ -35,6 +35,14 @@ impl ImageName {
     }
 }
 
+impl ImageName {
+    /// The image of another name in the same layout.
+    #[must_use]
+    pub fn sibling(&self, reference: &str) -> Self {
+        Self { layout: self.layout.clone(), reference: reference.into() }
+    }
+}
+
 impl FromStr for ImageName {
     type Err = Infallible;
 

@@ -46,6 +46,8 @@ struct Running {
     since: Instant,
     bytes: u64,
     items: u64,
+    /// Why it is carried out.
+    because: Vec<String>,
 }
 
 impl Progress {
@@ -73,13 +75,25 @@ impl Progress {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         match *event {
             Event::Begin { task, kind, label, .. } => {
-                let running = Running { kind, label: printable(label), since: Instant::now(), bytes: 0, items: 0 };
+                let running = Running {
+                    kind,
+                    label: printable(label),
+                    since: Instant::now(),
+                    bytes: 0,
+                    items: 0,
+                    because: vec![],
+                };
                 tasks.insert(task, running);
             }
             Event::Advance { task, bytes, items, .. } => {
                 if let Some(running) = tasks.get_mut(&task) {
                     running.bytes += bytes;
                     running.items += items;
+                }
+            }
+            Event::Because { task, reason, .. } => {
+                if let Some(running) = tasks.get_mut(&task) {
+                    running.because.push(printable(reason));
                 }
             }
             Event::End { task, outcome, .. } => {
@@ -105,7 +119,11 @@ impl Progress {
     fn step(&self, step: &Running, outcome: Outcome) {
         match outcome {
             Outcome::Cached => self.print(&format!("CACHED {}", step.label)),
-            Outcome::Done => self.print(&format!("DONE {:.3}s {}", step.since.elapsed().as_secs_f64(), step.label)),
+            Outcome::Done => {
+                let mut text = format!("DONE {:.3}s {}", step.since.elapsed().as_secs_f64(), step.label);
+                step.because.iter().for_each(|reason| text.push_str(&format!("\n  because {reason}")));
+                self.print(&text);
+            }
             // The error tells.
             _ => {}
         }

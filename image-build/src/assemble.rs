@@ -4,7 +4,7 @@ use image_core::{
     BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageId, ImageManifest, MediaType, document::MAX_LAYERS,
 };
 
-use crate::{error::Result, options::BuildOptions, solve::StageState};
+use crate::{cache::explain::Miss, error::Result, options::BuildOptions, solve::StageState};
 
 /// An image that was built.
 #[derive(Debug, Clone)]
@@ -20,11 +20,13 @@ pub struct BuiltImage {
     pub cached: usize,
     /// How many steps were carried out.
     pub done: usize,
+    /// Why they were carried out, in the order in which they were.
+    pub misses: Vec<Miss>,
 }
 
 impl BuiltImage {
-    pub(crate) fn with_steps(self, cached: usize, done: usize) -> Self {
-        Self { cached, done, ..self }
+    pub(crate) fn with_steps(self, cached: usize, done: usize, misses: Vec<Miss>) -> Self {
+        Self { cached, done, misses, ..self }
     }
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn assemble(
         size,
         cached: 0,
         done: 0,
+        misses: Vec::new(),
     })
 }
 

@@ -132,6 +132,11 @@ impl<'d> BuildGraph<'d> {
         false
     }
 
+    /// What the stages of the file are called, those that are not needed too.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        self.stages.iter().map(Stage::label).collect()
+    }
+
     /// What a stage is called.
     pub(crate) fn label_of(&self, number: usize) -> String {
         self.stages[number].label()

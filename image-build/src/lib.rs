@@ -35,7 +35,7 @@
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
 //!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
 //! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
-//!   know nothing of Dockerfiles and serve other programs as well.
+//!   know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was not cached.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
@@ -62,6 +62,7 @@ mod fingerprint;
 mod graph;
 pub mod ignore;
 mod input;
+mod miss;
 mod options;
 mod pattern;
 mod rootfs;
@@ -77,6 +78,6 @@ pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use ignore::Ignore;
-pub use options::{BuildOptions, CachePolicy};
+pub use options::{BuildOptions, CachePolicy, Explanations};
 pub use solve::Builder;
 pub use state::BuildState;

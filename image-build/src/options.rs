@@ -20,6 +20,8 @@ pub struct BuildOptions {
     pub source_date_epoch: Option<Timestamp>,
     /// How the layers of the image are compressed.
     pub encode: EncodeOptions,
+    /// Who is told why steps were not cached.
+    pub explanations: Explanations,
 }
 
 /// Whether earlier results are used again.
@@ -33,6 +35,17 @@ pub enum CachePolicy {
     Refresh,
 }
 
+/// Who is told why steps were not cached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Explanations {
+    /// The caller, with the image that was built.
+    #[default]
+    Returned,
+    /// The observer as well, as [`image_core::Event::Because`] before each such step ends.
+    Observed,
+}
+
 impl Default for BuildOptions {
     fn default() -> Self {
         Self {
@@ -42,6 +55,7 @@ impl Default for BuildOptions {
             cache: CachePolicy::default(),
             source_date_epoch: None,
             encode: EncodeOptions::default(),
+            explanations: Explanations::default(),
         }
     }
 }
@@ -76,6 +90,12 @@ impl BuildOptions {
     #[must_use]
     pub fn with_source_date_epoch(self, epoch: Option<Timestamp>) -> Self {
         Self { source_date_epoch: epoch, ..self }
+    }
+
+    /// With explanations for these.
+    #[must_use]
+    pub fn with_explanations(self, explanations: Explanations) -> Self {
+        Self { explanations, ..self }
     }
 
     /// With layers compressed so.

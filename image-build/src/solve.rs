@@ -18,8 +18,10 @@ use crate::{
     effect::meta::Change,
     env::Env,
     error::{Error, Result},
+    expand::Expander,
     graph::{Base, BuildGraph, Stage},
-    options::{BuildOptions, CachePolicy},
+    miss::{Lookup, Origin, Roots, StageSteps, Taken, Trace},
+    options::{BuildOptions, CachePolicy, Explanations},
     rootfs::RootFs,
     state::BuildState,
 };
@@ -88,19 +90,13 @@ impl<'a> Builder<'a> {
         for warning in dockerfile.warnings() {
             build.warn(warning);
         }
-        let mut built = BTreeMap::new();
-        let (mut cached, mut done) = (0, 0);
-        for stage in graph.stages() {
-            let result = StageBuild::run(&build, stage, &built)?;
-            cached += result.cached;
-            done += result.done;
-            built.insert(stage.number, result.state);
-            built.retain(|number, _| graph.is_needed_after(*number, stage.number));
-        }
-        let last = graph.stages().last().and_then(|stage| built.remove(&stage.number));
-        let result = last.ok_or_else(|| dockerfile.fault(Default::default(), "there is no stage to build"))?;
-        let image = assemble::assemble(result, options, output, ctx)?;
-        Ok(image.with_steps(cached, done))
+        let records = self.state.records();
+        let mut trace = Trace::open(records, build.name(), graph.labels())?;
+        let result = build.stages(&mut trace);
+        let misses = trace.keep(records);
+        let StageResult { state, cached, done } = result?;
+        let image = assemble::assemble(state, options, output, ctx)?;
+        Ok(image.with_steps(cached, done, misses?))
     }
 }
 
@@ -134,6 +130,33 @@ pub(crate) struct Build<'b> {
     pub(crate) ctx: &'b Ctx,
 }
 
+impl Build<'_> {
+    /// What the build is of: the name under which its steps are kept, to be compared with the next time.
+    fn name(&self) -> String {
+        format!(
+            "{}\0{}",
+            self.dockerfile.source().location(Default::default()).file(),
+            self.builder.context.path().display()
+        )
+    }
+
+    /// Builds all stages, and gives the last one, with the steps of all.
+    fn stages(&self, trace: &mut Trace) -> Result<StageResult> {
+        let mut built = BTreeMap::new();
+        let (mut cached, mut done) = (0, 0);
+        for stage in self.graph.stages() {
+            let result = StageBuild::run(self, stage, &built, trace)?;
+            cached += result.cached;
+            done += result.done;
+            built.insert(stage.number, result.state);
+            built.retain(|number, _| self.graph.is_needed_after(*number, stage.number));
+        }
+        let last = self.graph.stages().last().and_then(|stage| built.remove(&stage.number));
+        let state = last.ok_or_else(|| self.dockerfile.fault(Default::default(), "there is no stage to build"))?;
+        Ok(StageResult { state, cached, done })
+    }
+}
+
 /// What a stage has come to.
 #[derive(Debug, Clone)]
 pub(crate) struct StageState {
@@ -148,13 +171,16 @@ pub(crate) struct StageState {
     /// The variables that instructions see: those of the configuration and of ARG. A stage built on
     /// this one sees them too.
     pub(crate) env: Env,
+    /// Why it is not what the last build came to.
+    pub(crate) roots: Roots,
 }
 
 impl StageState {
     fn scratch(platform: &Platform) -> Self {
         let mut config = ImageConfig::new(platform);
         config.config.working_dir = "/".into();
-        Self { config, rootfs: RootFs::default(), history: Vec::new(), told: 0, env: Env::default() }
+        let (rootfs, history) = (RootFs::default(), Vec::new());
+        Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
     }
 
     /// The state that a build from an image begins with. Facts about that one image that are of no use
@@ -165,7 +191,8 @@ impl StageState {
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
-        Self { config, rootfs: RootFs::of_image(image), history: base_history(image), told: 0, env: Env::default() }
+        let (rootfs, history) = (RootFs::of_image(image), base_history(image));
+        Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
     }
 
     /// Makes sure of a search path, and that instructions see the variables of the configuration, over
@@ -228,6 +255,7 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
+    pub(crate) steps: StageSteps<'b>,
     cached: usize,
     done: usize,
 }
@@ -238,13 +266,20 @@ pub(crate) struct Made {
 }
 
 impl<'b> StageBuild<'b> {
-    fn run(build: &'b Build<'b>, stage: &'b Stage<'b>, built: &'b BTreeMap<usize, StageState>) -> Result<StageResult> {
+    fn run(
+        build: &'b Build<'b>,
+        stage: &'b Stage<'b>,
+        built: &'b BTreeMap<usize, StageState>,
+        trace: &'b mut Trace,
+    ) -> Result<StageResult> {
+        let texts = std::iter::once(stage.from).chain(stage.steps).map(|step| step.text.clone()).collect();
         let mut this = Self {
             build,
             stage,
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
+            steps: StageSteps::new(trace, stage.label(), texts),
             cached: 0,
             done: 0,
         };
@@ -253,6 +288,7 @@ impl<'b> StageBuild<'b> {
         for (at, step) in stage.steps.iter().enumerate() {
             this.in_step(step, at + 2, |this| this.step(step, &mut copies))?;
         }
+        this.steps.complete();
         Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
     }
 
@@ -268,11 +304,17 @@ impl<'b> StageBuild<'b> {
         let count = self.stage.steps.len() + 1;
         let label = format!("[{} {number}/{count}] {}", self.stage.label(), instruction.text);
         let task = ctx.begin(TaskKind::Step, &label, None);
+        self.steps.begin(number - 1, &mut self.state.roots);
         let outcome = work(self).map_err(|e| e.in_step(self.build.dockerfile, instruction))?;
         match outcome {
             Outcome::Cached => self.cached += 1,
             _ => self.done += 1,
         }
+        if outcome != Outcome::Cached && self.build.options.explanations == Explanations::Observed {
+            self.steps.causes().iter().for_each(|cause| task.because(&cause.to_string()));
+        }
+        let (layers, state) = (self.state.rootfs.identity(), self.state.identity()?);
+        self.steps.end(layers, &state, outcome != Outcome::Cached, &mut self.state.roots);
         task.end(outcome);
         Ok(())
     }
@@ -280,6 +322,11 @@ impl<'b> StageBuild<'b> {
     /// FROM.
     fn begin(&mut self) -> Result<Outcome> {
         let mut recipe = self.recipe(&self.stage.from.text);
+        if let Command::From(from) = &self.stage.from.command {
+            let mut expander = Expander::new(self.build.dockerfile, self.build.global.env());
+            expander.word(&from.image)?;
+            self.steps.note(values(&expander), |_| Origin::Argument);
+        }
         self.state = match &self.stage.base {
             Base::Scratch => StageState::scratch(&self.stage.platform),
             Base::Stage(number) => {
@@ -301,7 +348,7 @@ impl<'b> StageBuild<'b> {
             return Err(self.build.dockerfile.unsupported(self.stage.from.span, what));
         }
         self.state.begin_env();
-        Ok(self.record(recipe, |_, _| Ok(Made { layer: None }))?.1)
+        Ok(self.record(recipe, None, |_, _| Ok(Made { layer: None }))?.1)
     }
 
     fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
@@ -316,8 +363,11 @@ impl<'b> StageBuild<'b> {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
+                    let declared = build.global.declare(build.dockerfile, declaration, env, build.options)?;
+                    self.steps
+                        .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');
-                    line.push_str(&build.global.declare(build.dockerfile, declaration, env, build.options)?);
+                    line.push_str(&declared);
                 }
                 self.metadata(&line)
             }
@@ -344,7 +394,7 @@ impl<'b> StageBuild<'b> {
     fn changed(&mut self, line: &str) -> Result<(Record, Outcome)> {
         let parent = self.state.identity()?;
         let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", parent);
-        self.record(recipe, |_, _| Ok(Made { layer: None }))
+        self.record(recipe, None, |_, _| Ok(Made { layer: None }))
     }
 
     /// A step that only changed the configuration, with its line of the history.
@@ -359,6 +409,7 @@ impl<'b> StageBuild<'b> {
     pub(crate) fn layer(
         &mut self,
         recipe: Recipe,
+        taken: Option<&Taken<'_>>,
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
@@ -368,7 +419,7 @@ impl<'b> StageBuild<'b> {
             "compression",
             &encode.to_string(),
         );
-        let (record, outcome) = self.record(recipe, make)?;
+        let (record, outcome) = self.record(recipe, taken, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {
             Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
@@ -383,13 +434,13 @@ impl<'b> StageBuild<'b> {
     fn record(
         &mut self,
         recipe: Recipe,
+        taken: Option<&Taken<'_>>,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<(Record, Outcome)> {
         let state = self.build.builder.state;
-        if self.build.options.cache == CachePolicy::Use
-            && let Some(record) = state.records().get(&recipe.key())?
-            && state.has(record.layer.as_ref())?
-        {
+        let (record, lookup) = self.look_up(&recipe)?;
+        self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
+        if let Some(record) = record {
             return Ok((record, Outcome::Cached));
         }
         let created = self.build.created();
@@ -399,8 +450,25 @@ impl<'b> StageBuild<'b> {
             state.keep_toc(&packed.diff_id, &packed.toc)?;
             record = record.with_layer(RecordedLayer::new(packed.descriptor, packed.diff_id));
         }
+        if let Some(taken) = taken {
+            state.keep_files(&taken.digest, taken.files)?;
+        }
+        self.steps.attach(&mut record);
         state.records().put(&record)?;
         Ok((record, Outcome::Done))
+    }
+
+    /// The record of an earlier build, if what it names is still there.
+    fn look_up(&self, recipe: &Recipe) -> Result<(Option<Record>, Lookup)> {
+        if self.build.options.cache != CachePolicy::Use {
+            return Ok((None, Lookup::NotLooked));
+        }
+        let state = self.build.builder.state;
+        let Some(record) = state.records().get(&recipe.key())? else { return Ok((None, Lookup::NoRecord)) };
+        match &record.layer {
+            Some(layer) if !state.has(Some(layer))? => Ok((None, Lookup::NoLayer(layer.descriptor.digest.clone()))),
+            _ => Ok((Some(record), Lookup::Found)),
+        }
     }
 
     /// How this stage's layers are stored: as the caller wants those of the result, plain all others,
@@ -416,6 +484,11 @@ impl<'b> StageBuild<'b> {
     pub(crate) fn pack_options(&self) -> PackOptions {
         PackOptions::default().with_encode(self.encode()).with_latest(self.build.options.source_date_epoch)
     }
+}
+
+/// The variables that an expander was asked for.
+pub(crate) fn values<'v>(expander: &'v Expander<'_>) -> impl Iterator<Item = (&'v str, Option<&'v str>)> {
+    expander.variables().iter().map(|(name, value)| (&**name, value.as_deref()))
 }
 
 /// Counts up when the same instruction on the same files would make another layer.

@@ -7,12 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use image_core::{BlobSource, Ctx, DiffId, FsBlobStore};
+use image_core::{BlobSource, Ctx, DiffId, Digest, FsBlobStore};
 use image_overlay::{LayerBlob, LayerToc, Limits};
 
 use crate::{
-    cache::{DirRecordStore, RecordedLayer},
+    cache::{
+        DirRecordStore, FileChanges, RecordedLayer,
+        files::{Comparison, ListReader, ListWriter},
+    },
     error::{Error, Result},
+    miss::Listing,
     temporary::Temporary,
 };
 
@@ -23,7 +27,7 @@ const VERSION: &str = "image-build state 1\n";
 const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `records/` (what they are the
-/// result of), `toc/` (their tables of contents) and `tmp/`.
+/// result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain the next one) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
 /// cost of work, never of correctness.
@@ -32,6 +36,7 @@ pub struct BuildState {
     blobs: Arc<FsBlobStore>,
     records: DirRecordStore,
     toc: PathBuf,
+    files: PathBuf,
     temporary: Temporary,
 }
 
@@ -42,15 +47,16 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
-        let toc = directory.join("toc");
-        for directory in [directory, &toc] {
+        let (toc, files) = (directory.join("toc"), directory.join("files"));
+        for directory in [directory, &toc, &files] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join("version"))?;
         let temporary = Temporary::open(directory.join("tmp"))?;
         let blobs = FsBlobStore::create(directory)?;
         blobs.clean_stale_ingests()?;
-        Ok(Self { blobs: Arc::new(blobs), records: DirRecordStore::open(directory.join("records"))?, toc, temporary })
+        let records = DirRecordStore::open(directory.join("records"))?;
+        Ok(Self { blobs: Arc::new(blobs), records, toc, files, temporary })
     }
 
     /// The layers of stages that were built.
@@ -114,6 +120,34 @@ impl BuildState {
         let mut bytes = Vec::new();
         file.take(MAX_TOC).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
         Ok(LayerToc::from_bytes(&bytes).ok())
+    }
+
+    /// Keeps the list of the files that a step took, whose digest this is.
+    pub(crate) fn keep_files(&self, digest: &Digest, files: &dyn Listing) -> Result<()> {
+        let path = self.files.join(digest.encoded());
+        if path.exists() {
+            return Ok(());
+        }
+        let failed = |e| Error::io("write", &path, e);
+        let mut list = ListWriter::new(self.temporary.file().map_err(failed)?);
+        files.for_each(&mut |file| list.push(file).map_err(failed))?;
+        list.finish().map_err(failed)?.persist(&path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+
+    /// How files differ from those that were taken when this was their digest; `None` where the list
+    /// is gone or damaged.
+    pub(crate) fn compare_files(&self, old: &Digest, files: &dyn Listing) -> Result<Option<FileChanges>> {
+        let path = self.files.join(old.encoded());
+        let Ok(file) = File::open(&path) else { return Ok(None) };
+        let Ok(Some(list)) = ListReader::open(file) else { return Ok(None) };
+        let Ok(mut comparison) = Comparison::new(list) else { return Ok(None) };
+        let mut is_whole = true;
+        files.for_each(&mut |file| {
+            is_whole = is_whole && comparison.push(file).is_ok();
+            Ok(())
+        })?;
+        Ok(if is_whole { comparison.finish().ok() } else { None })
     }
 
     fn toc_path(&self, diff_id: &DiffId) -> PathBuf {

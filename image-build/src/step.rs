@@ -1,5 +1,7 @@
 //! The steps that take their meaning from the stage: COPY, WORKDIR, and changes of the configuration.
 
+use std::collections::BTreeMap;
+
 use image_core::observer::{NoticeKind, Outcome};
 
 use crate::{
@@ -19,8 +21,9 @@ use crate::{
     expand::Expander,
     files::SourceFiles,
     graph::CopyFrom,
+    miss::{Origin, Root, Taken},
     rootfs::{RootFs, RootFsFiles},
-    solve::{Build, Made, StageBuild},
+    solve::{Build, Made, StageBuild, values},
 };
 
 /// A COPY with all its words expanded.
@@ -32,6 +35,8 @@ struct CopyWords {
     destination: String,
     chown: Option<String>,
     chmod: Option<Chmod>,
+    /// The variables in them.
+    variables: BTreeMap<String, Option<String>>,
 }
 
 /// A `--chmod`: as it is written, and what it means.
@@ -55,8 +60,16 @@ impl CopyWords {
             }
         };
         warn(&expander, build);
+        let variables = expander.variables().clone();
         let written = destination;
-        Ok(Self { sources, destination: workdir::absolute(working_dir, &written, true), written, chown, chmod })
+        Ok(Self {
+            sources,
+            destination: workdir::absolute(working_dir, &written, true),
+            written,
+            chown,
+            chmod,
+            variables,
+        })
     }
 
     /// The instruction with this destination.
@@ -68,6 +81,12 @@ impl CopyWords {
         words.push(destination.to_owned());
         words.join(" ")
     }
+}
+
+/// Whether a variable is one of the configuration's, or an argument.
+fn origin(environment: &[String], name: &str) -> Origin {
+    let is_it = |line: &String| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+    if environment.iter().any(is_it) { Origin::Environment } else { Origin::Argument }
 }
 
 /// Passes on what is unwise in expanded words.
@@ -89,7 +108,7 @@ impl StageBuild<'_> {
                 let stage = built.get(number).ok_or_else(|| build.unbuilt(*number))?;
                 let name = format!("stage {}", build.graph.label_of(*number));
                 let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
-                return self.copy_files(&files, &words);
+                return self.copy_files(&files, &words, stage.roots.layers());
             }
             Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
                 Some(context) => (*context, format!("the build context {name}")),
@@ -97,24 +116,29 @@ impl StageBuild<'_> {
                     let reference = name.parse()?;
                     image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
                     let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
-                    return self.copy_files(&files, &words);
+                    return self.copy_files(&files, &words, None);
                 }
             },
         };
-        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words)
+        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words, None)
     }
 
-    fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords) -> Result<Outcome> {
+    /// `root` is the step that explains why the files are others than in the last build, if they are.
+    fn copy_files<S: SourceFiles>(&mut self, files: &S, words: &CopyWords, root: Option<Root>) -> Result<Outcome> {
+        self.note(words.variables.iter().map(|(name, value)| (&**name, value.as_deref())));
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         let selection = Selection::new(files, &words.sources, ctx)?;
+        let digest = selection.digest()?;
         // The words once more, each on its own: a name may hold the space between two.
         let recipe = self
             .recipe(&words.line(&words.destination))
             .with_text(IngredientKind::Setting, "destination", &words.destination)
             .with_text(IngredientKind::Setting, "owner", words.chown.as_deref().unwrap_or_default())
-            .with_digest(IngredientKind::Content, "files", selection.digest()?);
+            .with_digest(IngredientKind::Content, "files", digest.clone());
+        let (sources, from) = (words.sources.join(" "), selection.from().to_owned());
+        let taken = Taken { sources, from, digest, files: &selection, root };
         let line = format!("{} # buildkit", words.line(&words.written));
-        self.layer(recipe, &line, |this, now| {
+        self.layer(recipe, Some(&taken), &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let owner = words.chown.as_deref().map(|owner| owner::resolve(owner, rootfs, state, ctx)).transpose()?;
             let attributes = Attributes { owner, mode: words.chmod.as_ref().map(|chmod| &chmod.change), now };
@@ -137,7 +161,7 @@ impl StageBuild<'_> {
         self.state.config.config.working_dir.clone_from(&path);
         let line = format!("WORKDIR {path}");
         let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
-        self.layer(recipe, &line, |this, now| {
+        self.layer(recipe, None, &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let root = rootfs.tree(state, ctx)?;
             if workdir::is_there(&root, &path)? {
@@ -155,6 +179,7 @@ impl StageBuild<'_> {
     /// Carries out an instruction that changes the configuration, and says what it leaves in the history.
     pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<meta::Change>> {
         let (build, before) = (self.build, self.state.env.clone());
+        let environment = self.state.config.config.env.clone();
         let mut expander = Expander::new(build.dockerfile, &before);
         let mut state = MetaState {
             dockerfile: build.dockerfile,
@@ -164,17 +189,26 @@ impl StageBuild<'_> {
         };
         let line = meta::apply(command, &mut state, &mut expander)?;
         warn(&expander, build);
+        self.steps.note(values(&expander), |name| origin(&environment, name));
         if let Command::Maintainer(name) = command {
             self.state.config.author = Some(name.value.clone());
         }
         Ok(line)
     }
 
-    fn expand(&self, word: &Spanned<String>) -> Result<String> {
+    fn expand(&mut self, word: &Spanned<String>) -> Result<String> {
         let mut expander = Expander::new(self.build.dockerfile, &self.state.env);
         let text = expander.word(word)?;
         warn(&expander, self.build);
+        let environment = &self.state.config.config.env;
+        self.steps.note(values(&expander), |name| origin(environment, name));
         Ok(text)
+    }
+
+    /// Notes the variables that the instruction uses.
+    fn note<'v>(&mut self, variables: impl IntoIterator<Item = (&'v str, Option<&'v str>)>) {
+        let environment = &self.state.config.config.env;
+        self.steps.note(variables, |name| origin(environment, name));
     }
 }
 

@@ -1,19 +1,22 @@
 //! JSON as the specifications want it read, and as Go's tools write it.
 
-use std::{collections::HashSet, fmt, io};
+use std::{cell::Cell, collections::HashSet, fmt, io};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::ser::{CompactFormatter, Formatter};
 
-/// Reads one document: one value and nothing after it, no key twice, at most 128 levels deep.
+/// Reads one document: one value and nothing after it, no key twice, at most 128 levels deep and
+/// of at most 400,000 values.
 ///
 /// # Spec
 /// OCI image-spec 1.1, considerations.md, § JSON; RFC 7493 (I-JSON), section 2.3.
 pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    serde_json::from_slice::<UniqueKeys>(bytes)?;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    UniqueKeys { left: &Cell::new(MAX_VALUES) }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
     serde_json::from_slice(bytes)
 }
 
@@ -50,55 +53,70 @@ impl Formatter for GoFormatter {
     }
 }
 
-/// Any JSON value in which no object has a key twice.
-struct UniqueKeys;
+/// The most values that a document may have, those in lists and objects among them.
+///
+/// In memory a value may take a hundred times the two bytes that it takes in a document; and an index of 8 MiB whose
+/// entries say what entries say has fewer.
+const MAX_VALUES: u32 = 400_000;
 
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+/// Any JSON value in which no object has a key twice, and how many more values there may be.
+#[derive(Clone, Copy)]
+struct UniqueKeys<'a> {
+    left: &'a Cell<u32>,
+}
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(de::Error::custom(format_args!("more than {MAX_VALUES} values")));
+        };
+        self.left.set(left);
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for UniqueKeys {
-    type Value = Self;
+impl<'de> Visitor<'de> for UniqueKeys<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
-            entries.next_value::<Self>()?;
+            entries.next_value_seed(self)?;
             if let Some(key) = seen.replace(key) {
                 return Err(de::Error::custom(format_args!(
                     "key {:?} twice in one object",
@@ -106,6 +124,6 @@ impl<'de> Visitor<'de> for UniqueKeys {
                 )));
             }
         }
-        Ok(self)
+        Ok(())
     }
 }

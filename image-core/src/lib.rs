@@ -19,7 +19,7 @@
 //! - [`hasher`], [`verify`]: hashing and verifying readers and writers.
 //! - [`blob`]: [`blob::BlobSource`], [`blob::BlobStore`] and their implementations.
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
-//!   [`history`]: the documents; [`document`] keeps their exact bytes.
+//!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
 //! - [`codec`]: none, gzip and zstd.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
@@ -43,6 +43,7 @@ pub mod ctx;
 pub mod descriptor;
 pub mod digest;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod hasher;
 pub mod history;
@@ -69,6 +70,7 @@ pub use ctx::Ctx;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest};
 pub use document::Document;
+pub use edit::ImageEdit;
 pub use error::{Error, Result};
 pub use history::History;
 pub use id::{ChainId, DiffId, ImageId};

@@ -69,7 +69,7 @@ pub enum NoticeKind {
 
 /// What an [`Observer`] is told.
 ///
-/// Serialised, it is an object whose `event` is `begin`, `advance`, `end` or `notice`, with the fields beside it.
+/// Serialised, it is an object whose `event` is `begin`, `advance`, `because`, `end` or `notice`, with the fields beside it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 #[non_exhaustive]
@@ -95,6 +95,14 @@ pub enum Event<'a> {
         bytes: u64,
         /// Items (files, entries, blobs) since the event before.
         items: u64,
+    },
+    /// A reason why a piece of work is carried out, though an earlier result might have served.
+    #[non_exhaustive]
+    Because {
+        /// Which one.
+        task: TaskId,
+        /// Why, for a person; one line.
+        reason: &'a str,
     },
     /// A piece of work ended.
     #[non_exhaustive]
@@ -151,6 +159,11 @@ impl<'a> Task<'a> {
     /// Tells of progress since the last call.
     pub fn advance(&self, bytes: u64, items: u64) {
         self.observer.event(&Event::Advance { task: self.id, bytes, items });
+    }
+
+    /// Tells a reason why the work is carried out.
+    pub fn because(&self, reason: &str) {
+        self.observer.event(&Event::Because { task: self.id, reason });
     }
 
     /// Ends the work well.

@@ -82,11 +82,15 @@ impl Dir {
     /// The lock is the kernel's and goes with its holder, however that ends.
     pub(crate) fn lock(&self) -> Result<Lock<'_>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = fs::openat(&self.fd, LOCK, flags, Mode::from_raw_mode(0o644))
-            .map_err(io::Error::from)
-            .map(File::from)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|e| CoreError::io("lock", self.path_of(LOCK), e))?;
+        let failed = |error: io::Error| CoreError::io("lock", self.path_of(LOCK), error);
+        let file = match fs::openat(&self.fd, LOCK, flags, Mode::from_raw_mode(0o644)) {
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(self.not_regular(LOCK)),
+            result => File::from(result.map_err(|e| failed(e.into()))?),
+        };
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(self.not_regular(LOCK));
+        }
+        file.lock().map_err(failed)?;
         Ok(Lock { dir: self, _file: file })
     }
 

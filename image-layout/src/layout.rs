@@ -23,9 +23,12 @@ use crate::{
 };
 
 /// The file that makes a directory a layout.
-const MARKER: &str = "oci-layout";
+pub(crate) const MARKER: &str = "oci-layout";
 
 /// What it says.
+pub(crate) const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The version in it.
 const VERSION: &str = "1.0.0";
 
 /// The directory of the blobs.
@@ -130,7 +133,7 @@ impl OciLayout {
             if dir.read(INDEX, MAX_INDEX_SIZE)?.is_none() {
                 lock.replace(INDEX, Document::new(ImageIndex::new(Vec::new()))?.bytes())?;
             }
-            lock.replace(MARKER, format!("{{\"imageLayoutVersion\":\"{VERSION}\"}}").as_bytes())?;
+            lock.replace(MARKER, MARKER_CONTENT.as_bytes())?;
         }
         drop(lock);
         Ok((Self::from_dir(dir)?, is_new))

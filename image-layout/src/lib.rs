@@ -21,7 +21,7 @@
 //! - [`tag`]: names of images: tag, untag, list, find.
 //! - [`select`]: from a name to the image for a platform, through nested indexes.
 //! - [`resolver`]: the same behind [`image_core::ImageResolver`].
-//! - [`archive`]: images in one file, of Docker or OCI: load.
+//! - [`archive`]: images in one file, of Docker or OCI: load, save.
 //! - [`mod@copy`]: an image, or all of an index, from any blob store to any other.
 //! - [`roots`]: what garbage collection must keep.
 //! - [`fsck`]: every reachable blob hashed, every document checked.
@@ -45,7 +45,7 @@ pub mod roots;
 pub mod select;
 pub mod tag;
 
-pub use archive::{LoadOptions, Loaded};
+pub use archive::{ArchiveFormat, LoadOptions, Loaded, SaveOptions, save};
 pub use copy::{Copied, CopyOptions, copy};
 pub use error::{Error, Result};
 pub use layout::OciLayout;

@@ -71,6 +71,15 @@ pub struct Changes<'a, L: TreeSource, U: TreeSource> {
     pub(crate) links: HardLinks,
 }
 
+impl<'a, T: TreeSource> Changes<'a, T, T> {
+    /// All of a tree, its root included, to be laid over nothing.
+    pub fn whole(tree: &'a T) -> Self {
+        let files = tree.tree();
+        let marks = files.walk(files.root()).map(|node| Mark::Add(node.id())).collect();
+        Self { lower: tree, upper: tree, marks, links: HardLinks::of(files) }
+    }
+}
+
 impl<L: TreeSource, U: TreeSource> Changes<'_, L, U> {
     /// How many there are.
     #[must_use]

@@ -31,6 +31,7 @@
 //! - [`pack`]: making a layer.
 //! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`mod@diff`]: what has
 //!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer.
+//! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
 //!
@@ -45,6 +46,7 @@ pub mod content;
 pub mod diff;
 pub mod entry;
 pub mod error;
+pub mod flatten;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
@@ -60,6 +62,7 @@ pub mod toc;
 pub mod tree;
 #[cfg(target_os = "linux")]
 pub mod unpack;
+pub mod usage;
 pub mod whiteout;
 pub mod xattr;
 
@@ -70,6 +73,7 @@ pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
+pub use flatten::flatten;
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
@@ -85,5 +89,6 @@ pub use toc::{Content, LayerToc, TocEntry};
 pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};
 #[cfg(target_os = "linux")]
 pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use usage::{LayerUsage, RepeatedPath, Usage};
 pub use whiteout::Whiteout;
 pub use xattr::XattrClass;

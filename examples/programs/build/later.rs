@@ -16,8 +16,6 @@ pub(crate) struct Later {
     network: Option<String>,
     #[arg(long, hide = true, value_name = "runc|crun|PATH")]
     runtime: Option<String>,
-    #[arg(long, hide = true)]
-    explain: bool,
 }
 
 impl Later {
@@ -29,7 +27,6 @@ impl Later {
             ("--secret", !self.secret.is_empty()),
             ("--network", self.network.is_some()),
             ("--runtime", self.runtime.is_some()),
-            ("--explain", self.explain),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(format!("{option} is not supported yet").into()),

@@ -10,7 +10,9 @@ use std::{
 
 use clap::Parser;
 use examples::{Program, ProgressMode, Result, name::DEFAULT_REF, text};
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, CachePolicy, Dockerfile, Ignore};
+use image_build::{
+    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, CachePolicy, Dockerfile, Explanations, Ignore,
+};
 use image_core::{Ctx, Platform, Reference, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
 
@@ -56,6 +58,9 @@ struct Build {
     /// How layers are compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
     #[arg(long, value_name = "FORMAT", default_value = "gzip")]
     compression: EncodeOptions,
+    /// Say of each step that is carried out why an earlier result did not serve.
+    #[arg(long)]
+    explain: bool,
     /// How progress is shown.
     #[arg(long, default_value = "auto")]
     progress: ProgressMode,
@@ -99,6 +104,7 @@ impl Build {
         let mut options = BuildOptions::default()
             .with_source_date_epoch(self.source_date_epoch)
             .with_encode(self.compression.clone())
+            .with_explanations(if self.explain { Explanations::Observed } else { Explanations::Returned })
             .with_cache(if self.no_cache { CachePolicy::Refresh } else { CachePolicy::Use });
         match self.platform.as_slice() {
             [] => {}
@@ -121,7 +127,7 @@ impl Build {
 
     fn print(&self, built: &BuiltImage, out: &mut dyn Write) -> Result<()> {
         if self.json {
-            let result = serde_json::json!({
+            let mut result = serde_json::json!({
                 "digest": built.manifest.digest,
                 "imageId": built.id,
                 "size": built.size,
@@ -129,6 +135,9 @@ impl Build {
                 "ref": self.reference,
                 "steps": { "cached": built.cached, "done": built.done },
             });
+            if self.explain {
+                result["misses"] = serde_json::to_value(&built.misses)?;
+            }
             writeln!(out, "{result:#}")?;
             return Ok(());
         }

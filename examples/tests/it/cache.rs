@@ -118,6 +118,37 @@ fn what_a_step_depends_on_runs_it_again() {
 }
 
 #[test]
+fn explanations_follow_the_steps_that_ran() {
+    let project = Project::new("FROM scratch\nARG WHO=one\nCOPY a /a\nENV WHO=$WHO\n");
+    project.write("a", "a");
+    let explain = |arguments: &[&str]| {
+        let said = succeed(project.command().arg("--explain").args(arguments));
+        let text = said.stderr.lines().map(|line| match line.strip_prefix("DONE ") {
+            Some(rest) => format!("DONE {}", rest.split_once(' ').unwrap().1),
+            None => line.into(),
+        });
+        (text.collect::<Vec<_>>(), said.stdout)
+    };
+    assert_eq!(explain(&[]).0[1], "  because no earlier build of it is known");
+    project.write("a", "A");
+    let (said, json) = explain(&["--build-arg", "WHO=two", "--json"]);
+    let expected = [
+        "CACHED [0 1/4] FROM scratch",
+        "DONE [0 2/4] ARG WHO=one",
+        "  because build argument WHO changed from \"one\" to \"two\"",
+        "DONE [0 3/4] COPY a /a",
+        "  because 1 file of the build context changed: a (content)",
+        "DONE [0 4/4] ENV WHO=$WHO",
+        "  because build argument WHO changed from \"one\" to \"two\"",
+    ];
+    assert_eq!(said, expected);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["misses"][1]["causes"][0]["changes"]["first"][0]["path"], "a");
+    assert_eq!(json["misses"][2]["step"]["number"], 4);
+    assert!(!succeed(project.command().args(["--no-cache"])).stderr.contains("because"), "only where it is asked for");
+}
+
+#[test]
 fn another_base_runs_everything_but_nothing_of_other_stages() {
     let project =
         Project::new("FROM scratch AS other\nCOPY b /b\nFROM localhost/base:1\nCOPY a /a\nCOPY --from=other /b /b\n");

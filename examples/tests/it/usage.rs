@@ -4,7 +4,10 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 6] = ["build", "unpack", "inspect", "verify", "copy", "load"];
+const PROGRAMS: [&str; 13] = [
+    "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
+    "cat",
+];
 
 #[test]
 fn every_program_prints_its_help() {
@@ -18,7 +21,7 @@ fn every_program_prints_its_help() {
 #[test]
 fn wrong_usage_is_told_from_failure() {
     let dir = temp_dir();
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("build", &[]),
         ("build", &["--no-such-flag", "-o", "out", "."]),
         ("build", &["."]),
@@ -29,6 +32,8 @@ fn wrong_usage_is_told_from_failure() {
         ("verify", &["--no-such-flag", "layout"]),
         ("copy", &["layout"]),
         ("load", &["archive.tar"]),
+        ("save", &["layout"]),
+        ("save", &["--format", "zip", "layout", "archive.tar"]),
         ("copy", &["--all", "--platform", "linux/amd64", "from", "to"]),
     ];
     for (name, arguments) in cases {

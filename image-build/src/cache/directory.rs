@@ -6,16 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CacheKey, Record, RecordStore};
+use image_core::Digest;
+use serde::Serialize;
+
+use super::{CacheKey, Record, RecordStore, Trail};
 use crate::{
     error::{Error, Result},
     temporary::Temporary,
 };
 
-/// The largest record that is read, in bytes.
+/// The largest record or trail that is read, in bytes.
 const MAX_RECORD: u64 = 4 << 20;
 
-/// Keeps each record in a file of its own, `<first two characters>/<key>.json`; unfinished ones are in `tmp/`.
+/// Keeps each record in a file of its own, `<first two characters>/<key>.json`, and each trail in
+/// `latest/<SHA-256 of its name>.json`; unfinished ones are in `tmp/`.
 ///
 /// A record appears by a rename, so readers see all of it or nothing. It is not synced: after a
 /// power loss it may be cut short, and then counts as absent. The file's name is the key of the
@@ -41,6 +45,22 @@ impl DirRecordStore {
         let name = key.as_digest().encoded();
         self.directory.join(name.get(..2).unwrap_or(name)).join(format!("{name}.json"))
     }
+
+    fn trail_path(&self, name: &str) -> PathBuf {
+        self.directory.join("latest").join(format!("{}.json", Digest::sha256_of(name.as_bytes()).encoded()))
+    }
+
+    /// Puts a file into its place, whole.
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(value).map_err(|e| Error::io("encode", path, e.into()))?;
+        let directory = path.parent().unwrap_or(&self.directory);
+        fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
+        let failed = |e| Error::io("write", path, e);
+        let mut temporary = self.temporary.file().map_err(failed)?;
+        temporary.write_all(&bytes).map_err(failed)?;
+        temporary.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
 }
 
 /// What the file holds; `None` where there is no file.
@@ -64,15 +84,7 @@ impl RecordStore for DirRecordStore {
     }
 
     fn put(&self, record: &Record) -> Result<()> {
-        let path = self.path(&record.recipe.key());
-        let bytes = serde_json::to_vec(record).map_err(|e| Error::io("encode", &path, e.into()))?;
-        let directory = path.parent().unwrap_or(&self.directory);
-        fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
-        let failed = |e| Error::io("write", &path, e);
-        let mut temporary = self.temporary.file().map_err(failed)?;
-        temporary.write_all(&bytes).map_err(failed)?;
-        temporary.persist(&path).map_err(|e| failed(e.error))?;
-        Ok(())
+        self.write(&self.path(&record.recipe.key()), record)
     }
 
     fn remove(&self, key: &CacheKey) -> Result<bool> {
@@ -82,5 +94,14 @@ impl RecordStore for DirRecordStore {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(e) => Err(Error::io("remove", &path, e)),
         }
+    }
+
+    fn trail(&self, name: &str) -> Result<Option<Trail>> {
+        let bytes = read(&self.trail_path(name))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn put_trail(&self, name: &str, trail: &Trail) -> Result<()> {
+        self.write(&self.trail_path(name), trail)
     }
 }

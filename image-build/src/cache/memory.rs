@@ -5,16 +5,23 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{CacheKey, Record, RecordStore};
+use super::{CacheKey, Record, RecordStore, Trail};
 use crate::error::Result;
 
 /// Keeps records for as long as it lives.
 #[derive(Debug, Default)]
-pub struct MemoryRecordStore(Mutex<HashMap<CacheKey, Record>>);
+pub struct MemoryRecordStore {
+    records: Mutex<HashMap<CacheKey, Record>>,
+    trails: Mutex<HashMap<String, Trail>>,
+}
 
 impl MemoryRecordStore {
     fn records(&self) -> MutexGuard<'_, HashMap<CacheKey, Record>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trails(&self) -> MutexGuard<'_, HashMap<String, Trail>> {
+        self.trails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -30,5 +37,14 @@ impl RecordStore for MemoryRecordStore {
 
     fn remove(&self, key: &CacheKey) -> Result<bool> {
         Ok(self.records().remove(key).is_some())
+    }
+
+    fn trail(&self, name: &str) -> Result<Option<Trail>> {
+        Ok(self.trails().get(name).cloned())
+    }
+
+    fn put_trail(&self, name: &str, trail: &Trail) -> Result<()> {
+        self.trails().insert(name.into(), trail.clone());
+        Ok(())
     }
 }

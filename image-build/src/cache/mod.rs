@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of Dockerfiles. Compose a [`Recipe`] of everything that can change a result,
 //! look its [`CacheKey`] up in a [`RecordStore`], and where there is none, do the work and store
-//! a [`Record`]. The recipe is kept beside the result, so that two of them can be compared.
+//! a [`Record`]. The recipe is kept beside the result, so that two of them can be compared: keep a
+//! [`Trail`] of the steps of each run, and [`explain`] says why a step was not found the next time.
 //!
 //! ```
 //! use image_build::cache::{IngredientKind, MemoryRecordStore, Recipe, Record, RecordStore};
@@ -18,17 +19,23 @@
 //! # Ok::<(), image_build::Error>(())
 //! ```
 
+pub(crate) mod align;
 mod directory;
+pub mod explain;
+pub(crate) mod files;
 mod key;
 mod memory;
 mod recipe;
 mod record;
+mod trail;
 
 pub use directory::DirRecordStore;
+pub use files::{FileChange, FileChanges, FileDifference};
 pub use key::CacheKey;
 pub use memory::MemoryRecordStore;
 pub use recipe::{Ingredient, IngredientKind, Recipe};
 pub use record::{Record, RecordedLayer};
+pub use trail::{Mark, Trail};
 
 use crate::error::Result;
 
@@ -55,4 +62,16 @@ pub trait RecordStore: Send + Sync {
     /// # Errors
     /// Where the store cannot be written.
     fn remove(&self, key: &CacheKey) -> Result<bool>;
+
+    /// The steps of the last run of this name; `None` where there was none or they cannot be read back.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn trail(&self, name: &str) -> Result<Option<Trail>>;
+
+    /// Keeps the steps of a run in place of those of the last one of this name.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    fn put_trail(&self, name: &str, trail: &Trail) -> Result<()>;
 }

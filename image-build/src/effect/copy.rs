@@ -13,8 +13,10 @@ use super::{
     select::{self, Selected},
 };
 use crate::{
+    cache::files::ListedFile,
     error::{Error, Result},
     files::SourceFiles,
+    miss::Listing,
     state::BuildState,
 };
 
@@ -52,6 +54,11 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
     /// The digest of everything taken.
     pub(crate) fn digest(&self) -> Result<Digest> {
         select::digest(self.files, &self.sources)
+    }
+
+    /// The name of the tree that it is taken from.
+    pub(crate) fn from(&self) -> &str {
+        self.files.name()
     }
 
     /// Makes the layer that puts it all at `target` on top of `root`; `None` where nothing is new.
@@ -92,6 +99,12 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
         let layer = writer.finish()?;
         task.end(Outcome::Done);
         Ok(Some(layer))
+    }
+}
+
+impl<S: SourceFiles> Listing for Selection<'_, S> {
+    fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()> {
+        select::list(self.files, &self.sources, visit)
     }
 }
 

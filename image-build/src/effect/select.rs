@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 
-use image_core::{Digest, hasher::Hasher};
-use image_overlay::{EntryKind, FileTree, Follow, NodeRef};
+use image_core::{
+    Digest,
+    hasher::{Hasher, Sha256},
+};
+use image_overlay::{EntryKind, FileTree, Follow, LayerPath, NodeRef};
 
 use crate::{
+    cache::files::ListedFile,
     error::{Error, Result, excerpt},
     files::{SourceFiles, Xattrs},
     pattern,
@@ -97,6 +101,76 @@ pub(crate) fn digest<S: SourceFiles>(files: &S, sources: &[Selected<'_, S::Conte
         put(&mut hasher, b"end");
     }
     Ok(hasher.finish())
+}
+
+/// Tells of every file that the digest covers, once, in canonical order of paths.
+pub(crate) fn list<S: SourceFiles>(
+    files: &S,
+    sources: &[Selected<'_, S::Content>],
+    visit: &mut dyn FnMut(&ListedFile) -> Result<()>,
+) -> Result<()> {
+    let mut sources: Vec<_> = sources.iter().map(|source| (source.node.path(), source.node)).collect();
+    sources.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut last: Option<LayerPath> = None;
+    let mut inodes = HashMap::new();
+    for (path, node) in sources {
+        if last.as_ref().is_some_and(|last| path.starts_with(last)) {
+            continue;
+        }
+        for node in files.tree().walk(node).skip(usize::from(node.is_directory())) {
+            let id = node.id();
+            let first = *inodes.entry(node.inode_id()).or_insert(id);
+            let mut file = listed(files, node)?;
+            if first != id {
+                file.kind = b'h';
+                file.content = beginning(&sha256(files.tree().node(first).path().as_bytes()));
+            }
+            visit(&file)?;
+        }
+        last = Some(path);
+    }
+    Ok(())
+}
+
+fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>) -> Result<ListedFile> {
+    let metadata = node.metadata();
+    let (kind, content, xattrs) = match node.kind() {
+        EntryKind::File { .. } => {
+            let facts = files.facts(node)?;
+            (if facts.sparse { b's' } else { b'f' }, facts.sha256, facts.xattrs)
+        }
+        EntryKind::Directory => (b'd', [0; 32], None),
+        EntryKind::Symlink { target } => (b'l', sha256(target), None),
+        EntryKind::HardLink { target } => (b'h', sha256(target.as_bytes()), None),
+        EntryKind::CharDevice { major, minor } => (b'c', sha256(format!("{major}:{minor}").as_bytes()), None),
+        EntryKind::BlockDevice { major, minor } => (b'b', sha256(format!("{major}:{minor}").as_bytes()), None),
+        EntryKind::Fifo => (b'p', [0; 32], None),
+    };
+    let xattrs = xattrs.as_deref().unwrap_or(&metadata.xattrs);
+    Ok(ListedFile {
+        path: node.path().as_bytes().to_vec(),
+        kind,
+        mode: metadata.mode,
+        owner: if files.keeps_owner() { (metadata.uid, metadata.gid) } else { (0, 0) },
+        content: beginning(&content),
+        attributes: if xattrs.is_empty() { [0; 4] } else { beginning(&digest_of_xattrs(xattrs)) },
+    })
+}
+
+fn digest_of_xattrs(xattrs: &Xattrs) -> [u8; 32] {
+    let parts: Vec<_> = xattrs.iter().flat_map(|(name, value)| [&**name, value]).collect();
+    sha256(&parts.iter().flat_map(|part| [&(part.len() as u64).to_le_bytes(), *part].concat()).collect::<Vec<_>>())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::default();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// The first bytes of a digest: enough to tell two states of a file apart.
+fn beginning<const N: usize>(digest: &[u8; 32]) -> [u8; N] {
+    std::array::from_fn(|at| digest[at])
 }
 
 fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S::Content>) -> Result<()> {

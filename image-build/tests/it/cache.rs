@@ -1,7 +1,8 @@
 //! The cache engine by itself: keys, records and their stores.
 
 use image_build::cache::{
-    DirRecordStore, IngredientKind, MemoryRecordStore, Recipe, Record, RecordStore, RecordedLayer,
+    DirRecordStore, IngredientKind, Mark, MemoryRecordStore, Recipe, Record, RecordStore, RecordedLayer, Trail,
+    explain::compare,
 };
 use image_core::{Descriptor, DiffId, Digest, MediaType, Timestamp};
 use proptest::prelude::*;
@@ -67,6 +68,59 @@ fn check(store: &dyn RecordStore) {
     assert_eq!(store.get(&recipe.key()).unwrap(), None);
 }
 
+fn check_trails(store: &dyn RecordStore) {
+    assert_eq!(store.trail("a").unwrap(), None);
+    let mut trail = Trail::default();
+    trail.marks.push(Mark::new("tasks", "compile", recipe().key()).with_after("output", "1"));
+    trail.marks.push(Mark::new("tests", "run", Recipe::new().key()));
+    store.put_trail("a", &trail).unwrap();
+    assert_eq!(store.trail("a").unwrap(), Some(trail.clone()));
+    assert_eq!(store.trail("b/../a").unwrap(), None);
+    assert_eq!(trail.groups().collect::<Vec<_>>(), ["tasks", "tests"]);
+    assert_eq!(trail.group("tests").map(|mark| &*mark.text).collect::<Vec<_>>(), ["run"]);
+    store.put_trail("a", &Trail::default()).unwrap();
+    assert_eq!(store.trail("a").unwrap(), Some(Trail::default()));
+}
+
+#[test]
+fn stores_keep_the_last_trail_of_a_name() {
+    check_trails(&MemoryRecordStore::default());
+    let directory = test_support::temp_dir();
+    let store = DirRecordStore::open(directory.path()).unwrap();
+    check_trails(&store);
+    for entry in std::fs::read_dir(directory.path().join("latest")).unwrap() {
+        std::fs::write(entry.unwrap().path(), "[{").unwrap();
+    }
+    assert_eq!(store.trail("a").unwrap(), None, "what is damaged is absent");
+}
+
+#[test]
+fn recipes_differ_in_what_was_edited() {
+    let recipe = |parts: &[(&str, &str)]| {
+        parts
+            .iter()
+            .fold(Recipe::new(), |recipe, (name, value)| recipe.with_text(IngredientKind::Environment, name, value))
+    };
+    let old = [("a", "1"), ("b", "2"), ("c", "3")];
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 7] = [
+        (&old, &[]),
+        (&[("a", "1"), ("b", "x"), ("c", "3")], &[r#"environment b changed from "2" to "x""#]),
+        (&[("a", "1"), ("c", "3")], &[r#"environment b was removed: "2""#]),
+        (&[("a", "1"), ("b", "2"), ("d", "4"), ("c", "3")], &[r#"environment d was added: "4""#]),
+        (&[("a", "1"), ("c", "3"), ("b", "2")], &["environment b moved"]),
+        (&[("a", "1"), ("b", "2"), ("c", "3"), ("a", "1")], &[r#"environment a was added: "1""#]),
+        (&[], &["a", "b", "c"]),
+    ];
+    for (new, expected) in cases {
+        let said: Vec<String> = compare(&recipe(&old), &recipe(new)).iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), expected.len(), "{said:?}");
+        assert!(said.iter().zip(expected).all(|(said, expected)| said.contains(expected)), "{said:?}");
+    }
+    let digest = |bytes: &[u8]| Recipe::new().with_digest(IngredientKind::Content, "files", Digest::sha256_of(bytes));
+    assert!(compare(&digest(b"a"), &digest(b"b"))[0].to_string().starts_with("content files changed from sha256:"));
+}
+
 #[test]
 fn stores_keep_what_they_are_given() {
     check(&MemoryRecordStore::default());
@@ -106,6 +160,7 @@ proptest! {
             recipe.with_text(kinds[*kind], name, value)
         });
         prop_assert_eq!(recipe(&a).key() == recipe(&b).key(), recipe(&a) == recipe(&b));
+        prop_assert_eq!(compare(&recipe(&a), &recipe(&b)).is_empty(), recipe(&a) == recipe(&b));
     }
 }
 

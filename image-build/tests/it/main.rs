@@ -5,6 +5,7 @@ mod build;
 mod build_cache;
 mod build_copy;
 mod build_errors;
+mod build_explain;
 mod build_fidelity;
 mod build_fixture;
 mod build_property;

@@ -54,6 +54,16 @@ fn what_real_tools_write_is_read() {
 }
 
 #[test]
+fn a_document_of_more_values_than_any_needs_is_refused() {
+    let zeros = |count: usize| format!(r#","x":[{}]"#, vec!["0"; count].join(","));
+    let text = manifest(&zeros(390_000));
+    assert!(Document::<ImageManifest>::parse(text.into_bytes(), "x").is_ok());
+    refused::<ImageManifest>(&manifest(&zeros(400_000)), "more than 400000 values");
+    let entries = vec![r#"{"digest":"a:b","size":1}"#; 300_000].join(",");
+    refused::<ImageIndex>(&format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#), "more than 400000 values");
+}
+
+#[test]
 fn what_is_ambiguous_or_malformed_is_refused() {
     refused::<ImageManifest>(&manifest(r#","layers":[],"layers":[]"#), "\"layers\" twice in one object");
     refused::<ImageManifest>(&manifest(r#","layers":[],"x":{"a":1,"a":2}"#), "\"a\" twice in one object");

@@ -4,6 +4,7 @@ mod blob;
 mod blob_fs;
 mod codec;
 mod documents;
+mod edit;
 #[cfg(feature = "oci-spec")]
 mod interop;
 mod observer;

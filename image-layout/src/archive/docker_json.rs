@@ -1,5 +1,7 @@
 //! `manifest.json`: the images of a Docker archive.
 
+use std::collections::BTreeMap;
+
 use image_core::{
     Document, MediaType,
     document::{Body, Facts},
@@ -41,6 +43,27 @@ impl DockerImages {
 
 impl Body for DockerImages {
     const KIND: &'static str = "archive";
+
+    fn is_media_type(_: &MediaType) -> bool {
+        false
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts { schema_version: None, media_type: None }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// `repositories`: of each repository its tags, and the top layer of each.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Repositories(pub(super) BTreeMap<String, BTreeMap<String, String>>);
+
+impl Body for Repositories {
+    const KIND: &'static str = "repositories";
 
     fn is_media_type(_: &MediaType) -> bool {
         false

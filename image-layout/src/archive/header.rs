@@ -16,6 +16,8 @@ const TYPE: usize = 156;
 const LINK_NAME: Range<usize> = 157..257;
 const MAGIC_AND_VERSION: Range<usize> = 257..265;
 const PREFIX: Range<usize> = 345..500;
+/// Mode, uid, gid and time of what is written.
+const FIXED: [(Range<usize>, u64); 4] = [(100..108, 0o644), (108..116, 0), (116..124, 0), (136..148, 0)];
 
 /// A header block as it was read, its checksum right.
 #[derive(Debug)]
@@ -83,4 +85,37 @@ fn octal(field: &[u8]) -> Option<i64> {
         b'0'..=b'7' => number.checked_mul(8)?.checked_add((byte - b'0').into()),
         _ => None,
     })
+}
+
+/// The header of a regular file of root, made at 1970-01-01; its name is ASCII of at most 100 bytes.
+pub(super) fn file(name: &str, size: u64) -> Block {
+    let mut block = [0; BLOCK];
+    block[NAME].iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    block[TYPE] = b'0';
+    block[MAGIC_AND_VERSION].copy_from_slice(b"ustar\x0000");
+    for (field, number) in FIXED {
+        write_octal(&mut block[field], number);
+    }
+    write_size(&mut block[SIZE], size);
+    block[CHECKSUM].fill(b' ');
+    let sum = block.iter().map(|&byte| u64::from(byte)).sum();
+    write_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], sum);
+    block
+}
+
+/// Octal digits where they suffice, as for 8 GiB; past that binary, which Go, GNU tar and Python read.
+fn write_size(field: &mut [u8], size: u64) {
+    if size >> 33 == 0 {
+        return write_octal(field, size);
+    }
+    field.iter_mut().rev().zip(size.to_le_bytes()).for_each(|(to, byte)| *to = byte);
+    field[0] = 0x80;
+}
+
+/// All the digits that a field holds before its closing NUL.
+fn write_octal(field: &mut [u8], mut number: u64) {
+    for place in field.iter_mut().rev().skip(1) {
+        *place = b'0' + (number & 7).to_le_bytes()[0];
+        number >>= 3;
+    }
 }

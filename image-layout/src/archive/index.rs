@@ -9,7 +9,6 @@ use image_core::{
     Compression, Ctx, DiffId, Digest, Error as CoreError,
     blob::{BlobSourceExt, BlobStore, BlobWriter, Committed, Expected},
     codec::{DecodeOptions, Decoder},
-    document::MAX_DOCUMENT_SIZE,
     hasher::Hasher,
     observer::Task,
 };
@@ -18,7 +17,10 @@ use super::{
     LoadOptions,
     members::{Member, MemberKind, Members},
 };
-use crate::error::{Error, Result, excerpt, printable};
+use crate::{
+    error::{Error, Result, excerpt, printable},
+    index_file::MAX_INDEX_SIZE,
+};
 
 /// How much is read at once, in bytes.
 const BUFFER: usize = 128 << 10;
@@ -124,7 +126,7 @@ impl<'a> Index<'a> {
 
     fn ingest<R: Read>(&mut self, name: &[u8], size: u64, intake: &mut Intake<'_, R>) -> Result<Content> {
         let starts_as_json = matches!(intake.members.peek()?.first(), Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'));
-        let is_document = starts_as_json && size <= MAX_DOCUMENT_SIZE;
+        let is_document = starts_as_json && size <= MAX_INDEX_SIZE;
         if (is_document || size <= SMALL) && self.held + size <= MAX_HELD {
             let mut bytes = Vec::new();
             intake.copy(&mut bytes)?;

@@ -13,13 +13,19 @@
 //! They become blobs when all that is said of them has proved right; an archive that is not
 //! right leaves nothing behind but, at worst, blobs without a name. The archive is never unpacked:
 //! its members are looked up by name, links among them included.
+//!
+//! # Writing
+//! [`save`] writes what both kinds of readers understand: an OCI layout with Docker's `manifest.json` beside it, or the
+//! layout alone. The same images under the same names make the same bytes on every machine.
 
 mod docker_json;
 mod docker_read;
+mod docker_write;
 mod header;
 mod index;
 mod load;
 mod members;
 mod oci;
 
+pub use docker_write::{ArchiveFormat, SaveOptions, save};
 pub use load::{LoadOptions, Loaded, load};

@@ -408,6 +408,28 @@ fn an_image_of_300_layers_beside_a_thousand_other_members() {
     assert_eq!(blobs(&fixture), 302);
 }
 
+#[test]
+fn documents_past_what_is_held_in_memory() {
+    let large = |size: usize| [b"{}".to_vec(), vec![b' '; size]].concat();
+    let mut archive = Archive::default();
+    for n in 0..17 {
+        archive = archive.file(&format!("{n}"), large((1 << 20) + n));
+    }
+    let archive =
+        simple(Compression::Gzip).iter().fold(archive, |archive, (name, content)| archive.file(name, content));
+    let fixture = Fixture::new();
+    load(&fixture, &archive.end()).unwrap();
+    assert_eq!(names(&fixture), ["app:1"]);
+    assert!(is_whole(&fixture));
+
+    // An index may have 8 MiB.
+    let (members, descriptor) = oci("one", Compression::Gzip);
+    let root = [index(vec![descriptor]).bytes(), &*vec![b' '; 5 << 20]].concat();
+    let fixture = Fixture::new();
+    load(&fixture, &with_members(Archive::default().file("index.json", root), &members).end()).unwrap();
+    assert!(is_whole(&fixture));
+}
+
 /// Changes to an archive of one image, what is said of each, and whether it is for being corrupt.
 fn broken() -> Vec<(Vec<u8>, &'static str)> {
     let members = simple(Compression::Gzip);

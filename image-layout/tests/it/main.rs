@@ -1,6 +1,7 @@
 //! The tests of `image-layout` through its public interface.
 
 mod archive;
+mod archive_tools;
 mod concurrency;
 mod copy;
 mod fixture;
@@ -8,6 +9,7 @@ mod fsck;
 mod hostile;
 mod layout;
 mod load;
+mod save;
 mod select;
 mod tag;
 mod tools;

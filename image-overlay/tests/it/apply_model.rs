@@ -27,17 +27,17 @@ enum Node {
 
 /// A tree by its rules.
 #[derive(Debug, Clone)]
-struct Model {
+pub(crate) struct Model {
     nodes: BTreeMap<Path, Node>,
     inodes: usize,
 }
 
 impl Model {
-    fn new(root: Metadata) -> Self {
+    pub(crate) fn new(root: Metadata) -> Self {
         Self { nodes: BTreeMap::from([(Path::new(), Node::Dir(root))]), inodes: 0 }
     }
 
-    fn apply(&mut self, items: &[Item]) {
+    pub(crate) fn apply(&mut self, items: &[Item]) {
         for (entry, _) in items {
             match Whiteout::classify(&entry.path).unwrap() {
                 Some(Whiteout::Plain { target }) => {
@@ -237,7 +237,7 @@ pub(crate) fn arb_item() -> impl Strategy<Value = Item> {
 }
 
 /// Leaves out what means nothing or what depends on the order.
-fn sensible(items: Vec<Item>, below: &Model) -> Vec<Item> {
+pub(crate) fn sensible(items: Vec<Item>, below: &Model) -> Vec<Item> {
     let is_marker = |item: &Item| Whiteout::classify(&item.0.path).unwrap().is_some();
     let names_link = |path: &LayerPath| path.components().any(|name| name == b"l");
     // Where a marker's way leads through a link, the link must be one of lower layers before and after.

@@ -4,12 +4,14 @@
 
 mod apply;
 mod apply_attributes;
+mod apply_cost;
 mod apply_kernel;
 mod apply_model;
 mod apply_race;
 mod arb;
 mod diff;
 mod error;
+mod flatten;
 mod image_of_layers;
 mod image_tree;
 mod layers;
@@ -24,4 +26,5 @@ mod tar_write;
 mod toc;
 mod trees;
 mod unpack;
+mod usage;
 mod whiteout;

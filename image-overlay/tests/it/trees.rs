@@ -140,6 +140,11 @@ pub(crate) fn arb_trees() -> impl Strategy<Value = (Spec, Spec)> {
     })
 }
 
+/// Some trees of which each has much in common with the one before.
+pub(crate) fn arb_stack() -> impl Strategy<Value = Vec<Spec>> {
+    vec(arb_trees(), 1..4).prop_map(|pairs| pairs.into_iter().flat_map(|(one, other)| [one, other]).collect())
+}
+
 pub(crate) fn scan(path: &Path) -> DirSource {
     DirSource::scan(Root::open(path).unwrap(), &Ctx::default()).unwrap()
 }

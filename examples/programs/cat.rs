@@ -1,0 +1,40 @@
+//! Prints a file of an image.
+
+use std::{env, io::Write, process::ExitCode};
+
+use clap::Parser;
+use examples::{ImageName, Program, Result};
+use image_core::{Ctx, Platform};
+use image_overlay::{Contents, Follow, ImageTree, LayerBlob, Limits};
+
+/// Prints one file out of an image. Nothing is unpacked for it; symbolic links are followed inside the image.
+#[derive(Debug, Parser)]
+#[command(name = "cat")]
+struct Cat {
+    /// The image: a layout's directory, and the image's name in it (without: latest).
+    #[arg(value_name = "LAYOUT[:REF]")]
+    image: ImageName,
+    /// The file, from the root of the image.
+    path: String,
+    /// The platform, where there are images for several.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+}
+
+impl Program for Cat {
+    fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
+        let image = self.image.open(self.platform.as_ref())?;
+        let tree = ImageTree::of_image(&image, &Limits::default(), ctx)?;
+        let found = tree.lookup(self.path.as_bytes(), Follow::Last)?;
+        let file = found.ok_or_else(|| format!("{}: the image has no {}", self.image, self.path))?;
+        let content = file.content().ok_or_else(|| format!("{}: no regular file", file.path()))?;
+        let layers = LayerBlob::of_image(&image);
+        let contents = Contents::fetch(&layers, [content], &env::temp_dir(), ctx)?;
+        std::io::copy(&mut contents.open(content)?, out)?;
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    examples::run::<Cat>()
+}

@@ -1,0 +1,100 @@
+//! Makes an image of an edited unpack of another.
+
+use std::{env, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use examples::{ImageName, Program, Result, print_made};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
+use image_core::{Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference};
+use image_layout::OciLayout;
+use image_overlay::{DiffOptions, DirSource, ImageSource, Limits, PackOptions, Root, diff};
+
+/// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
+#[derive(Debug, Parser)]
+#[command(name = "commit")]
+struct Commit {
+    /// The image: a layout's directory, and the image's name in it (without: latest).
+    #[arg(value_name = "LAYOUT[:REF]")]
+    image: ImageName,
+    /// The edited root file system.
+    rootfs: PathBuf,
+    /// The name of the new image.
+    #[arg(value_name = "NEWREF")]
+    name: String,
+    /// Change the configuration, too, by an instruction of a Dockerfile that makes no layer: CMD, ENV, LABEL, USER…
+    #[arg(long, value_name = "INSTRUCTION")]
+    change: Vec<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Program for Commit {
+    fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
+        let layout = OciLayout::open(&self.image.layout)?;
+        let image = self.image.open(None)?;
+        let lower = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
+        let upper = DirSource::scan(Root::open(&self.rootfs)?, ctx)?;
+        let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
+        let layer = changes.pack(layout.blobs(), PackOptions::default(), ctx)?;
+        let mut edit = ImageEdit::of(&image);
+        edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), "commit"));
+        let mut manifest = edit.write(layout.blobs())?;
+        if !self.change.is_empty() {
+            manifest = change(&layout, &manifest, &self.change, ctx)?;
+        }
+        layout.tag(&self.name, &manifest)?;
+        print_made(&manifest, &self.image.sibling(&self.name), self.json, out)
+    }
+}
+
+/// The instructions that change the configuration alone.
+const CHANGES: [&str; 12] = [
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+];
+
+/// Builds on an image with instructions alone.
+fn change(layout: &OciLayout, manifest: &Descriptor, changes: &[String], ctx: &Ctx) -> Result<Descriptor> {
+    for change in changes {
+        let keyword = change.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
+        if !CHANGES.contains(&keyword.as_str()) || change.contains('\n') {
+            return Err(format!("--change {change:?}: not one instruction that changes the configuration alone").into());
+        }
+    }
+    let image = Image::open(Arc::new(layout.blobs().clone()), manifest)?;
+    let annotations = image.manifest().value().annotations.clone();
+    let dockerfile = Dockerfile::parse_named("--change", format!("FROM image\n{}\n", changes.join("\n")))?;
+    let directory = tempfile::tempdir()?;
+    let nothing = tempfile::tempdir()?;
+    let context = BuildContext::open(nothing.path(), Ignore::default())?;
+    let state = BuildState::open(directory.path())?;
+    let options = BuildOptions::default().with_platform(image.platform());
+    let built = Builder::new(&state, &context, &Only(image)).build(&dockerfile, &options, layout.blobs(), ctx)?;
+    let mut edit = ImageEdit::of(&Image::open(Arc::new(layout.blobs().clone()), &built.manifest)?);
+    edit.annotations = annotations;
+    Ok(edit.write(layout.blobs())?)
+}
+
+/// Knows one image, by every name.
+struct Only(Image);
+
+impl ImageResolver for Only {
+    fn resolve(&self, _: &Reference, _: &Platform) -> image_core::Result<Option<Image>> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
+fn main() -> ExitCode {
+    examples::run::<Commit>()
+}

@@ -1,0 +1,44 @@
+//! Makes an image of one layer from one of many.
+
+use std::{env, io::Write, process::ExitCode};
+
+use clap::Parser;
+use examples::{ImageName, Program, Result, print_made};
+use image_core::{Ctx, History, ImageEdit};
+use image_layout::OciLayout;
+use image_overlay::{ImageSource, Limits, PackOptions, flatten};
+
+/// Makes an image of one layer with the same root file system and configuration, in the same layout.
+#[derive(Debug, Parser)]
+#[command(name = "flatten")]
+struct Flatten {
+    /// The image: a layout's directory, and the image's name in it (without: latest).
+    #[arg(value_name = "LAYOUT[:REF]")]
+    image: ImageName,
+    /// The name of the new image.
+    #[arg(value_name = "NEWREF")]
+    name: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Program for Flatten {
+    fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
+        let layout = OciLayout::open(&self.image.layout)?;
+        let image = self.image.open(None)?;
+        let files = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
+        let layer = flatten(&files, layout.blobs(), PackOptions::default(), ctx)?;
+        let mut edit = ImageEdit::of(&image);
+        edit.clear_layers();
+        let step = format!("flatten {}", image.descriptor().digest);
+        edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), step));
+        let manifest = edit.write(layout.blobs())?;
+        layout.tag(&self.name, &manifest)?;
+        print_made(&manifest, &self.image.sibling(&self.name), self.json, out)
+    }
+}
+
+fn main() -> ExitCode {
+    examples::run::<Flatten>()
+}

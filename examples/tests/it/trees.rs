@@ -1,0 +1,131 @@
+//! The programs that take layers for trees: diff, apply, commit, flatten, import and cat.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use test_support::{Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir};
+
+use crate::{
+    base_image::{Form, SHORT_NAME, base_image},
+    program::{self, image, program, refuse, succeed},
+};
+
+/// All that a layer can say of a tree, but for the times of directories in which nothing changed.
+fn said(root: &Path) -> Tree {
+    Tree::scan_with(root, TreeOptions::default().with_whole_seconds().without_directory_mtimes())
+}
+
+fn tree() -> TreeBuilder {
+    TreeBuilder::new().dir("", 0o755).file("etc/motd", "hello\n", 0o644).file("bin/sh", "#!", 0o4755)
+}
+
+/// What the tree is edited to.
+fn edited() -> TreeBuilder {
+    TreeBuilder::new()
+        .dir("", 0o755)
+        .file("etc/motd", "HELLO\n", 0o644)
+        .symlink("bin", "etc")
+        .hard_link("etc/same", "etc/motd")
+        .fifo("p", 0o600)
+}
+
+#[test]
+fn changes_are_listed_packed_and_applied() {
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    tree().write_to(&at("lower"));
+    edited().write_to(&at("upper"));
+    for name in ["layer.tar", "layer.tar.gz", "layer.tar.zst"] {
+        let said_ = succeed(program("diff").arg(at("lower")).arg(at("upper")).arg("-o").arg(at(name)));
+        assert_eq!(said_.stdout, "C /\nC /bin\nC /etc\nC /etc/motd\nA /etc/same\nA /p\n");
+        let target = at(&format!("{name}.target"));
+        tree().write_to(&target);
+        succeed(program("apply").arg(at(name)).arg(&target));
+        said(&target).assert_same(&said(&at("upper")));
+        assert_eq!(succeed(program("diff").arg(&target).arg(at("upper"))).stdout, "");
+    }
+    let json = succeed(program("diff").arg("--json").arg(at("upper")).arg(at("lower"))).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[1], serde_json::json!({ "change": "D", "path": "/p" }));
+}
+
+#[test]
+fn a_tree_becomes_an_image_and_an_edit_becomes_a_layer() {
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    tree().write_to(&at("rootfs"));
+    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")).args([
+        "--config",
+        r#"{"Cmd":["/bin/sh"]}"#,
+        "--message",
+        "from a test",
+    ]));
+    edited().write_to(&at("edited"));
+    let change = ["--change", "ENV A=b", "--change", "CMD [\"/bin/true\"]"];
+    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two").args(change));
+    succeed(program("flatten").arg(image(&layout, "two")).arg("three"));
+    program::verify(&layout);
+
+    for (name, expected, layers) in [("one", "rootfs", 1), ("two", "edited", 2), ("three", "edited", 1)] {
+        let unpacked = at(&format!("unpacked-{name}"));
+        program::unpack(image(&layout, name), &unpacked);
+        said(&unpacked).assert_same(&said(&at(expected)));
+        let json = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["layers"].as_array().unwrap().len(), layers, "{json:#}");
+        let cmd = if name == "one" { "/bin/sh" } else { "/bin/true" };
+        assert!(json.to_string().contains(cmd), "{json:#}");
+    }
+    let diff = succeed(program("diff").arg(image(&layout, "two")).arg(image(&layout, "three")));
+    assert_eq!(diff.stdout, "");
+    assert_eq!(succeed(program("cat").arg(image(&layout, "three")).arg("/bin/same")).stdout, "HELLO\n");
+    let error = refuse(program("cat").arg(image(&layout, "three")).arg("/p"));
+    assert!(error.contains("/p: no regular file"), "{error}");
+    assert!(refuse(program("cat").arg(image(&layout, "three")).arg("/nothing")).contains("has no /nothing"));
+    for wrong in ["RUN true", "FROM other", "nonsense", ""] {
+        let mut commit = program("commit");
+        let error = refuse(commit.arg(image(&layout, "one")).arg(at("edited")).arg("four").args(["--change", wrong]));
+        assert!(error.contains("--change"), "{error}");
+    }
+}
+
+#[test]
+fn an_archive_of_another_tool_is_imported() {
+    if !require_tool("tar") {
+        return;
+    }
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    edited().write_to(&at("rootfs"));
+    let mut tar = std::process::Command::new("tar");
+    test_support::tool::run(tar.arg("-czf").arg(at("rootfs.tgz")).arg("-C").arg(at("rootfs")).arg("."));
+    succeed(program("import").arg(at("rootfs.tgz")).arg(image(&at("layout"), "latest")));
+    program::unpack(at("layout"), &at("unpacked"));
+    said(&at("unpacked")).assert_same(&said(&at("rootfs")));
+}
+
+#[test]
+fn a_real_image_is_edited_committed_and_flattened() {
+    if !require_root() || !require_tool("umoci") {
+        return;
+    }
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    test_support::tool::run(std::process::Command::new("cp").arg("-r").arg(base).arg(&layout));
+    program::unpack(image(&layout, SHORT_NAME), &at("rootfs"));
+    let unchanged = succeed(program("diff").arg(image(&layout, SHORT_NAME)).arg(at("rootfs")));
+    assert_eq!(unchanged.stdout, "");
+
+    fs::remove_dir_all(at("rootfs/usr/share")).unwrap();
+    fs::write(at("rootfs/etc/new"), "new\n").unwrap();
+    succeed(program("commit").arg(image(&layout, SHORT_NAME)).arg(at("rootfs")).arg("edited"));
+    succeed(program("flatten").arg(image(&layout, "edited")).arg("flat"));
+    program::verify(&layout);
+    for name in ["edited", "flat"] {
+        let theirs = crate::unpack::umoci_unpack(&image(&layout, name), &at(name));
+        said(&theirs).assert_same(&said(&at("rootfs")));
+    }
+}

@@ -1,0 +1,59 @@
+//! Trails: which record each step had the last time.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::CacheKey;
+
+/// A step of the last run, and the key of its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Mark {
+    /// What the step was part of: a stage, a task.
+    pub group: String,
+    /// How it was written.
+    pub text: String,
+    /// The key of its record.
+    pub key: CacheKey,
+    /// Names for what it left behind: where two runs differ here, later steps began with something else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub after: BTreeMap<String, String>,
+}
+
+impl Mark {
+    /// A step of a group.
+    #[must_use]
+    pub fn new(group: impl Into<String>, text: impl Into<String>, key: CacheKey) -> Self {
+        Self { group: group.into(), text: text.into(), key, after: BTreeMap::new() }
+    }
+
+    /// With a name for something that it left behind.
+    #[must_use]
+    pub fn with_after(mut self, name: impl Into<String>, identity: impl Into<String>) -> Self {
+        self.after.insert(name.into(), identity.into());
+        self
+    }
+}
+
+/// The steps of the last run, in order; for explanations only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+#[non_exhaustive]
+pub struct Trail {
+    /// The steps. Those of one group stand in their order, in one piece.
+    pub marks: Vec<Mark>,
+}
+
+impl Trail {
+    /// The steps of a group, in order.
+    pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Mark> {
+        self.marks.iter().filter(move |mark| mark.group == group)
+    }
+
+    /// The groups, in order.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        let mut last = None;
+        self.marks.iter().map(|mark| &*mark.group).filter(move |group| last.replace(*group) != Some(*group))
+    }
+}

@@ -1,0 +1,164 @@
+//! What each layer of an image adds, hides and wastes.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use crate::{
+    error::Result,
+    image_tree::ImageTree,
+    path::LayerPath,
+    toc::LayerToc,
+    tree::{FileTree, InodeId, NodeRef},
+    whiteout::Whiteout,
+};
+
+/// How an image spends its bytes: those of files, as their entries say, before compression and without headers.
+///
+/// ```
+/// use image_core::{Ctx, MemoryBlobStore};
+/// use image_overlay::{Entry, EntryKind, LayerPath, LayerWriter, Metadata, PackOptions, Usage};
+/// let (store, ctx) = (MemoryBlobStore::default(), Ctx::default());
+/// let layer = |content: &[u8]| {
+///     let mut layer = LayerWriter::new(&store, PackOptions::default())?;
+///     let kind = EntryKind::File { size: content.len() as u64 };
+///     layer.append(Entry::new(LayerPath::parse(b"motd")?, kind, Metadata::new(0o644)), &mut &*content, &ctx)?;
+///     layer.finish()
+/// };
+/// let (base, upper) = (layer(b"one")?, layer(b"seven")?);
+/// let usage = Usage::of_layers([&base.toc, &upper.toc])?;
+/// assert_eq!((usage.layers[0].wasted, usage.layers[1].hidden), (3, 3));
+/// assert_eq!(usage.efficiency, 3.0 / 8.0);
+/// # Ok::<(), image_overlay::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The layers, base layer first.
+    pub layers: Vec<LayerUsage>,
+    /// From 0 to 1, as dive computes it: the sum of what each path takes at least, by the sum of what it takes in all layers
+    /// together. A path takes what its entry says, a whiteout of a directory as much as what it hides, and one of a file nothing.
+    pub efficiency: f64,
+    /// The paths that more than one layer has or hides, the one that takes most first.
+    pub repeated: Vec<RepeatedPath>,
+}
+
+/// How one layer spends its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LayerUsage {
+    /// Bytes of the files that it brings.
+    pub added: u64,
+    /// Bytes of files that nobody sees any more because of it.
+    pub hidden: u64,
+    /// Bytes of its own files that nobody sees in the image.
+    pub wasted: u64,
+}
+
+/// A path that more than one layer has or hides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepeatedPath {
+    /// The path.
+    pub path: LayerPath,
+    /// How often.
+    pub count: u64,
+    /// What it takes in all layers together, in bytes.
+    pub size: u64,
+}
+
+impl Usage {
+    /// Of an image of these layers, base layer first.
+    ///
+    /// # Errors
+    /// As [`ImageTree::push`].
+    pub fn of_layers<'a>(layers: impl IntoIterator<Item = &'a LayerToc>) -> Result<Self> {
+        let mut tree = ImageTree::new();
+        let mut paths = Paths::default();
+        let mut usage = Vec::<LayerUsage>::new();
+        let mut visible = 0;
+        for (position, toc) in layers.into_iter().enumerate() {
+            paths.add(toc, &tree)?;
+            tree.push(position, toc)?;
+            let added: u64 = toc.entries().map(|entry| entry.entry.kind.size()).sum();
+            let before = visible;
+            visible = contents(tree.root(), &tree).map(|file| file.kind().size()).sum();
+            usage.push(LayerUsage { added, hidden: before + added - visible, wasted: added });
+        }
+        for file in contents(tree.root(), &tree) {
+            if let Some(layer) = file.content().and_then(|content| usage.get_mut(content.layer)) {
+                layer.wasted -= file.kind().size();
+            }
+        }
+        Ok(Self { layers: usage, efficiency: paths.efficiency(), repeated: paths.repeated() })
+    }
+
+    /// Bytes of all layers that nobody sees.
+    #[must_use]
+    pub fn wasted(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.wasted).sum()
+    }
+}
+
+/// The regular files below a name, each once whatever its names.
+fn contents<'a, C>(start: NodeRef<'a, C>, tree: &'a FileTree<C>) -> impl Iterator<Item = NodeRef<'a, C>> {
+    let mut seen = BTreeSet::<InodeId>::new();
+    tree.walk(start).filter(move |node| node.content().is_some() && seen.insert(node.inode_id()))
+}
+
+/// What each path takes.
+#[derive(Default)]
+struct Paths(BTreeMap<LayerPath, Taken>);
+
+#[derive(Default)]
+struct Taken {
+    count: u64,
+    total: u64,
+    least: u64,
+}
+
+impl Paths {
+    /// Counts one layer; `below` is the tree of those under it.
+    fn add(&mut self, toc: &LayerToc, below: &ImageTree) -> Result<()> {
+        let entries: BTreeMap<_, _> = toc.entries().map(|entry| (entry.entry.path, entry.entry.kind)).collect();
+        let mut following = entries.keys().skip(1);
+        for (path, kind) in &entries {
+            let has_children = following.next().is_some_and(|next| next.starts_with(path));
+            match Whiteout::classify(path)? {
+                None if has_children => {}
+                None => self.count(path.clone(), kind.size()),
+                Some(Whiteout::Plain { target }) => {
+                    let hidden = below.get(&target).filter(|node| node.is_directory());
+                    let size = hidden.map_or(0, |hidden| contents(hidden, below).map(|file| file.kind().size()).sum());
+                    self.count(target, size);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, path: LayerPath, size: u64) {
+        let taken = self.0.entry(path).or_insert_with(|| Taken { least: u64::MAX, ..Taken::default() });
+        taken.count += 1;
+        taken.total += size;
+        taken.least = taken.least.min(size);
+    }
+
+    fn efficiency(&self) -> f64 {
+        let sum = |of: fn(&Taken) -> u64| self.0.values().map(of).sum::<u64>();
+        match (sum(|taken| taken.least), sum(|taken| taken.total)) {
+            (_, 0) => 1.0,
+            (least, total) => least as f64 / total as f64,
+        }
+    }
+
+    fn repeated(self) -> Vec<RepeatedPath> {
+        let repeated = self.0.into_iter().filter(|(_, taken)| taken.count > 1);
+        let mut repeated: Vec<_> =
+            repeated.map(|(path, Taken { count, total, .. })| RepeatedPath { path, count, size: total }).collect();
+        repeated.sort_by_key(|path| Reverse(path.size));
+        repeated
+    }
+}
