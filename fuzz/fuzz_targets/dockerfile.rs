@@ -21,11 +21,10 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn check(file: &Dockerfile, env: &Env) {
     for warning in file.warnings() {
-        let _ = file.source().location(warning.span).picture();
+        drop(file.fault(warning.span, &*warning.message).render());
     }
     for instruction in file.instructions() {
-        let location = file.source().location(instruction.span);
-        assert!(!location.to_string().is_empty());
+        assert!(!file.fault(instruction.span, "here").render().is_empty());
         let words: Vec<&Spanned<String>> = match &instruction.command {
             Command::Env(pairs) | Command::Label(pairs) => pairs.pairs.iter().map(|pair| &pair.value).collect(),
             Command::Copy(copy) => copy.sources.iter().chain([&copy.destination]).collect(),

@@ -13,13 +13,18 @@ fuzz_target!(|bytes: &[u8]| {
     let (rules, paths) = at.map_or((bytes, &b"a/b/c\nd.log"[..]), |at| (&bytes[..at], &bytes[at + PART.len()..]));
     let Ok(ignore) = Ignore::parse("ignore", rules) else { return };
     for path in paths.split(|b| *b == b'\n').take(8).filter(|path| path.len() < 128) {
-        let names: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b"." | b"..")).collect();
+        let names: Vec<&[u8]> =
+            path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b"." | b"..")).collect();
         let (mut verdict, mut skipped) = (Verdict::default(), false);
         for depth in 1..=names.len() {
             let path = names[..depth].join(&b'/');
             verdict = ignore.verdict(verdict, &path);
             assert_eq!(verdict.is_excluded(), ignore.matches(&path), "{:?}", String::from_utf8_lossy(&path));
-            assert!(!skipped || verdict.is_excluded(), "a skipped directory holds {:?}", String::from_utf8_lossy(&path));
+            assert!(
+                !skipped || verdict.is_excluded(),
+                "a skipped directory holds {:?}",
+                String::from_utf8_lossy(&path)
+            );
             skipped = skipped || verdict.is_excluded() && ignore.may_skip(verdict, &path);
         }
     }
