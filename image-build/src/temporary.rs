@@ -1,19 +1,18 @@
 //! Files that have no name of their own yet.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// How old a file must be to be taken for what a killed process left.
-const STALE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A directory for files that are renamed to their place once they are whole.
+/// A directory for files that are renamed to their place once they are whole. Each is locked for as long as
+/// its process works on it, so one that can be locked is what a killed process left.
 #[derive(Debug, Clone)]
 pub(crate) struct Temporary(PathBuf);
 
@@ -33,22 +32,29 @@ impl Temporary {
 
     /// A new, empty file.
     pub(crate) fn file(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(&self.0)
+        loop {
+            let file = NamedTempFile::new_in(&self.0)?;
+            match file.as_file().lock() {
+                Ok(()) => {}
+                // Then nobody else can lock it either, and it is never taken for abandoned.
+                Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(file),
+                Err(e) => return Err(e),
+            }
+            // Another process may have taken it for abandoned before it was locked.
+            if file.as_file().metadata()?.nlink() > 0 {
+                return Ok(file);
+            }
+        }
     }
 
-    /// Removes files that nobody has written to for long. The file system's own clock decides.
     fn clean(&self) -> io::Result<()> {
-        let mut now = None;
         for entry in fs::read_dir(&self.0)? {
-            let entry = entry?;
-            let now = match now {
-                Some(now) => now,
-                None => *now.insert(self.file()?.as_file().metadata()?.modified()?),
-            };
-            let written = entry.metadata().and_then(|metadata| metadata.modified());
-            if written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > STALE)) {
-                // Another process may have been faster.
-                drop(fs::remove_file(entry.path()));
+            let path = entry?.path();
+            // What is in use, gone, or not ours to touch, stays.
+            if let Ok(file) = File::open(&path)
+                && file.try_lock().is_ok()
+            {
+                drop(fs::remove_file(&path));
             }
         }
         Ok(())

@@ -165,18 +165,13 @@ proptest! {
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed_after_a_day() {
+fn what_a_killed_process_left_is_removed_and_what_is_in_use_is_not() {
     let directory = test_support::temp_dir();
     DirRecordStore::open(directory.path()).unwrap();
-    let (old, new) = (directory.path().join("tmp/old"), directory.path().join("tmp/new"));
-    let age = |path: &std::path::Path, hours: u64| {
-        let file = std::fs::File::create(path).unwrap();
-        let now = file.metadata().unwrap().modified().unwrap();
-        file.set_modified(now - std::time::Duration::from_secs(hours * 3600)).unwrap();
-    };
-    age(&old, 25);
-    age(&new, 23);
+    let (abandoned, in_use) = (directory.path().join("tmp/abandoned"), directory.path().join("tmp/in-use"));
+    std::fs::File::create(&abandoned).unwrap();
+    let held = std::fs::File::create(&in_use).unwrap();
+    held.lock().unwrap();
     DirRecordStore::open(directory.path()).unwrap();
-    assert!(!old.exists() && new.exists());
-    assert_eq!(std::fs::read_dir(directory.path().join("tmp")).unwrap().count(), 1);
+    assert!(!abandoned.exists() && in_use.exists());
 }
