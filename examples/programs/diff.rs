@@ -1,8 +1,9 @@
 //! Shows and packs the changes between two trees.
 
 use std::{
-    fs::File,
+    fs::Permissions,
     io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -61,7 +62,7 @@ impl Diff {
     }
 }
 
-/// Writes the changes beside their place, and then there.
+/// Writes the changes to a file beside `path` that takes its place when it is whole.
 fn write_layer(changes: &Changes<'_, impl TreeSource, impl TreeSource>, path: &Path, ctx: &Ctx) -> Result<()> {
     let compression = match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => Compression::Gzip,
@@ -72,8 +73,12 @@ fn write_layer(changes: &Changes<'_, impl TreeSource, impl TreeSource>, path: &P
     let store = FsBlobStore::create(directory.path())?;
     let options = PackOptions::default().with_encode(EncodeOptions::new(compression));
     let layer = changes.pack(&store, options, ctx)?;
-    let mut file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    io::copy(&mut store.open_verified(&layer.descriptor)?, &mut file)?;
+    let failed = |e| format!("cannot write {}: {e}", path.display());
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mode = Permissions::from_mode(0o666); // less the umask
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
+    io::copy(&mut store.open_verified(&layer.descriptor)?, &mut file).map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
     Ok(())
 }
 
