@@ -37,13 +37,20 @@ impl Root {
     /// Opens the directory at `path` with these flags, following links inside the root.
     pub(crate) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         match self.resolution {
-            Resolution::Kernel => open_in_root(self.as_fd(), if path.is_empty() { b"." } else { path }, flags),
-            Resolution::Walk => {
-                let dir = walk(self.as_fd(), path, |_, _, obstacle| Err(obstacle.errno()))?;
-                rustix::fs::openat(dir, c".", flags | OFlags::NOFOLLOW, Mode::empty())
-            }
+            Resolution::Kernel => match open_in_root(self.as_fd(), if path.is_empty() { b"." } else { path }, flags) {
+                // Where a rename elsewhere makes the kernel begin again, it goes on counting the links that it
+                // has already been through: more than 20 of them may be too many for it by then.
+                Err(Errno::LOOP) => open_by_walk(self.as_fd(), path, flags),
+                result => result,
+            },
+            Resolution::Walk => open_by_walk(self.as_fd(), path, flags),
         }
     }
+}
+
+fn open_by_walk(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+    let dir = walk(root, path, |_, _, obstacle| Err(obstacle.errno()))?;
+    rustix::fs::openat(dir, c".", flags | OFlags::NOFOLLOW, Mode::empty())
 }
 
 fn open_in_root(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd> {

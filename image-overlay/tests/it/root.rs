@@ -1,6 +1,10 @@
 //! Opening directories below a root.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use image_overlay::{LayerPath, Resolution, Root};
 use rustix::fs::fstat;
@@ -15,6 +19,28 @@ fn id(path: &std::path::Path) -> (u64, u64) {
 fn the_kernel_is_asked_where_it_can() {
     let dir = TempDir::new().unwrap();
     assert_eq!(Root::open(dir.path()).unwrap().resolution(), Resolution::Kernel);
+}
+
+#[test]
+fn a_rename_on_the_way_does_not_count_as_links() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir_all(at("root/d")).unwrap();
+    symlink(".", at("root/l")).unwrap();
+    let root = Root::open(&at("root")).unwrap();
+    let path = LayerPath::parse(["l/".repeat(40), "d".to_owned()].concat().as_bytes()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::rename(at("root"), at("moved")).unwrap();
+                fs::rename(at("moved"), at("root")).unwrap();
+            }
+        });
+        let opened = (0..20_000).try_for_each(|_| root.open_dir(&path).map(drop));
+        done.store(true, Ordering::Relaxed);
+        opened.unwrap();
+    });
 }
 
 #[test]
