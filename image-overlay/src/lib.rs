@@ -33,7 +33,7 @@
 //!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer.
 //! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
-//!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
+//!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an image. Linux only.
 //!
 //! # Limits
 //! Layers are applied as plain trees: nothing is mounted. What one entry may hold is bounded by [`Limits`];
@@ -50,6 +50,7 @@ pub mod flatten;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
+pub mod overlayfs;
 pub mod pack;
 pub mod path;
 #[cfg(target_os = "linux")]
@@ -67,7 +68,7 @@ pub mod whiteout;
 pub mod xattr;
 
 #[cfg(target_os = "linux")]
-pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
+pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer, apply_overlay_layer};
 pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};
@@ -77,6 +78,7 @@ pub use flatten::flatten;
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
+pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]
