@@ -10,42 +10,13 @@ use image_core::Ctx;
 
 use self::merge::merge;
 use crate::{
-    entry::Metadata,
     error::{Error, Result},
+    overlayfs::OverlayXattrs,
     root::Root,
     scan::{DirSource, Sight},
     source::{InodeState, OpenFile, TreeSource},
     tree::{FileTree, NodeId},
 };
-
-/// Which extended attributes an overlay mount takes for its own. Those of the other name mean nothing to it.
-///
-/// # Spec
-/// Linux, Documentation/filesystems/overlayfs.rst, § User xattr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum OverlayXattrs {
-    /// `trusted.overlay.*`: needs the power of root over the machine.
-    #[default]
-    Trusted,
-    /// `user.overlay.*`: of a mount with `userxattr`, as user namespaces need it.
-    User,
-}
-
-impl OverlayXattrs {
-    /// What the names of its attributes begin with.
-    pub(crate) fn prefix(self) -> &'static str {
-        match self {
-            Self::Trusted => "trusted.overlay.",
-            Self::User => "user.overlay.",
-        }
-    }
-
-    /// The value of an attribute of the mount.
-    fn get<'m>(self, metadata: &'m Metadata, name: &str) -> Option<&'m [u8]> {
-        metadata.xattrs.get([self.prefix(), name].concat().as_bytes()).map(Vec::as_slice)
-    }
-}
 
 /// Which of the two trees has a file.
 #[derive(Debug, Clone, Copy)]

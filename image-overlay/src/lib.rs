@@ -53,6 +53,7 @@ pub mod flatten;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
+pub mod overlayfs;
 pub mod pack;
 pub mod path;
 #[cfg(target_os = "linux")]
@@ -72,7 +73,7 @@ pub mod xattr;
 #[cfg(target_os = "linux")]
 pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
 #[cfg(target_os = "linux")]
-pub use capture::{CapturedContent, CapturedSource, OverlayXattrs};
+pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};
@@ -82,6 +83,7 @@ pub use flatten::flatten;
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
+pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]

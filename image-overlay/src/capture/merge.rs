@@ -7,10 +7,11 @@ use std::{
 
 use image_core::{Ctx, observer::NoticeKind};
 
-use super::{CapturedContent, OverlayXattrs, Place};
+use super::{CapturedContent, Place};
 use crate::{
     entry::{EntryKind, Metadata},
     error::{Error, Result},
+    overlayfs::{ESCAPE, OverlayXattrs},
     path::LayerPath,
     scan::DirContent,
     tree::{FileTree, InodeId, NodeId, NodeRef},
@@ -115,7 +116,7 @@ impl<'a, C> Merge<'a, C> {
 
     /// What a file is, and who has its content.
     fn file(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<(EntryKind, Option<CapturedContent>)> {
-        if self.xattrs.get(&from.metadata(), "metacopy").is_none() {
+        if self.get(&from.metadata(), "metacopy").is_none() {
             let content = from.content().map(|_| CapturedContent(Place::Upper(from.id())));
             return Ok((from.kind().clone(), content));
         }
@@ -137,7 +138,7 @@ impl<'a, C> Merge<'a, C> {
     /// name in the same directory.
     fn below(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<Option<NodeRef<'a, C>>> {
         let metadata = from.metadata();
-        let Some(origin) = self.xattrs.get(&metadata, "redirect") else {
+        let Some(origin) = self.get(&metadata, "redirect") else {
             return Ok(level.below.and_then(|below| below.child(from.name())));
         };
         let found = if origin.starts_with(b"/") {
@@ -152,8 +153,13 @@ impl<'a, C> Merge<'a, C> {
         }
     }
 
+    /// The value of an attribute of the mount.
+    fn get<'m>(&self, metadata: &'m Metadata, name: &str) -> Option<&'m [u8]> {
+        metadata.xattrs.get([self.xattrs.prefix(), name].concat().as_bytes()).map(Vec::as_slice)
+    }
+
     fn is_opaque(&self, dir: Upper<'_>) -> bool {
-        self.xattrs.get(&dir.metadata(), "opaque") == Some(b"y")
+        self.get(&dir.metadata(), "opaque") == Some(b"y")
     }
 
     /// Whether a name stands for nothing: a device 0:0, or since Linux 6.7 an empty file that is marked so
@@ -162,8 +168,8 @@ impl<'a, C> Merge<'a, C> {
         match node.kind() {
             EntryKind::CharDevice { major: 0, minor: 0 } => true,
             EntryKind::File { size: 0 } => {
-                self.xattrs.get(&node.metadata(), "whiteout").is_some()
-                    && self.xattrs.get(&node.parent().metadata(), "opaque") == Some(b"x")
+                self.get(&node.metadata(), "whiteout").is_some()
+                    && self.get(&node.parent().metadata(), "opaque") == Some(b"x")
             }
             _ => false,
         }
@@ -190,7 +196,7 @@ impl<'a, C> Merge<'a, C> {
     /// Whether an attribute is the mount's. What a process wrote under such a name, the kernel keeps as `overlay.overlay.*`.
     fn is_own(&self, name: &[u8]) -> bool {
         let own = name.strip_prefix(self.xattrs.prefix().as_bytes());
-        own.is_some_and(|own| !own.starts_with(b"overlay."))
+        own.is_some_and(|own| !own.starts_with(ESCAPE))
     }
 }
 
