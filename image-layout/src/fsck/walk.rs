@@ -31,6 +31,12 @@ pub(super) struct Want {
 /// A way in which a document is pointed at.
 type Pointer = (Digest, u64, MediaType);
 
+/// Whether a document is read of what is so described: where it is not said what it is, it is read as a manifest, as it is
+/// by all that looks for an image.
+fn is_document(media_type: &MediaType) -> bool {
+    media_type.is_index() || media_type.is_manifest() || media_type.as_str().is_empty()
+}
+
 fn pointer(descriptor: &Descriptor) -> Pointer {
     (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone())
 }
@@ -87,7 +93,7 @@ impl<'a> Walk<'a> {
 
     fn enqueue(&mut self, descriptors: Vec<Descriptor>, place: impl Fn(usize) -> String) {
         for (position, descriptor) in descriptors.into_iter().enumerate() {
-            if !(descriptor.media_type.is_index() || descriptor.media_type.is_manifest()) {
+            if !is_document(&descriptor.media_type) {
                 self.want(&descriptor, place(position));
             } else if self.seen.insert(pointer(&descriptor)) {
                 self.queue.push_back((descriptor, place(position)));

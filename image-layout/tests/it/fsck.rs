@@ -329,3 +329,19 @@ fn a_config_that_images_share() {
     fixture.remove(&config.digest);
     check(&verify(&fixture), &config.digest, "missing", "missing");
 }
+
+#[test]
+fn a_manifest_that_is_not_said_to_be_one() {
+    let fixture = Fixture::new();
+    let unsaid = |descriptor: &Descriptor| {
+        let Descriptor { digest, size, .. } = descriptor;
+        format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{digest}","size":{size}}}]}}"#)
+    };
+    fixture.write_index(&unsaid(&fixture.image("linux/amd64", "a")));
+    let report = verify(&fixture);
+    assert!(report.is_clean() && report.blobs == 3, "{report:#?}");
+    // What is none cannot be unpacked or copied, so it is not right.
+    let index = fixture.index(Vec::new());
+    fixture.write_index(&unsaid(&index));
+    check(&verify(&fixture), &index.digest, "(entry 0 of index.json): ", "config");
+}
