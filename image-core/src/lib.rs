@@ -20,6 +20,7 @@
 //! - [`blob`]: [`blob::BlobSource`], [`blob::BlobStore`] and their implementations.
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
 //!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
+//! - [`gc`]: removing blobs that nothing needs any more.
 //! - [`codec`]: none, gzip and zstd.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
@@ -45,6 +46,8 @@ pub mod digest;
 pub mod document;
 pub mod edit;
 pub mod error;
+#[cfg(unix)]
+pub mod gc;
 pub mod hasher;
 pub mod history;
 pub mod id;

@@ -37,6 +37,8 @@ pub enum TaskKind {
     Fingerprint,
     /// Makes a layer.
     Pack,
+    /// Removes blobs that nothing needs.
+    Collect,
     /// Carries out one instruction of a Dockerfile.
     Step,
 }

@@ -109,9 +109,15 @@ pub fn copy(
     options: &CopyOptions,
     ctx: &Ctx,
 ) -> Result<Copied> {
-    let mut walk = Walk { source, destination, options, ctx, seen: Seen::default(), copied: Copied::default() };
-    walk.run(root)?;
-    Ok(walk.copied)
+    let batch = destination.batch()?;
+    let mut walk =
+        Walk { source, destination: &*batch, options, ctx, seen: Seen::default(), copied: Copied::default() };
+    let result = walk.run(root);
+    let copied = walk.copied;
+    // What arrived before an error need not be copied again.
+    let committed = batch.commit();
+    result.and(committed)?;
+    Ok(copied)
 }
 
 /// A way in which a blob is pointed at. One blob may be pointed at as a document and as none.
