@@ -31,6 +31,12 @@ pub(super) struct Want {
 /// A way in which a document is pointed at.
 type Pointer = (Digest, u64, MediaType);
 
+/// Whether a document is read of what is so described: where it is not said what it is, it is read as a manifest, as it is
+/// by all that looks for an image.
+fn is_document(media_type: &MediaType) -> bool {
+    media_type.is_index() || media_type.is_manifest() || media_type.as_str().is_empty()
+}
+
 fn pointer(descriptor: &Descriptor) -> Pointer {
     (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone())
 }
@@ -111,7 +117,7 @@ impl<'a> Walk<'a> {
         place: impl Fn(usize) -> String,
     ) -> Result<(), CoreError> {
         for (position, descriptor) in descriptors.into_iter().enumerate() {
-            if !(descriptor.media_type.is_index() || descriptor.media_type.is_manifest()) {
+            if !is_document(&descriptor.media_type) {
                 self.want(&descriptor, place(position))?;
             } else if self.seen.insert(pointer(&descriptor)) {
                 self.bounds.admit_blob(&descriptor.digest)?;
@@ -140,10 +146,6 @@ impl<'a> Walk<'a> {
         let config_place = format!("config of {name}");
         let layer_place = |position| format!("layer {position} of {name}");
         if !manifest.config.media_type.is_config() {
-            if manifest.config.media_type == MediaType::OciEmpty && manifest.artifact_type.is_none() {
-                let reason = "it has no configuration, and no artifactType that says what else it is".to_owned();
-                self.find(name, place, Problem::InvalidDocument { reason });
-            }
             self.want(&manifest.config, config_place)?;
             for (position, layer) in manifest.layers.iter().enumerate() {
                 self.want(layer, layer_place(position))?;

@@ -331,14 +331,6 @@ fn a_config_that_images_share() {
 }
 
 #[test]
-fn an_artifact_says_what_it_is() {
-    let fixture = Fixture::new();
-    let manifest = fixture.manifest(fixture.put(b"{}", MediaType::OciEmpty), vec![fixture.put(b"x", "a/b".into())]);
-    fixture.layout.tag("it", &manifest).unwrap();
-    check(&verify(&fixture), &manifest.digest, "no artifactType", r#""problem":"invalid-document""#);
-}
-
-#[test]
 fn indexes_that_are_too_deep_or_too_many_are_a_finding() {
     let fixture = Fixture::new();
     let mut chain = fixture.image("linux/amd64", "a");
@@ -357,4 +349,20 @@ fn indexes_that_are_too_deep_or_too_many_are_a_finding() {
     let last = many[999].digest.clone();
     fixture.layout.tag("it", &fixture.index(many)).unwrap();
     check(&verify(&fixture), &last, "number of indexes", r#""problem":"invalid-document""#);
+}
+
+#[test]
+fn a_manifest_that_is_not_said_to_be_one() {
+    let fixture = Fixture::new();
+    let unsaid = |descriptor: &Descriptor| {
+        let Descriptor { digest, size, .. } = descriptor;
+        format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{digest}","size":{size}}}]}}"#)
+    };
+    fixture.write_index(&unsaid(&fixture.image("linux/amd64", "a")));
+    let report = verify(&fixture);
+    assert!(report.is_clean() && report.blobs == 3, "{report:#?}");
+    // What is none cannot be unpacked or copied, so it is not right.
+    let index = fixture.index(Vec::new());
+    fixture.write_index(&unsaid(&index));
+    check(&verify(&fixture), &index.digest, "(entry 0 of index.json): ", "config");
 }
