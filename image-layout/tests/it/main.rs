@@ -10,6 +10,7 @@ mod gc;
 mod hostile;
 mod layout;
 mod load;
+mod referrers;
 mod save;
 mod select;
 mod tag;
