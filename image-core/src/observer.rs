@@ -37,6 +37,8 @@ pub enum TaskKind {
     Fingerprint,
     /// Makes a layer.
     Pack,
+    /// Gets files from an address.
+    Fetch,
     /// Carries out one instruction of a Dockerfile.
     Step,
 }
