@@ -141,6 +141,15 @@ pub enum Error {
         /// The path, escaped.
         path: String,
     },
+    /// The upper directory of an overlay mount does not say what the mount showed.
+    #[error("{path}: {reason}")]
+    #[non_exhaustive]
+    Captured {
+        /// The path in the upper directory, escaped.
+        path: String,
+        /// What is not known, and why.
+        reason: &'static str,
+    },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
     #[non_exhaustive]
