@@ -34,12 +34,12 @@
 //!   [`capture`]: what an overlay mount shows, from its upper directory, as such a source.
 //! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
-//!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
+//!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
+//!   image. Linux only.
 //! - [`mount`]: layers as one tree by the kernel. Linux only.
 //!
 //! # Limits
-//! What one entry may hold is bounded by [`Limits`];
-//! memory does not grow with the size of files.
+//! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
 
 #[cfg(target_os = "linux")]
 pub mod apply;
@@ -74,7 +74,7 @@ pub mod whiteout;
 pub mod xattr;
 
 #[cfg(target_os = "linux")]
-pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
+pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer, apply_overlay_layer};
 #[cfg(target_os = "linux")]
 pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
