@@ -39,6 +39,8 @@ pub enum TaskKind {
     Pack,
     /// Removes blobs that nothing needs.
     Collect,
+    /// Gets files from an address.
+    Fetch,
     /// Carries out one instruction of a Dockerfile.
     Step,
 }
