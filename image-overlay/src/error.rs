@@ -159,6 +159,19 @@ pub enum Error {
         /// What is not known, and why.
         reason: &'static str,
     },
+    /// Overlayfs cannot be mounted.
+    #[cfg(target_os = "linux")]
+    #[error("mount over {target}: {obstacle}")]
+    #[non_exhaustive]
+    Mount {
+        /// Where.
+        target: PathBuf,
+        /// Why not.
+        obstacle: Box<crate::mount::MountObstacle>,
+        /// What the kernel says, where it was asked.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
     #[non_exhaustive]
@@ -269,6 +282,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_unsupported(),
             Self::UnsupportedEntry { .. } => true,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => obstacle.is_unsupported(),
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_unsupported(),
             _ => false,
         }
@@ -280,6 +295,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_denied(),
             Self::Entry { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Denied,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_denied(),
             _ => false,
         }
@@ -290,6 +307,8 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Busy,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),
             _ => false,
         }

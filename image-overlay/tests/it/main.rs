@@ -18,6 +18,7 @@ mod flatten;
 mod image_of_layers;
 mod image_tree;
 mod layers;
+mod mount;
 mod on_disk;
 mod path;
 mod raw_tar;
