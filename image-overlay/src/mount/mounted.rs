@@ -37,6 +37,19 @@ impl Mounted {
         Ok(Self { target: target.to_owned(), mount: Some(mount) })
     }
 
+    /// Shows one directory over another.
+    ///
+    /// # Errors
+    /// [`Error::Mount`], which is [`Error::is_denied`] where the process may not mount.
+    pub fn bind(from: &Path, target: &Path) -> Result<Self> {
+        rustix::mount::mount_bind(from, target).map_err(|errno| Error::Mount {
+            target: target.to_owned(),
+            obstacle: Box::new(if errno == Errno::PERM { MountObstacle::Denied } else { MountObstacle::Refused }),
+            source: Some(errno.into()),
+        })?;
+        Self::at(target)
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {

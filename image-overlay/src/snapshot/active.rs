@@ -17,7 +17,7 @@ use super::{
 use crate::{
     capture::CapturedSource,
     error::{Error, Result},
-    mount::{Durability, Mounted},
+    mount::Mounted,
     root::Root,
     source::TreeSource,
 };
@@ -93,15 +93,30 @@ impl Active {
         &self.dirs
     }
 
-    /// Shows it as a tree, to be changed.
+    /// Shows it as a tree, to be changed, at a place in the store.
     ///
     /// # Errors
     /// Those of mounting.
     pub fn mount(&mut self) -> Result<RootFs<'_>> {
-        // Of a process that died in the middle. The kernel takes no work directory twice that was not synced.
+        self.clear()?;
+        RootFs::within(&self.store, &self.dirs, Access::Write)
+    }
+
+    /// Mounts it over a directory, to be changed there. In every form that takes the privilege to mount. The mount of a
+    /// process that is killed stays where it is.
+    ///
+    /// # Errors
+    /// Those of mounting.
+    pub fn mount_at(&mut self, target: &Path) -> Result<RootFs<'_>> {
+        self.clear()?;
+        RootFs::elsewhere(&self.store, &self.dirs, Access::Write, target)
+    }
+
+    /// Takes away what a process left that died in the middle. The kernel takes no work directory twice that
+    /// was not synced.
+    fn clear(&self) -> Result<()> {
         unmount_all(&self.dirs.root);
-        remove_all(&self.dirs.work, &mut || Ok(()))?;
-        RootFs::new(&self.store, &self.dirs, Access::Write)
+        remove_all(&self.dirs.work, &mut || Ok(()))
     }
 
     /// What was changed: the tree that it shows, to be compared with `lower`, the tree that its parent shows.
@@ -159,11 +174,19 @@ pub struct RootFs<'a> {
 }
 
 impl RootFs<'_> {
-    pub(super) fn new(store: &Store, dirs: &SnapshotDirs, access: Access) -> Result<Self> {
-        let durability = if access == Access::Read { Durability::Synced } else { store.durability };
-        let mounted = store.form.show(dirs, access, durability)?;
+    pub(super) fn within(store: &Store, dirs: &SnapshotDirs, access: Access) -> Result<Self> {
+        let mounted = store.show(dirs, access)?;
         let path = if mounted.is_some() { dirs.root.clone() } else { dirs.fs.clone() };
         Ok(Self { path, mounted, of: PhantomData })
+    }
+
+    pub(super) fn elsewhere(store: &Store, dirs: &SnapshotDirs, access: Access, target: &Path) -> Result<Self> {
+        let dirs = SnapshotDirs { root: target.to_owned(), ..dirs.clone() };
+        let mounted = match store.show(&dirs, access)? {
+            Some(mounted) => mounted,
+            None => Mounted::bind(&dirs.fs, target)?,
+        };
+        Ok(Self { path: dirs.root, mounted: Some(mounted), of: PhantomData })
     }
 
     /// Where it is.

@@ -17,7 +17,7 @@ use std::{fs, path::Path, sync::Arc};
 use image_core::{ChainId, Ctx, MemoryBlobStore};
 
 use self::fixture::{
-    EDITED, commit, diff_id, edit, edit_new, ensure, err, key, layers, lines, listing, ok, prepare, some,
+    EDITED, commit, diff_id, edit, edit_new, ensure, err, key, layers, lines, listing, made, ok, prepare, some,
 };
 use super::{Keep, SnapshotForm, SnapshotId, Snapshots};
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 
 /// Runs every check on stores in this form, each in a directory of its own in `scratch`.
 pub fn check_all(form: &Arc<dyn SnapshotForm>, scratch: &Path) {
-    let checks: [fn(&Snapshots); 13] = [
+    let checks: [fn(&Snapshots); 14] = [
         layers_become_snapshots,
         nothing_is_based_on_what_is_missing,
         an_empty_snapshot_is_an_empty_root,
@@ -44,6 +44,7 @@ pub fn check_all(form: &Arc<dyn SnapshotForm>, scratch: &Path) {
         what_is_removed_is_gone,
         views_keep_what_they_show,
         writes_to_views_are_lost,
+        trees_are_mounted_elsewhere,
         collecting_keeps_what_is_needed,
         a_store_is_of_one_form,
     ];
@@ -124,11 +125,11 @@ pub fn commits_show_what_was_changed(snapshots: &Snapshots) {
 
 /// What is captured is a layer that makes the same snapshot.
 pub fn captures_say_what_was_changed(snapshots: &Snapshots) {
+    let spool = ok(tempfile::tempdir(), "a directory for the content of layers");
     let (store, ctx) = (MemoryBlobStore::default(), Ctx::default());
     let mut layers = layers();
     let parent = ensure(snapshots, &layers);
-    let lower =
-        ok(ImageSource::new(layers.clone(), std::path::PathBuf::new(), &Limits::default(), &ctx), "read the layers");
+    let lower = ok(ImageSource::new(layers.clone(), spool.path(), &Limits::default(), &ctx), "read the layers");
     let mut active = prepare(snapshots, "a", Some(&parent));
     let captured = ok(active.capture(&lower, &ctx), "capture");
     let none = ok(diff(&lower, &captured, &DiffOptions::default(), &ctx), "diff");
@@ -214,6 +215,28 @@ pub fn writes_to_views_are_lost(snapshots: &Snapshots) {
     let _may_be_refused = (fs::write(root.path().join("b"), "evil"), fs::remove_file(root.path().join("one")));
     ok(root.close(), "unmount");
     assert_eq!(listing(&chain, snapshots), before, "what was viewed");
+}
+
+/// A tree can be had at a place of the caller's, unless the process may not mount.
+pub fn trees_are_mounted_elsewhere(snapshots: &Snapshots) {
+    let chain = ensure(snapshots, &layers());
+    let target = ok(tempfile::tempdir(), "a place");
+    let mut active = prepare(snapshots, "a", Some(&chain));
+    let mut view = ok(snapshots.view(&chain, &Ctx::default()), "view");
+    let before = listing(&chain, snapshots);
+    match active.mount_at(target.path()) {
+        Err(error) => assert!(error.is_denied(), "mount elsewhere: {error}"),
+        Ok(root) => {
+            assert_eq!(root.path(), target.path(), "where it is");
+            assert_eq!(lines(&root), before, "what it shows");
+            made(target.path());
+            ok(root.close(), "unmount");
+            assert!(!target.path().join("made").exists(), "it is gone from there");
+            assert!(ok(active.mount(), "mount").path().join("made").exists(), "what was changed there");
+            let root = ok(view.mount_at(target.path(), &Ctx::default()), "mount a view");
+            assert_eq!(lines(&root), before, "the view");
+        }
+    }
 }
 
 /// Collecting leaves what is named, held or looked at, and what that is based on.

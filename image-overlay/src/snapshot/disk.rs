@@ -9,8 +9,9 @@
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Read},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -61,9 +62,14 @@ impl Disk {
     /// Opens a store of this form, which is made where it is missing.
     pub(super) fn open(directory: &Path, form: &str) -> Result<Self> {
         let disk = Self { directory: directory.to_owned(), next: AtomicU64::new(0) };
+        fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         for name in ["committed", "active", "views", "tmp", "empty"] {
             let path = disk.directory.join(name);
-            fs::create_dir_all(&path).map_err(|e| Error::io("create", path, e))?;
+            // An image's set-user-id programs are nobody else's to run.
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create", path, e)),
+                _ => {}
+            }
         }
         let _exclusive = disk.lock()?;
         disk.check_version(form)?;

@@ -22,6 +22,9 @@
 //! empty/                        an empty directory
 //! ```
 //!
+//! Only the owner of a store may enter it, since images bring set-user-id programs: whoever else is to see a tree gets
+//! it mounted elsewhere.
+//!
 //! Several processes may use a store at once. Each change is one rename, so a process that is killed at any time leaves
 //! what there was before or after, and something in `tmp/`, which the next one that [opens](Snapshots::open) the store
 //! deletes. An active snapshot whose process died stays until somebody takes it up again or

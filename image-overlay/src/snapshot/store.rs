@@ -5,12 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 use image_core::{ChainId, Ctx};
 
 use super::{
-    SnapshotDirs, SnapshotForm, SnapshotProblem,
+    Access, SnapshotDirs, SnapshotForm, SnapshotProblem,
     disk::{Disk, Exclusive, Held, parents},
 };
 use crate::{
     error::{Error, Result},
-    mount::Durability,
+    mount::{Durability, Mounted},
 };
 
 /// More than the kernel mounts and than any image has.
@@ -72,6 +72,11 @@ impl Store {
 
     pub(super) fn dirs(&self, held: &Held, parent: Option<&ChainId>) -> Result<SnapshotDirs> {
         Ok(SnapshotDirs::new(&held.path, self.disk.empty(), self.chain(parent)?))
+    }
+
+    pub(super) fn show(&self, dirs: &SnapshotDirs, access: Access) -> Result<Option<Mounted>> {
+        let durability = if access == Access::Read { Durability::Synced } else { self.durability };
+        self.form.show(dirs, access, durability)
     }
 
     /// Syncs what is about to be committed, if it shall survive a crash of the machine.

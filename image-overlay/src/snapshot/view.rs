@@ -1,6 +1,6 @@
 //! Snapshots that are being looked at.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use image_core::{ChainId, Ctx};
 
@@ -21,8 +21,9 @@ pub struct View {
     store: Arc<Store>,
     held: Held,
     chain: ChainId,
-    /// Where it was begun.
-    dirs: Option<SnapshotDirs>,
+    dirs: SnapshotDirs,
+    /// Whether there is anything to show: most views are never looked at.
+    is_begun: bool,
 }
 
 impl View {
@@ -30,7 +31,8 @@ impl View {
     pub(super) fn new(store: &Arc<Store>, exclusive: &Exclusive, chain: &ChainId, kept: &[ChainId]) -> Result<Self> {
         let mut held = store.disk.create(exclusive, kept)?;
         store.disk.place_view(exclusive, &mut held)?;
-        Ok(Self { store: Arc::clone(store), held, chain: chain.clone(), dirs: None })
+        let dirs = store.dirs(&held, None)?;
+        Ok(Self { store: Arc::clone(store), held, chain: chain.clone(), dirs, is_begun: false })
     }
 
     /// Which snapshot it is.
@@ -44,15 +46,26 @@ impl View {
     /// # Errors
     /// Those of mounting, or of copying.
     pub fn mount(&mut self, ctx: &Ctx) -> Result<RootFs<'_>> {
-        let dirs = match self.dirs.take() {
-            Some(dirs) => dirs,
-            None => {
-                let dirs = self.store.dirs(&self.held, Some(&self.chain))?;
-                self.store.form.begin(&dirs, Access::Read, ctx)?;
-                dirs
-            }
-        };
-        RootFs::new(&self.store, self.dirs.insert(dirs), Access::Read)
+        self.begin(ctx)?;
+        RootFs::within(&self.store, &self.dirs, Access::Read)
+    }
+
+    /// Mounts it over a directory, as [`Active::mount_at`](super::Active::mount_at) does.
+    ///
+    /// # Errors
+    /// Those of mounting, or of copying.
+    pub fn mount_at(&mut self, target: &Path, ctx: &Ctx) -> Result<RootFs<'_>> {
+        self.begin(ctx)?;
+        RootFs::elsewhere(&self.store, &self.dirs, Access::Read, target)
+    }
+
+    fn begin(&mut self, ctx: &Ctx) -> Result<()> {
+        if !self.is_begun {
+            self.dirs = self.store.dirs(&self.held, Some(&self.chain))?;
+            self.store.form.begin(&self.dirs, Access::Read, ctx)?;
+            self.is_begun = true;
+        }
+        Ok(())
     }
 
     /// Lets go of it, and deletes what it needed.
