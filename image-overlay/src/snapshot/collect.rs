@@ -59,9 +59,10 @@ impl Snapshots {
         let mut held = Vec::new();
         {
             let exclusive = self.store.disk.lock()?;
-            held.extend(self.store.disk.abandoned(&exclusive)?);
             let mut needed = keep.chains.clone();
+            // Before this process holds what others have left.
             needed.extend(self.store.disk.used(&exclusive)?);
+            held.extend(self.store.disk.abandoned(&exclusive)?);
             for (key, parent) in self.store.disk.list_active()? {
                 match self.store.take_unheld(&exclusive, &key, keep)? {
                     Some(active) => {

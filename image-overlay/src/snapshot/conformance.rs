@@ -204,6 +204,8 @@ pub fn views_keep_what_they_show(snapshots: &Snapshots) {
     assert_eq!(ok(snapshots.collect(&Keep::default(), &ctx), "collect").chains, [], "it is kept, and so is its parent");
     ok(view.close(&ctx), "close");
     assert_eq!(ok(snapshots.collect(&Keep::default(), &ctx), "collect").chains.len(), 2, "nobody needs it any more");
+    drop(ok(snapshots.view(&ensure(snapshots, &layers()), &ctx), "view"));
+    assert_eq!(ok(snapshots.collect(&Keep::default(), &ctx), "collect").chains.len(), 2, "a view that was dropped");
 }
 
 /// A view can be changed by nobody, or the change is lost.
