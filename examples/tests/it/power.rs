@@ -1,6 +1,11 @@
 //! In which order the programs write, sync and rename: what a loss of power at any moment must find.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use image_core::Ctx;
 use image_layout::{OciLayout, SaveOptions, save};
@@ -71,6 +76,7 @@ fn watch(dir: &Path, name: &str, arguments: &[&str]) -> Watch {
         .arg(program::path(name))
         .args(arguments)
         .current_dir(dir)
+        .stdout(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success(), "{name}");
