@@ -7,6 +7,7 @@ mod copy;
 mod fixture;
 mod fsck;
 mod hostile;
+mod hostile_table;
 mod layout;
 mod load;
 mod save;

@@ -12,6 +12,7 @@ mod arb;
 mod diff;
 mod error;
 mod flatten;
+mod hostile;
 mod image_of_layers;
 mod image_tree;
 mod layers;
