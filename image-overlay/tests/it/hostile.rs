@@ -1,14 +1,22 @@
 //! The table of hostile layers and layouts: applied, unpacked, and read into a tree without a disk.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
 
 use image_core::{Ctx, Descriptor, FsBlobStore, Image, MediaType};
-use image_overlay::{ApplyOptions, ImageTree, LayerToc, Limits, Resolution, UnpackOptions, apply_layer, unpack};
+use image_overlay::{
+    ApplyOptions, ImageTree, LayerBlob, LayerToc, Limits, Resolution, Root, UnpackOptions, apply_layer,
+    apply_overlay_layer, unpack,
+};
 use test_support::{
     SmallDisk,
     hostile::{self, Expected, LayerCase, Limit, Requirement, Step},
     layout::{Layer, Layout},
-    require_root, temp_dir,
+    temp_dir, tool,
 };
 
 use super::{
@@ -35,8 +43,10 @@ fn check(case: &LayerCase, how: &str, outcome: Result<(), String>, tree: &Path) 
     let context = format!("{requirement:?}: {name}: {how}");
     match (expected, outcome) {
         (Expected::Contained, _) => {}
-        (Expected::Tree(lines), Ok(())) => assert_eq!(shape(tree), *lines, "{context}"),
-        (Expected::Paths(paths), Ok(())) => assert_eq!(names(tree), *paths, "{context}"),
+        (Expected::Tree(lines) | Expected::TreeUnlessOverlay(lines, _), Ok(())) => {
+            assert_eq!(shape(tree), *lines, "{context}")
+        }
+        (Expected::Paths(paths), Ok(())) => assert_eq!(all_names(tree), *paths, "{context}"),
         (Expected::Line(line), Ok(())) => {
             let lines = full(tree);
             assert!(lines.iter().any(|found| found == line), "{context}: {lines:#?} has no {line:?}");
@@ -47,12 +57,6 @@ fn check(case: &LayerCase, how: &str, outcome: Result<(), String>, tree: &Path) 
         }
         (expected, outcome) => panic!("{context}: {outcome:?}, and not {expected:?}"),
     }
-}
-
-/// The paths of a tree, escaped.
-fn names(tree: &Path) -> Vec<String> {
-    let line = |line: String| line.split([' ', '/']).next().unwrap().to_owned();
-    shape(tree).into_iter().map(line).collect()
 }
 
 fn applied(case: &LayerCase, resolution: Resolution) {
@@ -67,12 +71,72 @@ fn applied(case: &LayerCase, resolution: Resolution) {
     check(case, &format!("applied, {resolution:?}"), outcome, &sandbox.target());
 }
 
+/// Each layer in a directory of its own, as overlayfs keeps them, and then mounted.
+fn applied_apart(case: &LayerCase) {
+    let sandbox = Sandbox::new();
+    let options = ApplyOptions::default().with_limits(limits(case.limit));
+    let at = |number: usize| sandbox.target().join(number.to_string());
+    let roots = |count: usize| (0..count).map(|number| Root::open(&at(number)).unwrap()).collect::<Vec<_>>();
+    let mut outcome = Ok(());
+    for (number, layer) in case.layers.iter().enumerate() {
+        fs::create_dir(at(number)).unwrap();
+        let upper = Root::open(&at(number)).unwrap();
+        let applied = apply_overlay_layer(&layer[..], &upper, &roots(number), &options, &Ctx::default());
+        outcome = applied.map(drop).map_err(|error| causes(&error));
+        sandbox.assert_untouched();
+    }
+    if let Expected::TreeUnlessOverlay(_, text) = case.expected {
+        let said = outcome.unwrap_err();
+        return assert!(said.contains(text), "{}: applied apart: {said}", case.name);
+    }
+    if case.requirement == Requirement::OverlayNames {
+        // Overlayfs shows such names again where it is mounted, and obeys none.
+        outcome.unwrap();
+        let found: Vec<_> = full(&at(0)).into_iter().filter(|line| line.contains(".overlay.")).collect();
+        return assert!(found.iter().all(|line| line.contains(".overlay.overlay.")), "{}: {found:?}", case.name);
+    }
+    let merged = temp_dir();
+    let _mounted = outcome.is_ok().then(|| Mounted::new(&sandbox.target(), case.layers.len(), merged.path()));
+    check(case, "applied apart", outcome, merged.path());
+}
+
+/// Layers in the form of overlayfs, mounted together until this is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(layers: &Path, count: usize, merged: &Path) -> Self {
+        let empty = layers.join("empty");
+        fs::create_dir(&empty).unwrap();
+        let lowers = (0..count).rev().map(|number| number.to_string()).chain(["empty".to_owned()]);
+        let options = format!("lowerdir={}", lowers.collect::<Vec<_>>().join(":"));
+        let mut mount = Command::new("mount");
+        tool::run(mount.current_dir(layers).args(["-t", "overlay", "none", "-o", &options]).arg(merged));
+        Self(merged.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
+    }
+}
+
+/// All layers at once, one over the other, and then what is left of them where it is known beforehand.
 fn unpacked(case: &LayerCase, disk: &Path) {
-    let dir = temp_dir();
     let layers: Vec<Layer> = case.layers.iter().map(|tar| Layer::plain(tar)).collect();
-    let outcome = unpack_layout(&Layout::of(&layers), case.limit, dir.path(), disk);
-    check(case, "unpacked", outcome.clone(), &disk.join("tree"));
-    left(case.name, &outcome, disk);
+    for known in [Known::Nothing, Known::Tables] {
+        let dir = temp_dir();
+        let outcome = unpack_layout(&Layout::of(&layers), case.limit, known, dir.path(), disk);
+        check(case, &format!("unpacked, {known:?}"), outcome.clone(), &disk.join("tree"));
+        left(case.name, &outcome, disk);
+    }
+}
+
+/// What is known of layers before they are unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    Tables,
 }
 
 /// A refused image leaves nothing, and one that is taken nothing but its tree.
@@ -81,21 +145,27 @@ fn left(name: &str, outcome: &Result<(), String>, disk: &Path) {
     match outcome {
         Ok(()) => {
             assert_eq!(left, ["tree"], "{name}");
-            test_support::tool::run(std::process::Command::new("rm").arg("-rf").arg(disk.join("tree")));
+            tool::run(Command::new("rm").arg("-rf").arg(disk.join("tree")));
         }
         Err(_) => assert!(left.is_empty(), "{name} leaves {left:?}"),
     }
 }
 
 /// Unpacks the image of a layout, made in `dir`, to a place on a small disk.
-fn unpack_layout(layout: &Layout, limit: Option<Limit>, dir: &Path, disk: &Path) -> Result<(), String> {
+fn unpack_layout(layout: &Layout, limit: Option<Limit>, known: Known, dir: &Path, disk: &Path) -> Result<(), String> {
     let place = dir.join("layout");
     layout.write_to(&place);
     let described = layout.manifest().unwrap();
     let (digest, size) = (described.digest.parse().unwrap(), described.size.parse().unwrap());
     let descriptor = Descriptor::new(MediaType::from(&*described.media_type), digest, size);
-    let options = UnpackOptions::default().with_apply(ApplyOptions::default().with_limits(limits(limit)));
+    let limits = limits(limit);
+    let mut options = UnpackOptions::default().with_apply(ApplyOptions::default().with_limits(limits));
     let image = Image::open(Arc::new(FsBlobStore::open(&place).unwrap()), &descriptor).map_err(|e| causes(&e))?;
+    if known == Known::Tables {
+        let tocs = LayerBlob::of_image(&image).into_iter().map(|blob| blob.toc(&limits, &Ctx::default()));
+        // Where there are none, nothing is known.
+        options = tocs.collect::<Result<Vec<_>, _>>().map_or(options.clone(), |tocs| options.with_tocs(tocs));
+    }
     unpack(&image, &disk.join("tree"), &options, &Ctx::default()).map(drop).map_err(|error| causes(&error))
 }
 
@@ -141,7 +211,8 @@ fn all_names(tree: &Path) -> Vec<String> {
 
 #[test]
 fn layers_of_strangers() {
-    if !require_root() {
+    // Who may not mount one may not mount layers either.
+    if SmallDisk::mount(1 << 20).is_none() {
         return;
     }
     hostile::each(
@@ -160,6 +231,7 @@ fn layers_of_strangers() {
             _ => {
                 applied(case, Resolution::Kernel);
                 applied(case, Resolution::Walk);
+                applied_apart(case);
                 unpacked(case, temp_dir().path());
                 merged(case);
             }
@@ -175,7 +247,7 @@ fn layouts_of_strangers() {
         |case| format!("{:?}: {}", case.requirement, case.name),
         |case| {
             let (dir, Some(disk)) = (temp_dir(), SmallDisk::mount(16 << 20)) else { return };
-            let outcome = unpack_layout(&case.layout, case.limit, dir.path(), disk.path());
+            let outcome = unpack_layout(&case.layout, case.limit, Known::Nothing, dir.path(), disk.path());
             match (case.refusal(Step::Unpack), &outcome) {
                 (None, Ok(())) => {}
                 (Some(text), Err(said)) => assert!(said.contains(text), "{}: `{said}` has no `{text}`", case.name),
@@ -207,7 +279,7 @@ fn layers_that_are_cut_between_blocks() {
     for at in (0..=tar.len()).step_by(512) {
         let (dir, disk) = (temp_dir(), temp_dir());
         let layout = Layout::of(&[Layer::gzip(&tar[..at])]);
-        let outcome = unpack_layout(&layout, None, dir.path(), disk.path());
+        let outcome = unpack_layout(&layout, None, Known::Nothing, dir.path(), disk.path());
         left("a layer that is cut", &outcome, disk.path());
         let is_whole = ends.contains(&at) || at > *ends.last().unwrap();
         assert_eq!(outcome.is_ok(), is_whole, "at {at}: {outcome:?}");
@@ -230,7 +302,7 @@ fn streams_that_are_cut_or_changed() {
             for bytes in [stored[..at].to_vec(), changed] {
                 let (dir, disk) = (temp_dir(), temp_dir());
                 let layout = Layout::of(&[Layer::new(media_type, bytes, &tar)]);
-                let outcome = unpack_layout(&layout, None, dir.path(), disk.path());
+                let outcome = unpack_layout(&layout, None, Known::Nothing, dir.path(), disk.path());
                 left("a stream that is cut or changed", &outcome, disk.path());
                 // A header of gzip has bytes that mean nothing for the content.
                 assert!(outcome.is_err() || at < 10, "{media_type} at {at} of {}", stored.len());

@@ -24,7 +24,8 @@ fn image() -> Layout {
 fn indexes() -> Vec<LayoutCase> {
     let case = |name, layout, refused| LayoutCase::new(IndexDepth, name, layout, refused);
     // What the builder calls the manifest is an index here, which none can unpack.
-    let deep: &[(Step, &str)] = &[(Find, "limit of 8"), (Copy, "limit of 8"), (Unpack, "missing field `config`")];
+    let deep: &[(Step, &str)] =
+        &[(Find, "limit of 8"), (Verify, "limit of 8"), (Copy, "limit of 8"), (Unpack, "missing field `config`")];
     let index: &[(Step, &str)] = &[(Unpack, "missing field `config`")];
     vec![
         case("an index in an index, 7 deep", image().nested(7, 1), index),

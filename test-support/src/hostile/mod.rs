@@ -49,6 +49,8 @@ pub enum Expected {
     /// All is taken, and the tree is this: `a/`, `a = content`, `a -> target`, `a c 1:3`, in the order of names, with
     /// ` (also b)` where a name is another one of b.
     Tree(&'static [&'static str]),
+    /// As [`Expected::Tree`]; but in the form of overlayfs, where it would hide something, it is refused with this text.
+    TreeUnlessOverlay(&'static [&'static str], &'static str),
     /// All is taken, and the tree has these paths and no others.
     Paths(&'static [&'static str]),
     /// All is taken, and among the lines of the tree is this, with mode, owner, time and extended attributes.
