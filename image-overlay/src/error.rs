@@ -172,6 +172,27 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// Something cannot be done with a snapshot.
+    #[cfg(target_os = "linux")]
+    #[error("snapshot {name}: {problem}")]
+    #[non_exhaustive]
+    Snapshot {
+        /// Its chainID or key.
+        name: String,
+        /// Why not.
+        problem: crate::snapshot::SnapshotProblem,
+    },
+    /// A directory holds snapshots of another form or version.
+    #[error("{path} says {found}, not {expected}: use another directory, or remove this one")]
+    #[non_exhaustive]
+    SnapshotStore {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
     #[non_exhaustive]
@@ -216,6 +237,12 @@ impl Error {
         Self::Unwritable { path: path.to_string(), reason }
     }
 
+    /// Something that cannot be done with a snapshot.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn snapshot(name: &dyn std::fmt::Display, problem: crate::snapshot::SnapshotProblem) -> Self {
+        Self::Snapshot { name: name.to_string(), problem }
+    }
+
     /// Names the path of a failed operation of the file system.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::recover(source).unwrap_or_else(|source| image_core::Error::io(action, path, source).into())
@@ -245,6 +272,8 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_not_found(),
+            #[cfg(target_os = "linux")]
+            Self::Snapshot { problem, .. } => *problem == crate::snapshot::SnapshotProblem::Missing,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_not_found(),
             _ => false,
         }
@@ -307,6 +336,8 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
+            #[cfg(target_os = "linux")]
+            Self::Snapshot { problem, .. } => problem.is_busy(),
             #[cfg(target_os = "linux")]
             Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Busy,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),

@@ -36,7 +36,8 @@
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
 //!   image. Linux only.
-//! - [`mount`]: layers as one tree by the kernel. Linux only.
+//! - [`mount`]: layers as one tree by the kernel; [`snapshot`]: the layers of many images on disk, each once, to be
+//!   mounted, changed and collected. Linux only.
 //!
 //! # Limits
 //! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
@@ -63,6 +64,8 @@ pub mod path;
 pub mod root;
 #[cfg(target_os = "linux")]
 pub mod scan;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 pub mod source;
 pub mod tar;
 pub mod toc;
@@ -95,6 +98,11 @@ pub use path::LayerPath;
 pub use root::{Resolution, Root};
 #[cfg(target_os = "linux")]
 pub use scan::{DirContent, DirSource};
+#[cfg(target_os = "linux")]
+pub use snapshot::{
+    Access, Active, Collected, CopyForm, Keep, OverlayForm, RootFs, SnapshotDirs, SnapshotForm, SnapshotId,
+    SnapshotInfo, SnapshotKey, SnapshotProblem, SnapshotUsage, Snapshots, View,
+};
 pub use source::{InodeState, OpenFile, TreeSource};
 pub use tar::{Segment, TarEntry, TarReader, TarWriter};
 pub use toc::{Content, LayerToc, TocEntry};

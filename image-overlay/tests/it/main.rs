@@ -24,6 +24,7 @@ mod on_disk;
 mod path;
 mod raw_tar;
 mod root;
+mod snapshot;
 mod tar_hostile;
 mod tar_oracle;
 mod tar_read;
