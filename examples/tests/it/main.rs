@@ -8,6 +8,7 @@ mod base_image;
 mod build;
 mod cache;
 mod copy;
+mod engines;
 mod faults;
 mod killed;
 mod load;
