@@ -8,6 +8,7 @@ mod base_image;
 mod build;
 mod cache;
 mod copy;
+mod engines;
 mod killed;
 mod load;
 mod memory;
