@@ -36,10 +36,10 @@
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
 //!   image. Linux only.
+//! - [`mount`]: layers as one tree by the kernel. Linux only.
 //!
 //! # Limits
-//! Layers are applied as plain trees: nothing is mounted. What one entry may hold is bounded by [`Limits`];
-//! memory does not grow with the size of files.
+//! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
 
 #[cfg(target_os = "linux")]
 pub mod apply;
@@ -54,6 +54,8 @@ pub mod flatten;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
+#[cfg(target_os = "linux")]
+pub mod mount;
 pub mod overlayfs;
 pub mod pack;
 pub mod path;
@@ -84,6 +86,8 @@ pub use flatten::flatten;
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
+#[cfg(target_os = "linux")]
+pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
 pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
