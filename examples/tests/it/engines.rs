@@ -55,7 +55,11 @@ impl Images {
             .file("opt/added", "new", 0o755)
             .write_to(&images.path("more"));
         tool::run(Command::new("cp").arg("-a").arg(images.path("more/.")).arg(&edited));
-        succeed(program("commit").arg(&base).arg(&edited).args([NAMES[0], "--change", "CMD [\"/bin/setuid\", \"<&>\"]"]));
+        succeed(program("commit").arg(&base).arg(&edited).args([
+            NAMES[0],
+            "--change",
+            "CMD [\"/bin/setuid\", \"<&>\"]",
+        ]));
         images
     }
 
@@ -131,10 +135,8 @@ fn docker_loads_what_we_save_and_saves_what_we_load() {
     docker.run(["load".as_ref(), "--quiet".as_ref(), "--input".as_ref(), images.save("docker").as_os_str()]);
     for name in NAMES {
         let said: Value = serde_json::from_str(&docker.run(["image", "inspect", name])).unwrap();
-        let theirs = Facts {
-            id: said[0]["Id"].as_str().unwrap().to_owned(),
-            diff_ids: texts(&said[0]["RootFS"]["Layers"]),
-        };
+        let theirs =
+            Facts { id: said[0]["Id"].as_str().unwrap().to_owned(), diff_ids: texts(&said[0]["RootFS"]["Layers"]) };
         assert_eq!(theirs, facts(&images.layout(), name), "{name}");
     }
     if let Some(theirs) = docker.with_image_tree(NAMES[0], scan) {
