@@ -133,6 +133,27 @@ pub enum Error {
         /// What it says.
         found: String,
     },
+    /// An artifact is no cache of builds, or of a form that is not read here.
+    #[error("manifest {manifest}: this is no cache of builds that can be read here")]
+    #[non_exhaustive]
+    NotACache {
+        /// The artifact's manifest.
+        manifest: image_core::Digest,
+    },
+    /// A layer of the build state is gone, or was damaged and removed.
+    #[error("layer {digest} of the build state is gone or was damaged: build again")]
+    #[non_exhaustive]
+    LayerLost {
+        /// The layer's blob.
+        digest: image_core::Digest,
+    },
+    /// The state directory is in use by a build.
+    #[error("{path}: a build is using it: try again when that is done")]
+    #[non_exhaustive]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A value cannot be written as JSON.
     #[error("cannot encode a build step")]
     #[non_exhaustive]
@@ -253,7 +274,7 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_corrupt(),
             Self::Overlay(error) => error.is_corrupt(),
-
+            Self::NotACache { .. } | Self::LayerLost { .. } => true,
             _ => false,
         }
     }
@@ -264,7 +285,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_cancelled(),
             Self::Overlay(error) => error.is_cancelled(),
-
             _ => false,
         }
     }
@@ -286,7 +306,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_denied(),
             Self::Overlay(error) => error.is_denied(),
-
             _ => false,
         }
     }
@@ -295,6 +314,7 @@ impl Error {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         match self.inner() {
+            Self::Busy { .. } => true,
             Self::Core(error) => error.is_busy(),
             Self::Overlay(error) => error.is_busy(),
 

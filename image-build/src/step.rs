@@ -6,7 +6,7 @@ use image_core::observer::{NoticeKind, Outcome};
 
 use crate::{
     cache::IngredientKind,
-    context::ContextFiles,
+    context::source::ContextFiles,
     dockerfile::{Command, Copy, Spanned},
     effect::{
         copy::{Selection, Target},
@@ -120,7 +120,7 @@ impl StageBuild<'_> {
                 }
             },
         };
-        self.copy_files(&ContextFiles::new(context.0, context.1, ctx)?, &words, None)
+        self.copy_files(&ContextFiles::new(context.0, context.1, state.stats(), ctx)?, &words, None)
     }
 
     /// `root` is the step that explains why the files are others than in the last build, if they are.

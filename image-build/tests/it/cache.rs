@@ -1,8 +1,10 @@
 //! The cache engine by itself: keys, records and their stores.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use image_build::cache::{
-    DirRecordStore, IngredientKind, Mark, MemoryRecordStore, Recipe, Record, RecordStore, RecordedLayer, Trail,
-    explain::compare,
+    ArtifactRecordStore, DirRecordStore, IngredientKind, Journal, Mark, MemoryRecordStore, Recipe, Record, RecordStore,
+    RecordedLayer, Trail, conformance, explain::compare,
 };
 use image_core::{Descriptor, DiffId, Digest, MediaType, Timestamp};
 use proptest::prelude::*;
@@ -68,7 +70,7 @@ fn check(store: &dyn RecordStore) {
     assert_eq!(store.get(&recipe.key()).unwrap(), None);
 }
 
-fn check_trails(store: &dyn RecordStore) {
+fn check_trails(store: &dyn Journal) {
     assert_eq!(store.trail("a").unwrap(), None);
     let mut trail = Trail::default();
     trail.marks.push(Mark::new("tasks", "compile", recipe().key()).with_after("output", "1"));
@@ -92,6 +94,21 @@ fn stores_keep_the_last_trail_of_a_name() {
         std::fs::write(entry.unwrap().path(), "[{").unwrap();
     }
     assert_eq!(store.trail("a").unwrap(), None, "what is damaged is absent");
+}
+
+#[test]
+fn stores_pass_the_suite() {
+    let directory = test_support::temp_dir();
+    let count = AtomicUsize::new(0);
+    let open = || {
+        let name = count.fetch_add(1, Ordering::Relaxed).to_string();
+        DirRecordStore::open(directory.path().join(name)).unwrap()
+    };
+    conformance::check_all(&|| Box::new(open()));
+    conformance::check_journal(&|| Box::new(open()));
+    conformance::check_all(&|| Box::new(MemoryRecordStore::default()));
+    conformance::check_journal(&|| Box::new(MemoryRecordStore::default()));
+    conformance::check_all(&|| Box::new(ArtifactRecordStore::default()));
 }
 
 #[test]
