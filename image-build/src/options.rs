@@ -98,8 +98,8 @@ pub enum Explanations {
     /// The caller, with the image that was built.
     #[default]
     Returned,
-    /// The observer as well, in one line for each step that was carried out for another reason than that the caller
-    /// wanted it: an [`image_core::Event::Because`] with the first cause, and how many more there are.
+    /// The observer as well, in one line for each such step: an [`image_core::Event::Because`] with the first cause, and
+    /// how many more there are. A first build, and what the caller wanted to be carried out, need no reason.
     OneLine,
     /// The observer as well, as [`image_core::Event::Because`] before each such step ends.
     Observed,

@@ -143,7 +143,7 @@ fn read(file: File) -> io::Result<Option<Vec<u8>>> {
     file.take(MAX_SIZE).read_to_end(&mut bytes)?;
     let Some(body) = bytes.len().checked_sub(32).filter(|body| *body >= HEADER) else { return Ok(None) };
     let is_whole =
-        (body - HEADER) % RECORD == 0 && bytes.starts_with(VERSION) && bytes[body..] == sha256(&bytes[..body]);
+        (body - HEADER).is_multiple_of(RECORD) && bytes.starts_with(VERSION) && bytes[body..] == sha256(&bytes[..body]);
     bytes.truncate(body);
     Ok(is_whole.then_some(bytes))
 }

@@ -4,9 +4,22 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 13] = [
-    "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
+const PROGRAMS: [&str; 15] = [
+    "build",
+    "unpack",
+    "inspect",
+    "verify",
+    "copy",
+    "load",
+    "save",
+    "import",
+    "commit",
+    "diff",
+    "apply",
+    "flatten",
     "cat",
+    "why",
+    "task_cache",
 ];
 
 #[test]

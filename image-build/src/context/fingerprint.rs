@@ -79,9 +79,9 @@ impl BuildContext {
     /// # Errors
     /// [`Error::is_not_found`] for a source that is no pattern and selects nothing, [`Error::Changed`] for a file that
     /// does not hold still, [`Error::is_cancelled`], and where something cannot be read.
-    pub fn fingerprint(&self, sources: &[&str], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
+    pub fn fingerprint(&self, sources: &[impl AsRef<str>], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
         let files = ContextFiles::new(self, "the context", cache, ctx)?;
-        let sources: Vec<String> = sources.iter().map(|source| (*source).to_owned()).collect();
+        let sources: Vec<String> = sources.iter().map(|source| source.as_ref().to_owned()).collect();
         let selection = Selection::new(&files, &sources, ctx)?;
         self.keep_stats(cache)?;
         Ok(Fingerprint { digest: selection.digest()?, files: selection.files()? })

@@ -50,16 +50,16 @@ pub(super) fn open_in(directory: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
 /// The extended attributes of an open file that belong into an image.
 pub(super) fn xattrs(file: impl AsFd) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let mut found = BTreeMap::new();
-    let mut names = vec![0_u8; 0];
+    let mut names = vec![0_u8; 1 << 10];
     loop {
         match rustix::fs::flistxattr(&file, &mut names[..]) {
             Ok(0) | Err(Errno::NOTSUP) => return Ok(found),
-            Ok(len) if len <= names.len() => {
+            Ok(len) => {
                 names.truncate(len);
                 break;
             }
-            Ok(len) => names.resize(len, 0),
-            Err(Errno::RANGE) => names.clear(),
+            // The kernel knows no list of more than 64 KiB.
+            Err(Errno::RANGE) if names.len() < 64 << 10 => names.resize(64 << 10, 0),
             Err(e) => return Err(e),
         }
     }

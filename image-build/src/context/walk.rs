@@ -46,8 +46,8 @@ pub(super) fn list(context: &BuildContext, known: &Loaded, ctx: &Ctx) -> Result<
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         for _ in 0..threads {
-            let found = found.clone();
-            scope.spawn(|| reader.work(&queue, found));
+            let (reader, queue, found) = (&reader, &queue, found.clone());
+            scope.spawn(move || reader.work(queue, &found));
         }
         drop(found);
         for directory in listed {
@@ -163,7 +163,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn work(&self, queue: &Queue, found: Sender<Result<Directory>>) {
+    fn work(&self, queue: &Queue, found: &Sender<Result<Directory>>) {
         while let Some(job) = queue.next() {
             let listed = self.read(&job, queue);
             let (directory, jobs) = match listed {

@@ -179,9 +179,10 @@ impl Build<'_> {
         Ok(BuiltImage { cached, done, misses: misses?, records: self.records.take(), ..image })
     }
 
-    /// Reads the layers that were taken from earlier builds, and drops those that are damaged; whether there were any.
+    /// Reads the layers that were taken from earlier builds, and all others that are not known to be whole, and drops
+    /// those that are damaged; whether there were any.
     fn drop_damaged(&self) -> Result<bool> {
-        let mut dropped = false;
+        let mut dropped = self.builder.state.drop_damaged_blobs(self.ctx)?;
         for layer in self.used.take() {
             if self.builder.state.check_layer(&layer, Trust::Nothing, self.ctx)? != LayerCheck::Whole {
                 let message = "a layer of an earlier build is gone or damaged: the build begins anew";

@@ -88,7 +88,7 @@ impl StageBuild<'_> {
             std::iter::once(&recipe).chain(&content).map(|recipe| StepRecord { key: recipe.key(), is_in_result });
         self.build.records.borrow_mut().extend(keys);
         if let Some(record) = record {
-            let record = self.keep(record, recipe, content)?;
+            let record = self.keep(record, &recipe, content.as_ref())?;
             return Ok((record, Outcome::Cached));
         }
         let created = self.build.created();
@@ -113,10 +113,10 @@ impl StageBuild<'_> {
     }
 
     /// Keeps a record of an earlier build under the recipes of now, and notes that it served.
-    fn keep(&mut self, record: Record, recipe: Recipe, content: Option<Recipe>) -> Result<Record> {
+    fn keep(&mut self, record: Record, recipe: &Recipe, content: Option<&Recipe>) -> Result<Record> {
         let records = self.build.builder.state.records();
         let now = self.build.ctx.now();
-        for recipe in std::iter::once(&recipe).chain(&content) {
+        for recipe in std::iter::once(recipe).chain(content) {
             let key = recipe.key();
             if records.get(&key)?.is_some() {
                 records.touch(&key, now)?;

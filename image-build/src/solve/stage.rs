@@ -173,10 +173,11 @@ impl<'b> StageBuild<'b> {
     }
 }
 
-/// What keeps a step from an earlier result, in one line; nothing where that is what the caller wanted.
+/// What keeps a step from an earlier result, in one line; nothing where that is what the caller wanted, or where there
+/// was no earlier build at all.
 fn one_line(causes: &[Cause]) -> Option<String> {
     match causes {
-        [] | [Cause::Refresh] => None,
+        [] | [Cause::Refresh | Cause::First] => None,
         [cause] => Some(cause.to_string()),
         [first, rest @ ..] => Some(format!("{first} (and {} more)", rest.len())),
     }

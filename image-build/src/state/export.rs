@@ -14,9 +14,9 @@ use crate::{
 #[non_exhaustive]
 pub enum CacheExport {
     /// Those of the steps whose layers and configuration are in the image.
+    #[default]
     Minimal,
     /// Those of all steps.
-    #[default]
     Maximal,
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use image_core::{
-    BlobStore, Ctx, DiffId, Digest,
+    BlobSourceExt, BlobStore, Ctx, Descriptor, DiffId, Digest, MediaType,
     hasher::Hasher,
     observer::{Outcome, TaskKind},
 };
@@ -96,23 +96,38 @@ impl BuildState {
         }
     }
 
+    /// Reads all blobs that changed since they were found whole, and removes those that are not what their digests say;
+    /// whether there were any.
+    pub(crate) fn drop_damaged_blobs(&self, ctx: &Ctx) -> Result<bool> {
+        let mut blobs = Vec::new();
+        self.blobs.for_each(&mut |digest, size| {
+            blobs.push(Descriptor::new(MediaType::OciLayer, digest.clone(), size));
+            Ok(())
+        })?;
+        let mut dropped = false;
+        for blob in blobs {
+            let known = self.mark(&blob.digest)?.map(|mark| mark.status);
+            if known.is_some() && known == self.blob_status(&blob.digest)? {
+                continue;
+            }
+            match self.blobs.open_verified(&blob).map_err(Error::from).and_then(|blob| read_through(blob, ctx, |_| ()))
+            {
+                Err(e) if e.is_corrupt() => dropped |= self.blobs.remove(&blob.digest)?,
+                Err(e) if !e.is_not_found() => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(dropped)
+    }
+
     /// Reads a layer through, verified, and gives the digest of its plain tar.
     fn read_layer(&self, layer: &RecordedLayer, ctx: &Ctx) -> Result<Digest> {
         let digest = &layer.descriptor.digest;
         let task = ctx.begin(TaskKind::Verify, &digest.to_string(), Some(layer.descriptor.size));
         let source = Arc::clone(&self.blobs) as _;
-        let mut tar = LayerBlob::new(source, layer.descriptor.clone(), layer.diff_id.clone()).open()?;
+        let tar = LayerBlob::new(source, layer.descriptor.clone(), layer.diff_id.clone()).open()?;
         let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            ctx.check()?;
-            match tar.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::stream("read the layer", e)),
-            }
-        }
+        read_through(tar, ctx, |bytes| hasher.update(bytes))?;
         task.end(Outcome::Done);
         Ok(hasher.finish())
     }
@@ -147,5 +162,19 @@ impl BuildState {
         file.write_all(&bytes).map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error))?;
         Ok(())
+    }
+}
+
+/// Reads a stream to its end.
+fn read_through(mut stream: impl Read, ctx: &Ctx, mut visit: impl FnMut(&[u8])) -> Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        ctx.check()?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => visit(buffer.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::stream("read the layer", e)),
+        }
     }
 }
