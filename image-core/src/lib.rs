@@ -20,6 +20,7 @@
 //! - [`blob`]: [`blob::BlobSource`], [`blob::BlobStore`] and their implementations.
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
 //!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
+//!   [`artifact`]: what is about an image.
 //! - [`codec`]: none, gzip and zstd.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
@@ -34,6 +35,7 @@
 //! - `oci-spec`: conversions to and from the types of the oci-spec crate.
 //! - `conformance`: the suite that every blob store must pass, for implementers.
 
+pub mod artifact;
 pub mod blob;
 pub mod cancel;
 pub mod clock;
@@ -61,6 +63,7 @@ pub mod reference;
 pub mod resolve;
 pub mod verify;
 
+pub use artifact::Artifact;
 pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, MemoryBlobStore};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};

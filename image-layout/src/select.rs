@@ -11,15 +11,13 @@ use image_core::{
 };
 
 use crate::{
+    bounds::{Bounds, within},
     error::{Result, excerpt, list},
     layout::OciLayout,
 };
 
-/// How deep indexes may nest below the entry of `index.json`, which is at depth 1 if it is one.
-const MAX_DEPTH: usize = 8;
-
-/// How many index blobs, and how many configs for the sake of their platform, are read for one image.
-const MAX_DOCUMENTS: usize = 1000;
+/// How many configs are read for the sake of their platform, for one image.
+const MAX_CONFIGS: usize = 1000;
 
 /// How many platforms are remembered for an error.
 const MAX_PLATFORMS: usize = 32;
@@ -92,6 +90,7 @@ struct Search<'a> {
     wanted: &'a Platform,
     queue: VecDeque<(Descriptor, Vec<usize>)>,
     indexes: HashSet<Digest>,
+    bounds: Bounds,
     configs: usize,
     best: Option<Candidate>,
     only: Only,
@@ -135,6 +134,7 @@ impl<'a> Search<'a> {
             wanted,
             queue: VecDeque::new(),
             indexes: HashSet::new(),
+            bounds: Bounds::default(),
             configs: 0,
             best: None,
             only: Only::None,
@@ -188,14 +188,7 @@ impl<'a> Search<'a> {
         if !self.indexes.insert(descriptor.digest.clone()) {
             return Ok(());
         }
-        if path.len() >= MAX_DEPTH {
-            let what = format!("image index {}, by its depth below other indexes", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DEPTH as u64));
-        }
-        if self.indexes.len() > MAX_DOCUMENTS {
-            let what = format!("number of indexes up to {}", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DOCUMENTS as u64));
-        }
+        self.bounds.admit_index(descriptor, path.len() + 1)?;
         self.queue.push_back((descriptor.clone(), path));
         Ok(())
     }
@@ -203,10 +196,7 @@ impl<'a> Search<'a> {
     /// The platform in the config of an image; `None` where it is an artifact of another kind.
     fn platform_by_config(&mut self, descriptor: &Descriptor) -> Result<Option<Platform>, CoreError> {
         self.configs += 1;
-        if self.configs > MAX_DOCUMENTS {
-            let what = format!("number of manifests without a platform up to {}", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DOCUMENTS as u64));
-        }
+        within(self.configs, "manifests without a platform", MAX_CONFIGS, &descriptor.digest)?;
         let manifest = self.source.read_document::<ImageManifest>(descriptor)?;
         let config = &manifest.value().config;
         if !config.media_type.is_config() {

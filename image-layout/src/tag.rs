@@ -82,6 +82,21 @@ impl OciLayout {
         })
     }
 
+    /// Adds a manifest or index that is in the layout's blobs as an entry without a name, unless there is an entry for it,
+    /// named or not. What is about an image is added so: see [`crate::referrers`].
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] where the blob is not there; those of [`OciLayout::update_index`].
+    pub fn add(&self, descriptor: &Descriptor) -> Result<()> {
+        drop(self.blobs().open_verified(descriptor)?);
+        let mut entry = descriptor.clone();
+        entry.annotations.retain(|key, _| ![REF_NAME, IMAGE_NAME].contains(&key.as_str()));
+        self.update_index(|index| {
+            add(index, entry);
+            Ok(())
+        })
+    }
+
     /// The entries that have names, in the order of `index.json`.
     ///
     /// # Errors
@@ -167,6 +182,13 @@ impl OciLayout {
             return Err(Error::AmbiguousName { path: self.path().to_owned(), name: name.to_owned(), digests });
         }
         Ok(found.cloned())
+    }
+}
+
+/// Adds an entry unless there is one for the same thing.
+pub(crate) fn add(index: &mut ImageIndex, entry: Descriptor) {
+    if !index.manifests.iter().any(|other| other.digest == entry.digest) {
+        index.manifests.push(entry);
     }
 }
 

@@ -141,6 +141,28 @@ pub enum Error {
         /// The path, escaped.
         path: String,
     },
+    /// The upper directory of an overlay mount does not say what the mount showed.
+    #[error("{path}: {reason}")]
+    #[non_exhaustive]
+    Captured {
+        /// The path in the upper directory, escaped.
+        path: String,
+        /// What is not known, and why.
+        reason: &'static str,
+    },
+    /// Overlayfs cannot be mounted.
+    #[cfg(target_os = "linux")]
+    #[error("mount over {target}: {obstacle}")]
+    #[non_exhaustive]
+    Mount {
+        /// Where.
+        target: PathBuf,
+        /// Why not.
+        obstacle: Box<crate::mount::MountObstacle>,
+        /// What the kernel says, where it was asked.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
     #[non_exhaustive]
@@ -250,6 +272,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_unsupported(),
             Self::UnsupportedEntry { .. } => true,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => obstacle.is_unsupported(),
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_unsupported(),
             _ => false,
         }
@@ -261,6 +285,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_denied(),
             Self::Entry { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Denied,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_denied(),
             _ => false,
         }
@@ -271,6 +297,8 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Busy,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),
             _ => false,
         }

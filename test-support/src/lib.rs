@@ -1,5 +1,8 @@
 //! Generators, oracles and tree literals shared by the workspace's tests. Never published.
 
+pub mod containerd;
+mod daemon;
+pub mod docker;
 pub mod privilege;
 mod reference;
 pub mod skip;
@@ -7,6 +10,8 @@ pub mod temp;
 pub mod tool;
 pub mod tree;
 
+pub use containerd::Containerd;
+pub use docker::Docker;
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip};

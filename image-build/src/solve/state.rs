@@ -50,7 +50,7 @@ impl StageState {
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
-        let (rootfs, history) = (RootFs::of_image(image), base_history(image));
+        let (rootfs, history) = (RootFs::of_image(image), image.config().value().paired_history());
         Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
     }
 
@@ -85,17 +85,5 @@ impl StageState {
         let text = serde_json::to_vec(&(self.rootfs.identity(), Digest::sha256_of(&config), env))
             .map_err(|source| Error::Encode { source })?;
         Ok(Digest::sha256_of(&text))
-    }
-}
-
-/// The history of a base image, one entry for each layer. Some images have none, or one that does not
-/// fit their layers: entries that say nothing stand in for what is missing.
-fn base_history(image: &Image) -> Vec<History> {
-    let base = image.config().value();
-    let layers = base.rootfs.diff_ids.len();
-    let told = base.history.iter().filter(|step| !step.empty_layer).count();
-    match layers.checked_sub(told) {
-        Some(missing) => std::iter::repeat_n(History::default(), missing).chain(base.history.iter().cloned()).collect(),
-        None => vec![History::default(); layers],
     }
 }

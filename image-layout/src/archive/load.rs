@@ -233,8 +233,8 @@ impl OciLayout {
         let loaded = load(reader, self.blobs(), options, ctx)?;
         self.update_index(|index| {
             for Loaded { descriptor, names } in &loaded {
-                if names.is_empty() && !index.manifests.iter().any(|entry| entry.digest == descriptor.digest) {
-                    index.manifests.push(descriptor.clone());
+                if names.is_empty() {
+                    tag::add(index, descriptor.clone());
                 }
                 for name in names {
                     // Some names that Docker takes may not stand where OCI has them.

@@ -9,6 +9,7 @@ mod fsck;
 mod hostile;
 mod layout;
 mod load;
+mod referrers;
 mod save;
 mod select;
 mod tag;

@@ -12,7 +12,7 @@ mod temporary;
 use std::{path::Path, thread};
 
 use image_core::{
-    Ctx, Image, Timestamp,
+    Ctx, Image,
     image::Layer,
     observer::{Outcome, TaskKind},
 };
@@ -23,9 +23,9 @@ use self::{
     destination::Destination,
 };
 use crate::{
-    apply::{Applied, ApplyOptions, Ownership, Told, apply_stream},
+    apply::{Applied, ApplyOptions, Target, Told, apply_stream, prepare_root},
     error::{Error, Result},
-    root::{Node, Root, chmod, chown, own, remove_xattr, set_mtime},
+    root::Root,
 };
 
 /// More layers than any image has: those of Docker end at 127.
@@ -92,22 +92,6 @@ fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx)
     })
 }
 
-/// Gives the root the attributes that it has unless a layer says otherwise.
-fn prepare_root(root: &Root, options: &ApplyOptions) -> Result<()> {
-    let prepare = || {
-        let node = Node::open(own(root)?)?;
-        if options.ownership == Ownership::AsIs {
-            chown(&node, 0, 0)?;
-        }
-        for acl in [&b"system.posix_acl_access"[..], b"system.posix_acl_default"] {
-            remove_xattr(&node, acl)?;
-        }
-        chmod(&node, 0o755)?;
-        set_mtime(&node, Timestamp::UNIX_EPOCH)
-    };
-    prepare().map_err(|e| Error::io("set the attributes of", "/", e.into()))
-}
-
 fn apply_layers(
     image: &Image,
     root: &Root,
@@ -136,7 +120,7 @@ fn apply_one(
     ctx: &Ctx,
 ) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
-    let applied = apply_stream(streams.next_layer(), root, options, told, &task, ctx)?;
+    let applied = apply_stream(streams.next_layer(), Target::Plain(root), options, told, &task, ctx)?;
     task.end(Outcome::Done);
     Ok(applied)
 }

@@ -1,3 +1,4 @@
 //! The tests of the tests' tools.
 
+mod engines;
 mod tree;
