@@ -34,12 +34,17 @@
 //! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
 //!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
-//! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
-//!   know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was not cached.
+//! - [`BuildState`]: the directory of what earlier builds left, and how to make it smaller; [`cache`]: keys, recipes and
+//!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
+//!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
+//! - [`BuildContext::fingerprint`] and [`StatCache`]: digests of many files, of which only those are read that changed.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
 //! files go, and reads only the files that it copies.
+//!
+//! # Features
+//! - `conformance`: the suite that every store of records must pass, for implementers.
 //!
 //! # Limits
 //! Carried out are FROM, ARG, ENV, LABEL, WORKDIR, USER, EXPOSE, VOLUME, STOPSIGNAL, SHELL, ENTRYPOINT, CMD,

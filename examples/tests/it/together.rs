@@ -117,7 +117,7 @@ fn results_are_handed_on() {
     assert_eq!(taken.digest, made.digest);
     verify(&first.path("shared"));
     let copied = format!("{}:copied", first.path("copy").display());
-    succeed(program("copy").arg(&cache).arg(&copied));
+    succeed(program("copy").arg("--all").arg(&cache).arg(&copied));
     let third = project();
     assert!(Built::of(command(&third, "out").args(["--cache-from", &copied])).ran().is_empty());
 

@@ -34,6 +34,7 @@ pub struct Record {
     /// When the work was done.
     pub created: Timestamp,
     /// When the result last served, or was made.
+    #[serde(default)]
     pub used: Timestamp,
     /// The layer it made, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

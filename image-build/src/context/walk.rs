@@ -82,11 +82,16 @@ struct Jobs {
     open: usize,
     /// How many there were so far.
     count: usize,
+    /// Whether nobody wants to hear of more.
+    stopped: bool,
 }
 
 impl Queue {
     fn new(first: Job) -> Self {
-        Self { state: Mutex::new(Jobs { todo: vec![first], open: 1, count: 1 }), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(Jobs { todo: vec![first], open: 1, count: 1, stopped: false }),
+            changed: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Jobs> {
@@ -98,6 +103,7 @@ impl Queue {
         let mut jobs = self.lock();
         loop {
             match jobs.todo.pop() {
+                _ if jobs.stopped => return None,
                 Some(job) => return Some(job),
                 None if jobs.open == 0 => return None,
                 None => jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner),
@@ -122,9 +128,7 @@ impl Queue {
 
     /// Nothing more is to be listed.
     fn stop(&self) {
-        let mut jobs = self.lock();
-        jobs.todo.clear();
-        jobs.open = 0;
+        self.lock().stopped = true;
         self.changed.notify_all();
     }
 }

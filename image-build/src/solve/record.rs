@@ -34,8 +34,9 @@ impl StageBuild<'_> {
 
     /// The record of a step that only changed the configuration.
     pub(super) fn changed(&mut self, line: &str) -> Result<(Record, Outcome)> {
-        let parent = self.state.identity()?;
-        let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", parent);
+        let identity = self.state.identity()?;
+        self.identity = Some(identity.clone());
+        let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", identity);
         self.record(recipe, None, None, |_, _| Ok(Made { layer: None }))
     }
 
@@ -144,6 +145,11 @@ impl StageBuild<'_> {
         }
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         let mut lookup = Lookup::NoRecord;
+        // What this build itself made under another name is no result of an earlier one.
+        let content = content.filter(|content| {
+            let key = content.key();
+            self.build.records.borrow().iter().all(|step| step.key != key)
+        });
         for recipe in std::iter::once(recipe).chain(content) {
             let Some((_, record)) = cache::find(state.records(), [recipe])? else { continue };
             let Some(layer) = &record.layer else { return Ok((Some(record), Lookup::Found)) };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use image_core::observer::{Outcome, TaskKind};
+use image_core::{
+    Digest,
+    observer::{Outcome, TaskKind},
+};
 use image_overlay::PackedLayer;
 
 use super::{Build, StageState};
@@ -32,6 +35,8 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
     pub(crate) steps: StageSteps<'b>,
+    /// What names the state that the step came to, where it is known already: it takes time to find out.
+    pub(super) identity: Option<Digest>,
     cached: usize,
     done: usize,
 }
@@ -56,6 +61,7 @@ impl<'b> StageBuild<'b> {
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
             steps: StageSteps::new(trace, stage.label(), texts),
+            identity: None,
             cached: 0,
             done: 0,
         };
@@ -99,7 +105,11 @@ impl<'b> StageBuild<'b> {
                 }
             }
         }
-        let (layers, state) = (self.state.rootfs.identity(), self.state.identity()?);
+        let state = match self.identity.take() {
+            Some(identity) => identity,
+            None => self.state.identity()?,
+        };
+        let layers = self.state.rootfs.identity();
         self.steps.end(layers, &state, outcome != Outcome::Cached, &mut self.state.roots);
         task.end(outcome);
         Ok(())

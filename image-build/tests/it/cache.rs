@@ -21,6 +21,19 @@ fn keys_are_the_same_on_every_machine() {
     // A golden vector: when this changes, every cache of every user is lost, and the domain tag must count up.
     assert_eq!(recipe().key().to_string(), GOLDEN);
     assert_eq!(Recipe::new().key().to_string(), GOLDEN_EMPTY);
+    // Written out, as another program would: the domain, the count, and each part behind its length.
+    let part = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let digest = |bytes: &[u8]| Digest::sha256_of(bytes).to_string();
+    let mut bytes = b"image-build cache key v1\0".to_vec();
+    bytes.extend(3_u64.to_le_bytes());
+    for (kind, name, value) in
+        [("instruction", "instruction", &b"COPY a /"[..]), ("content", "a", b"content"), ("argument", "VERSION", b"1")]
+    {
+        bytes.extend([part(kind), part(name), part(&digest(value))].concat());
+    }
+    assert_eq!(recipe().key().as_digest(), &Digest::sha256_of(&bytes));
+    assert_eq!(recipe().without_texts().key(), recipe().key(), "texts are for people");
+    assert_eq!(recipe().without_texts(), recipe());
 }
 
 const GOLDEN: &str = "sha256:9ccfae4c02fc074820d531eb1ac556d1c0e28067dcfd60e3bbd4f8b9a6893a36";
@@ -38,6 +51,7 @@ fn every_part_of_a_recipe_is_in_its_key() {
         IngredientKind::Platform,
         IngredientKind::Setting,
         IngredientKind::Tool,
+        IngredientKind::Mount,
     ];
     let mut keys: Vec<_> = kinds.iter().map(|kind| Recipe::new().with_text(*kind, "n", "v").key()).collect();
     let named = |name, value| Recipe::new().with_text(IngredientKind::Argument, name, value).key();
