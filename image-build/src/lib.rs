@@ -38,18 +38,19 @@
 //!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
 //!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
 //! - [`BuildContext::fingerprint`] and [`StatCache`]: digests of many files, of which only those are read that changed.
+//! - [`fetch`]: the seam by which ADD reaches addresses.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
 //! files go, and reads only the files that it copies.
 //!
-//! # Features
-//! - `conformance`: the suite that every store of records must pass, for implementers.
-//!
 //! # Limits
-//! Carried out are FROM, ARG, ENV, LABEL, WORKDIR, USER, EXPOSE, VOLUME, STOPSIGNAL, SHELL, ENTRYPOINT, CMD,
-//! HEALTHCHECK, ONBUILD, MAINTAINER, and COPY with `--from`, `--chown` and `--chmod`. The parser knows the whole
-//! grammar; RUN, ADD and the rest are an error that names the line. A build is for one platform.
+//! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
+//! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
+//!
+//! # Features
+//! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
+//! - `conformance`: the suite that every store of records must pass, for implementers.
 
 #![forbid(unsafe_code)]
 
@@ -57,11 +58,14 @@ mod args;
 mod assemble;
 pub mod cache;
 mod context;
+mod copy_step;
+mod copy_words;
 pub mod dockerfile;
 mod effect;
 pub mod env;
 pub mod error;
 pub mod expand;
+pub mod fetch;
 mod files;
 mod graph;
 pub mod ignore;
@@ -82,6 +86,7 @@ pub use context::{BuildContext, FileFingerprint, Fingerprint, ModePolicy};
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
+pub use fetch::Fetcher;
 pub use ignore::Ignore;
 pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
 pub use solve::Builder;

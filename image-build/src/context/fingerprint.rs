@@ -25,7 +25,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    effect::copy::Selection,
+    effect::{copy::Selection, select::Choice},
     error::{Error, Result},
     files::FileFacts,
     stat_cache::{Fact, StatCache},
@@ -81,8 +81,8 @@ impl BuildContext {
     /// does not hold still, [`Error::is_cancelled`], and where something cannot be read.
     pub fn fingerprint(&self, sources: &[impl AsRef<str>], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
         let files = ContextFiles::new(self, "the context", cache, ctx)?;
-        let sources: Vec<String> = sources.iter().map(|source| source.as_ref().to_owned()).collect();
-        let selection = Selection::new(&files, &sources, ctx)?;
+        let sources = sources.iter().map(AsRef::as_ref).enumerate();
+        let selection = Selection::new(&files, sources, &Choice::default(), ctx)?;
         self.keep_stats(cache)?;
         Ok(Fingerprint { digest: selection.digest()?, files: selection.files()? })
     }

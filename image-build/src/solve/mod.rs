@@ -15,6 +15,7 @@ use crate::{
     context::BuildContext,
     dockerfile::{Command, Dockerfile},
     error::{Error, Result},
+    fetch::Fetcher,
     graph::BuildGraph,
     miss::Trace,
     options::BuildOptions,
@@ -36,6 +37,7 @@ pub struct Builder<'a> {
     pub(crate) context: &'a BuildContext,
     pub(crate) resolver: &'a dyn ImageResolver,
     pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+    pub(crate) fetcher: Option<&'a dyn Fetcher>,
     imports: Vec<Import<'a>>,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new(), imports: Vec::new() }
+        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None, imports: Vec::new() }
     }
 
     /// With another context that `COPY --from=NAME` copies from.
@@ -65,6 +67,12 @@ impl<'a> Builder<'a> {
     pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
         self.contexts.insert(name.into(), context);
         self
+    }
+
+    /// With something that gets what ADD names by an address; without it, that is an error.
+    #[must_use]
+    pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
+        Self { fetcher: Some(fetcher), ..self }
     }
 
     /// With records of other builds, which are asked after those of the state, and the layers that they name in `blobs`.
@@ -111,10 +119,10 @@ impl<'a> Builder<'a> {
         };
         build.check_filters()?;
         for warning in dockerfile.warnings() {
-            build.warn(warning);
+            build.warn(dockerfile, warning);
         }
         let mut result = build.attempt(output);
-        if result.as_ref().is_err_and(|error| error.is_corrupt() || error.is_not_found()) && build.drop_damaged()? {
+        if result.as_ref().is_err_and(Error::is_about_a_layer) && build.drop_damaged()? {
             result = build.attempt(output);
         }
         let kept = self.keep_stats();
@@ -133,19 +141,8 @@ impl<'a> Builder<'a> {
 /// Instructions that nothing carries out yet are refused before any work is done.
 fn refuse_unsupported(dockerfile: &Dockerfile, graph: &BuildGraph<'_>) -> Result<()> {
     for step in graph.stages().flat_map(|stage| stage.steps) {
-        let what = match &step.command {
-            Command::Run(_) => "RUN",
-            Command::Add(_) => "ADD",
-            Command::Copy(copy) if !copy.heredocs.is_empty() => "COPY of a here-document",
-            Command::Copy(copy) => match &copy.flags {
-                flags if flags.link.as_ref().is_some_and(|link| link.value) => "COPY --link",
-                flags if flags.parents.as_ref().is_some_and(|parents| parents.value) => "COPY --parents",
-                flags if !flags.exclude.is_empty() => "COPY --exclude",
-                _ => continue,
-            },
-            _ => continue,
-        };
-        return Err(dockerfile.unsupported(step.span, what));
+        let Command::Run(_) = &step.command else { continue };
+        return Err(dockerfile.unsupported(step.span, "RUN"));
     }
     Ok(())
 }

@@ -48,7 +48,8 @@ impl StageBuild<'_> {
         Ok(outcome)
     }
 
-    /// A step that makes a layer, out of the cache or by `make`, with its line of the history.
+    /// A step that makes a layer on top of those before it, out of the cache or by `make`, with its line of the
+    /// history.
     pub(crate) fn layer(
         &mut self,
         recipe: Recipe,
@@ -56,12 +57,20 @@ impl StageBuild<'_> {
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
+        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity());
+        self.detached_layer(recipe, taken, line, make)
+    }
+
+    /// A step whose layer is the same whatever is below it.
+    pub(crate) fn detached_layer(
+        &mut self,
+        recipe: Recipe,
+        taken: Option<&Taken<'_>>,
+        line: &str,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<Outcome> {
         let encode = self.encode();
-        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity()).with_text(
-            IngredientKind::Setting,
-            "compression",
-            &encode.to_string(),
-        );
+        let recipe = recipe.with_text(IngredientKind::Setting, "compression", &encode.to_string());
         let (record, outcome) = self.record(recipe, None, taken, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {

@@ -11,7 +11,7 @@ use image_overlay::PackedLayer;
 use super::{Build, StageState};
 use crate::{
     cache::{IngredientKind, explain::Cause},
-    dockerfile::{Command, Instruction},
+    dockerfile::{Command, Dockerfile, Instruction},
     effect::meta::Change,
     error::Result,
     expand::Expander,
@@ -31,6 +31,8 @@ pub(super) struct StageResult {
 pub(crate) struct StageBuild<'b> {
     pub(crate) build: &'b Build<'b>,
     pub(crate) stage: &'b Stage<'b>,
+    /// Where the instruction at hand stands.
+    pub(crate) file: &'b Dockerfile,
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
@@ -57,6 +59,7 @@ impl<'b> StageBuild<'b> {
         let mut this = Self {
             build,
             stage,
+            file: build.dockerfile,
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
@@ -161,6 +164,7 @@ impl<'b> StageBuild<'b> {
                 *copies += 1;
                 self.copy(copy, from)
             }
+            Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
