@@ -80,7 +80,7 @@ pub use limits::Limits;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]
-pub use root::{Resolution, Root};
+pub use root::{MountPoints, Resolution, Root};
 #[cfg(target_os = "linux")]
 pub use scan::{DirContent, DirSource};
 pub use source::{InodeState, OpenFile, TreeSource};

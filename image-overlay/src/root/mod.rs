@@ -8,10 +8,12 @@
 //! - `resolve`: from a path to an open directory, by the kernel or by `walk`, component by component.
 //! - `node`: making one name: file, directory, link, device.
 //! - `attributes`: owner, mode, extended attributes and times, through handles.
+//! - `mount_point`: places for mounts, made and taken away again.
 //! - `remove`: taking a name and all below it away.
 //! - `status`: what is at a name or behind a handle.
 
 mod attributes;
+mod mount_point;
 mod node;
 mod remove;
 mod resolve;
@@ -28,6 +30,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 pub(crate) use attributes::{
     chmod, chown, list_xattrs, read_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_xattr,
 };
+pub use mount_point::MountPoints;
 pub(crate) use node::{
     Node, create_file, grant_and_open, link, make_dir, make_node, make_symlink, open_dir, open_file, own, writable_dir,
 };

@@ -15,6 +15,7 @@ mod flatten;
 mod image_of_layers;
 mod image_tree;
 mod layers;
+mod mount_point;
 mod on_disk;
 mod path;
 mod raw_tar;
