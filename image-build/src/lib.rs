@@ -36,6 +36,7 @@
 //!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
 //! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
 //!   know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was not cached.
+//! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
@@ -56,6 +57,7 @@ pub mod dockerfile;
 mod effect;
 pub mod env;
 pub mod error;
+pub mod exec;
 pub mod expand;
 mod files;
 mod fingerprint;

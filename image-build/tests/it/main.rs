@@ -16,3 +16,7 @@ mod dockerfile;
 mod expand;
 mod ignore;
 mod input;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_command;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_fixture;
