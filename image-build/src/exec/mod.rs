@@ -30,7 +30,8 @@ use crate::error::Result;
 /// different root file systems.
 pub trait Executor: Send + Sync {
     /// Runs one command to its end. `output` is given all that it writes, a line at a time and with the line's end;
-    /// a very long line comes in parts.
+    /// a very long line comes in parts. Lines of standard output and standard error may come in another order than
+    /// they were written in.
     ///
     /// That the command fails is no error here: [`Exit::into_result`] makes one of it.
     ///

@@ -9,50 +9,57 @@ const MAX_LINE: usize = 64 << 10;
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 512;
 
-/// Cuts a stream into lines and remembers the last of them.
+/// Cuts one stream into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     pending: Vec<u8>,
-    tail: VecDeque<Vec<u8>>,
-    /// Whether the last line of the tail goes on.
+    /// Whether what comes goes on with a line whose start was passed on.
     is_open: bool,
 }
 
 impl Lines {
-    /// Takes the next bytes, and passes on the lines that are whole.
-    pub(crate) fn push(&mut self, bytes: &[u8], output: &mut dyn FnMut(&[u8])) {
+    /// Takes the next bytes, and passes on the lines that are whole, to `tail` and `output`.
+    pub(crate) fn push(&mut self, bytes: &[u8], tail: &mut Tail, output: &mut dyn FnMut(&[u8])) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             for part in piece.chunks(MAX_LINE) {
                 self.pending.extend_from_slice(part);
                 if part.ends_with(b"\n") || self.pending.len() >= MAX_LINE {
-                    self.flush(output);
+                    self.flush(tail, output);
                 }
             }
         }
     }
 
-    /// Passes on what is left, and gives the last lines.
-    pub(crate) fn finish(mut self, output: &mut dyn FnMut(&[u8])) -> String {
-        self.flush(output);
-        let lines: Vec<_> = self.tail.iter().map(|line| String::from_utf8_lossy(line)).collect();
-        lines.concat()
-    }
-
-    fn flush(&mut self, output: &mut dyn FnMut(&[u8])) {
+    /// Passes on what is left.
+    pub(crate) fn flush(&mut self, tail: &mut Tail, output: &mut dyn FnMut(&[u8])) {
         if self.pending.is_empty() {
             return;
         }
         output(&self.pending);
-        let is_whole = self.pending.ends_with(b"\n");
         if !self.is_open {
-            if self.tail.len() == TAIL_LINES {
-                self.tail.pop_front();
-            }
-            let short = self.pending.get(..TAIL_BYTES).map(|start| [start, "…\n".as_bytes()].concat());
-            self.tail.push_back(short.unwrap_or_else(|| self.pending.clone()));
+            tail.push(&self.pending);
         }
-        self.is_open = !is_whole;
+        self.is_open = !self.pending.ends_with(b"\n");
         self.pending.clear();
+    }
+}
+
+/// The last lines of all streams.
+#[derive(Debug, Default)]
+pub(crate) struct Tail(VecDeque<Vec<u8>>);
+
+impl Tail {
+    fn push(&mut self, line: &[u8]) {
+        if self.0.len() == TAIL_LINES {
+            self.0.pop_front();
+        }
+        let short = line.get(..TAIL_BYTES).map(|start| [start, "…\n".as_bytes()].concat());
+        self.0.push_back(short.unwrap_or_else(|| line.to_owned()));
+    }
+
+    /// As text, what is no UTF-8 replaced.
+    pub(crate) fn text(&self) -> String {
+        self.0.iter().map(|line| String::from_utf8_lossy(line)).collect::<Vec<_>>().concat()
     }
 }
 
@@ -62,12 +69,12 @@ mod tests {
 
     fn lines(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, String) {
         let mut out = Vec::new();
-        let mut lines = Lines::default();
+        let (mut lines, mut tail) = (Lines::default(), Tail::default());
         for piece in pieces {
-            lines.push(piece, &mut |line| out.push(line.to_vec()));
+            lines.push(piece, &mut tail, &mut |line| out.push(line.to_vec()));
         }
-        let tail = lines.finish(&mut |line| out.push(line.to_vec()));
-        (out, tail)
+        lines.flush(&mut tail, &mut |line| out.push(line.to_vec()));
+        (out, tail.text())
     }
 
     #[test]

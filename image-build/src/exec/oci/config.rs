@@ -12,7 +12,11 @@ use oci_spec::{
     },
 };
 
-use super::{machine::Machine, run_dir::RunDir, seccomp};
+use super::{
+    machine::{Machine, read_start},
+    run_dir::RunDir,
+    seccomp,
+};
 use crate::{
     error::{Error, Result},
     exec::{Limits, Network, RunSpec, Security},
@@ -24,50 +28,53 @@ pub(super) const HOST_NAME: &str = "buildkitsandbox";
 /// How long a period of processor time is, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-/// What a command may do that runs as root, in a sandbox: what Docker gives containers.
-const CAPABILITIES: [Capability; 14] = [
-    Capability::AuditWrite,
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::Mknod,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
+/// What a command may do that runs as root, in a sandbox: what Docker gives containers. Each with the kernel's number.
+///
+/// # Spec
+/// capabilities(7), and `linux/capability.h` for the numbers.
+const CAPABILITIES: [(Capability, u32); 14] = [
+    (Capability::AuditWrite, 29),
+    (Capability::Chown, 0),
+    (Capability::DacOverride, 1),
+    (Capability::Fowner, 3),
+    (Capability::Fsetid, 4),
+    (Capability::Kill, 5),
+    (Capability::Mknod, 27),
+    (Capability::NetBindService, 10),
+    (Capability::NetRaw, 13),
+    (Capability::Setfcap, 31),
+    (Capability::Setgid, 6),
+    (Capability::Setpcap, 8),
+    (Capability::Setuid, 7),
+    (Capability::SysChroot, 18),
 ];
 
 /// What a command may do besides that is trusted as the machine's root.
-const MORE_CAPABILITIES: [Capability; 24] = [
-    Capability::AuditControl,
-    Capability::AuditRead,
-    Capability::BlockSuspend,
-    Capability::DacReadSearch,
-    Capability::IpcLock,
-    Capability::IpcOwner,
-    Capability::Lease,
-    Capability::LinuxImmutable,
-    Capability::MacAdmin,
-    Capability::MacOverride,
-    Capability::NetAdmin,
-    Capability::NetBroadcast,
-    Capability::SysAdmin,
-    Capability::SysBoot,
-    Capability::SysModule,
-    Capability::SysNice,
-    Capability::SysPacct,
-    Capability::SysPtrace,
-    Capability::SysRawio,
-    Capability::SysResource,
-    Capability::SysTime,
-    Capability::SysTtyConfig,
-    Capability::Syslog,
-    Capability::WakeAlarm,
+const MORE_CAPABILITIES: [(Capability, u32); 24] = [
+    (Capability::AuditControl, 30),
+    (Capability::AuditRead, 37),
+    (Capability::BlockSuspend, 36),
+    (Capability::DacReadSearch, 2),
+    (Capability::IpcLock, 14),
+    (Capability::IpcOwner, 15),
+    (Capability::Lease, 28),
+    (Capability::LinuxImmutable, 9),
+    (Capability::MacAdmin, 33),
+    (Capability::MacOverride, 32),
+    (Capability::NetAdmin, 12),
+    (Capability::NetBroadcast, 11),
+    (Capability::SysAdmin, 21),
+    (Capability::SysBoot, 22),
+    (Capability::SysModule, 16),
+    (Capability::SysNice, 23),
+    (Capability::SysPacct, 20),
+    (Capability::SysPtrace, 19),
+    (Capability::SysRawio, 17),
+    (Capability::SysResource, 24),
+    (Capability::SysTime, 25),
+    (Capability::SysTtyConfig, 26),
+    (Capability::Syslog, 34),
+    (Capability::WakeAlarm, 35),
 ];
 
 /// Files of the kernel that tell of the machine: hidden.
@@ -151,12 +158,13 @@ fn open_files(count: u64) -> Built<PosixRlimit> {
 }
 
 fn capabilities(security: Security, machine: &Machine) -> LinuxCapabilities {
-    let mut held: HashSet<Capability> = CAPABILITIES.into();
-    match security {
-        Security::Insecure => held.extend(MORE_CAPABILITIES),
+    let more: &[_] = if security == Security::Insecure { &MORE_CAPABILITIES } else { &[] };
+    let ours = bounding_set();
+    let all = CAPABILITIES.iter().chain(more).filter(|(_, number)| ours & (1 << number) != 0);
+    let mut held: HashSet<Capability> = all.map(|(capability, _)| *capability).collect();
+    if security == Security::Sandbox && !machine.has_cgroups() {
         // Nothing else would keep a device that the command makes from being opened.
-        Security::Sandbox if !machine.has_cgroups() => drop(held.remove(&Capability::Mknod)),
-        Security::Sandbox => {}
+        held.remove(&Capability::Mknod);
     }
     let mut capabilities = LinuxCapabilities::default();
     capabilities.set_bounding(Some(held.clone()));
@@ -166,6 +174,16 @@ fn capabilities(security: Security, machine: &Machine) -> LinuxCapabilities {
     capabilities.set_inheritable(None);
     capabilities.set_ambient(None);
     capabilities
+}
+
+/// What this process could give at all, by the kernel's numbers.
+///
+/// # Spec
+/// proc(5), `/proc/[pid]/status`.
+fn bounding_set() -> u64 {
+    let status = read_start(Path::new("/proc/self/status"));
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
 fn linux(run: &RunSpec, machine: &Machine, dir: &RunDir) -> Built<Linux> {

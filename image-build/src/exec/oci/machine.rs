@@ -107,7 +107,7 @@ impl Machine {
             }
         }
         for (file, value) in FORBIDDING {
-            if read_line(Path::new(file)) == value {
+            if read_start(Path::new(file)) == value {
                 reasons.push(format!("{file} is {value}, which forbids user namespaces"));
             }
         }
@@ -207,8 +207,8 @@ fn listed(search: &[PathBuf]) -> String {
     search.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
 }
 
-/// What a small file of the kernel says; nothing where it cannot be read.
-pub(super) fn read_line(path: &Path) -> String {
+/// The start of a small file of the kernel, trimmed; nothing where it cannot be read.
+pub(super) fn read_start(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text));
     if read.is_ok() { text.trim_end().to_owned() } else { String::new() }

@@ -34,13 +34,13 @@ use image_overlay::Root;
 
 pub use cache::{CacheMount, CacheMounts};
 use config::Place;
-use machine::{Machine, read_line};
+use machine::{Machine, read_start};
 use mounts::{Ground, Mounts};
 use network::UserNetwork;
 use process::Process;
 use run_dir::RunDir;
 
-use super::{Executor, Exit, Network, Owner, RunSpec, Security, output::Lines};
+use super::{Executor, Exit, Network, Owner, RunSpec, Security};
 use crate::error::{Error, Result};
 
 /// Where programs usually are.
@@ -231,5 +231,5 @@ fn is_emulated(architecture: &str) -> bool {
         other => other,
     };
     let registered = Path::new("/proc/sys/fs/binfmt_misc").join(format!("qemu-{name}"));
-    read_line(&registered).lines().next() == Some("enabled")
+    read_start(&registered).lines().next() == Some("enabled")
 }

@@ -45,7 +45,10 @@ pub(super) struct Mounts<'a> {
     run: &'a RunSpec,
     /// Takes the files that are mounted.
     pub(super) script: Script,
+    root: &'a Root,
     points: MountPoints<'a>,
+    /// What was made for the command to begin in, and goes after the run.
+    beginning: Option<MountPoints<'a>>,
     mounts: Vec<OciMount>,
     /// Where directories of this machine are mounted, with the directory.
     sources: Vec<(LayerPath, Option<PathBuf>)>,
@@ -57,7 +60,8 @@ impl<'a> Mounts<'a> {
     pub(super) fn new(root: &'a Root, run: &'a RunSpec, ground: Ground<'a>) -> Self {
         let (mounts, sources, leases, agents) = Default::default();
         let script = Script::new(ground.machine);
-        Self { ground, run, script, points: root.mount_points(), mounts, sources, leases, agents }
+        let points = root.mount_points();
+        Self { ground, run, script, root, points, beginning: None, mounts, sources, leases, agents }
     }
 
     /// What every run has.
@@ -206,7 +210,8 @@ impl<'a> Mounts<'a> {
         let cwd = self.run.cwd.as_str();
         let asked = absolute("/", cwd, false);
         let failed = |reason: &str| Error::mount(cwd, reason.to_owned());
-        let place = match self.points.directory(&LayerPath::parse(asked.as_bytes())?) {
+        let mut points = self.root.mount_points();
+        let place = match points.directory(&LayerPath::parse(asked.as_bytes())?) {
             Err(error) => return Err(Error::mount(cwd, chain(&error))),
             Ok(place) => place,
         };
@@ -214,7 +219,7 @@ impl<'a> Mounts<'a> {
             return Err(failed("a command cannot begin in /proc, /sys or /dev"));
         }
         let Some((top, source)) = self.sources.iter().rev().find(|(top, _)| place.starts_with(top)) else {
-            self.points.keep();
+            points.keep();
             return Ok(place);
         };
         if let Some(source) = source {
@@ -227,6 +232,7 @@ impl<'a> Mounts<'a> {
             rustix::fs::openat2(top, below, flags, Mode::empty(), resolve)
                 .map_err(|_| failed("it is no directory of what is mounted there, or behind a symbolic link"))?;
         }
+        self.beginning = Some(points);
         Ok(place)
     }
 
@@ -237,6 +243,8 @@ impl<'a> Mounts<'a> {
 
     /// Takes away what was made for the mounts.
     pub(super) fn remove(self) -> Result<()> {
+        // The last that was made first.
+        self.beginning.map(MountPoints::remove).transpose()?;
         Ok(self.points.remove()?)
     }
 

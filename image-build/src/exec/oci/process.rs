@@ -12,10 +12,13 @@ use image_core::Ctx;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
 
-use super::{Lines, RunDir};
+use super::RunDir;
 use crate::{
     error::{Error, Result, excerpt},
-    exec::Exit,
+    exec::{
+        Exit,
+        output::{Lines, Tail},
+    },
 };
 
 /// How long it is waited for output before it is looked whether the run was cancelled.
@@ -30,10 +33,18 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 /// How much of a complaint of the shell's or the runtime's is told, in characters.
 const MAX_COMPLAINT: usize = 1024;
 
+/// Standard output or standard error.
+struct Stream {
+    pipe: PipeReader,
+    lines: Lines,
+}
+
 /// The processes of a run. They are killed when this is dropped before their end.
 pub(super) struct Process<'a> {
     child: Child,
-    output: PipeReader,
+    /// What is left of the two streams, which are read apart: lines of one are not torn by the other.
+    streams: Vec<Stream>,
+    tail: Tail,
     dir: &'a RunDir,
     is_over: bool,
 }
@@ -42,13 +53,18 @@ impl<'a> Process<'a> {
     /// Starts the shell, and gives it what it reads.
     pub(super) fn start(mut command: Command, input: &[u8], dir: &'a RunDir) -> Result<Self> {
         let failed = |e| Error::stream("start the command's runtime", e);
-        let (output, writer) = io::pipe().map_err(failed)?;
-        let stdout = writer.try_clone().map_err(failed)?;
-        command.current_dir(dir.path()).stdin(Stdio::piped()).stdout(stdout).stderr(writer);
+        let mut streams = Vec::new();
+        let mut stream = || -> io::Result<Stdio> {
+            let (pipe, writer) = io::pipe()?;
+            streams.push(Stream { pipe, lines: Lines::default() });
+            Ok(writer.into())
+        };
+        command.current_dir(dir.path()).stdin(Stdio::piped());
+        command.stdout(stream().map_err(failed)?).stderr(stream().map_err(failed)?);
         let child = command.spawn().map_err(failed)?;
-        // It holds the other end of the pipe, which would never end.
+        // It holds the other ends of the pipes, which would never end.
         drop(command);
-        let mut process = Self { child, output, dir, is_over: false };
+        let mut process = Self { child, streams, tail: Tail::default(), dir, is_over: false };
         if let Some(mut stdin) = process.child.stdin.take() {
             match stdin.write_all(input) {
                 // It ended before it read all: why, it tells itself.
@@ -61,8 +77,7 @@ impl<'a> Process<'a> {
 
     /// Passes on all output, and waits for the end.
     pub(super) fn wait(mut self, output: &mut dyn FnMut(&[u8]), ctx: &Ctx) -> Result<Exit> {
-        let mut lines = Lines::default();
-        self.pass_on(&mut lines, output, ctx)?;
+        self.pass_on(output, ctx)?;
         let status = loop {
             ctx.check()?;
             match self.child.try_wait().map_err(|e| Error::stream("wait for the command", e))? {
@@ -71,7 +86,7 @@ impl<'a> Process<'a> {
             }
         };
         self.is_over = true;
-        let tail = lines.finish(output);
+        let tail = self.tail.text();
         let status = number(status);
         match self.complaint(status, &tail) {
             Some(reason) => Err(Error::Runtime { reason }),
@@ -79,23 +94,38 @@ impl<'a> Process<'a> {
         }
     }
 
-    fn pass_on(&mut self, lines: &mut Lines, output: &mut dyn FnMut(&[u8]), ctx: &Ctx) -> Result<()> {
+    fn pass_on(&mut self, output: &mut dyn FnMut(&[u8]), ctx: &Ctx) -> Result<()> {
         let failed = |e| Error::stream("read the command's output", e);
         let mut buffer = [0; 32 << 10];
-        loop {
+        while !self.streams.is_empty() {
             ctx.check()?;
-            let mut ready = [PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::IN)];
+            let mut ready: Vec<_> = self
+                .streams
+                .iter()
+                .map(|stream| PollFd::from_borrowed_fd(stream.pipe.as_fd(), PollFlags::IN))
+                .collect();
             match poll(&mut ready, Some(&PATIENCE)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                 result => result.map_err(|e| failed(e.into()))?,
             };
-            match self.output.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => lines.push(buffer.get(..count).unwrap_or_default(), output),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed(e)),
+            let ready: Vec<_> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
+            let mut ended = Vec::new();
+            for (number, stream) in
+                self.streams.iter_mut().enumerate().filter(|(number, _)| ready.get(*number) == Some(&true))
+            {
+                match stream.pipe.read(&mut buffer) {
+                    Ok(0) => {
+                        stream.lines.flush(&mut self.tail, output);
+                        ended.push(number);
+                    }
+                    Ok(count) => stream.lines.push(buffer.get(..count).unwrap_or_default(), &mut self.tail, output),
+                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                    Err(e) => return Err(failed(e)),
+                }
             }
+            ended.into_iter().rev().for_each(|number| drop(self.streams.remove(number)));
         }
+        Ok(())
     }
 
     /// Why the command did not come to run, where it did not.
