@@ -162,7 +162,8 @@ impl<'a> Mounts<'a> {
             MountKind::Tmpfs { size } => {
                 let place = self.place(target, true, None)?;
                 let size = size.map(|bytes| format!("size={bytes}"));
-                let options: Vec<&str> = ["nosuid", "nodev"].into_iter().chain(size.as_deref()).collect();
+                let mode = self.mode(&place)?;
+                let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
                 self.push(Path::new("/").join(as_path(&place)), "tmpfs", "tmpfs", &options);
             }
             MountKind::Secret { value, owner } => {
@@ -246,6 +247,20 @@ impl<'a> Mounts<'a> {
         // The last that was made first.
         self.beginning.map(MountPoints::remove).transpose()?;
         Ok(self.points.remove()?)
+    }
+
+    /// The permissions that a file system has which is mounted over a directory: those of the directory.
+    fn mode(&self, place: &LayerPath) -> Result<String> {
+        let mode = match self.root.open_dir(place) {
+            // In a file system that the runtime makes.
+            Err(error) if error.is_not_found() => 0o755,
+            directory => {
+                let status =
+                    rustix::fs::fstat(directory?).map_err(|e| Error::io("look at", place.to_string(), e.into()))?;
+                status.st_mode & 0o7777
+            }
+        };
+        Ok(format!("mode={mode:04o}"))
     }
 
     /// Where a file is that the script takes.

@@ -100,7 +100,10 @@ pub(super) fn clean_stale(runs: &Path) -> Result<()> {
         let Ok(handle) = File::open(&path) else { continue };
         if handle.try_lock().is_ok() {
             kill_first(&path);
-            clean(&path, name)?;
+            match clean(&path, name) {
+                Err(error) if error.is_denied() => {}
+                cleaned => cleaned?,
+            }
         }
     }
     Ok(())
