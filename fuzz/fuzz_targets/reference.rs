@@ -1,20 +1,4 @@
-//! Any text is a reference, a digest and a platform, or none; what is one says the same when it is read again.
-#![no_main]
+//! See the module `reference` of the library.
+#![cfg_attr(fuzzing, no_main)]
 
-use std::{fmt::Display, str::FromStr};
-
-use image_core::{Digest, Platform, Reference};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    check::<Reference>(text);
-    check::<Digest>(text);
-    check::<Platform>(text);
-});
-
-fn check<T: FromStr + Display>(text: &str) {
-    let Ok(value) = text.parse::<T>() else { return };
-    let said = value.to_string();
-    let Ok(again) = said.parse::<T>() else { panic!("{text:?} is read, but {said:?} is not") };
-    assert_eq!(again.to_string(), said);
-}
+image_fuzz::program!(reference);

@@ -49,7 +49,7 @@ pub(crate) fn assemble(
     for layer in rootfs.layers() {
         output.copy_from(&*layer.source, &layer.descriptor, ctx)?;
         let mut descriptor = layer.descriptor.clone();
-        descriptor.media_type = oci_layer(&descriptor.media_type);
+        descriptor.media_type = descriptor.media_type.to_oci();
         layers.push(descriptor);
     }
     config.created = options.source_date_epoch.or_else(|| history.iter().rev().find_map(|step| step.created));
@@ -71,14 +71,4 @@ pub(crate) fn assemble(
         done: 0,
         misses: Vec::new(),
     })
-}
-
-/// The OCI name of a layer's media type: an OCI manifest does not mix in Docker's.
-fn oci_layer(media_type: &MediaType) -> MediaType {
-    match media_type {
-        MediaType::DockerLayer => MediaType::OciLayer,
-        MediaType::DockerLayerGzip => MediaType::OciLayerGzip,
-        MediaType::DockerLayerZstd => MediaType::OciLayerZstd,
-        other => other.clone(),
-    }
 }

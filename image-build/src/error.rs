@@ -116,6 +116,60 @@ pub enum Error {
         /// Where it is.
         tree: String,
     },
+    /// An archive cannot be unpacked.
+    #[error("cannot unpack {name}")]
+    #[non_exhaustive]
+    Archive {
+        /// The archive.
+        name: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// ADD names an address, and nothing here reaches the network.
+    #[error("{address} cannot be fetched: the builder has no fetcher")]
+    #[non_exhaustive]
+    NoFetcher {
+        /// The address.
+        address: String,
+    },
+    /// What an address leads to is not what was asked for, or cannot be had.
+    #[error("cannot fetch {address}")]
+    #[non_exhaustive]
+    Fetched {
+        /// The address.
+        address: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// A repository has another commit than the one asked for.
+    #[error("{repository} is at commit {actual}, not at {expected}")]
+    #[non_exhaustive]
+    WrongCommit {
+        /// The repository.
+        repository: String,
+        /// The digits that the commit must begin with.
+        expected: String,
+        /// The commit that is there.
+        actual: String,
+    },
+    /// An error of an implementation of one of this crate's traits elsewhere.
+    #[error("{what}")]
+    #[non_exhaustive]
+    External {
+        /// What was done.
+        what: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something that a feature of this crate does, which is off.
+    #[error("{what} cannot be read: enable the feature `{feature}` of image-build")]
+    #[non_exhaustive]
+    FeatureOff {
+        /// What is asked for.
+        what: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// An owner has no number.
     #[error("unknown owner {owner:?}: {reason}")]
     #[non_exhaustive]
@@ -199,6 +253,11 @@ pub(crate) fn excerpt(text: &str, limit: usize) -> String {
 }
 
 impl Error {
+    /// An error of an implementation of one of this crate's traits: what it was doing, and why that failed.
+    pub fn external(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::External { what: what.into(), source: source.into() }
+    }
+
     /// Names the path of a failed operation of the file system.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         image_overlay::Error::io(action, path, source).into()
@@ -227,6 +286,14 @@ impl Error {
         Self::UnknownOwner { owner: excerpt(owner, 256), reason: reason.into() }
     }
 
+    /// Names the archive that an error is about.
+    pub(crate) fn in_archive(self, name: &str) -> Self {
+        if self.is_cancelled() {
+            return self;
+        }
+        Self::Archive { name: excerpt(name, 256), source: Box::new(self) }
+    }
+
     /// Gives an error the instruction that it came of, where it does not name its place already.
     pub(crate) fn in_step(self, dockerfile: &Dockerfile, instruction: &Instruction) -> Self {
         if self.location().is_some() || self.is_cancelled() {
@@ -242,7 +309,7 @@ impl Error {
     /// The error of a lower crate, or the one of a step.
     fn inner(&self) -> &Self {
         match self {
-            Self::Step { source, .. } => source.inner(),
+            Self::Step { source, .. } | Self::Archive { source, .. } | Self::Fetched { source, .. } => source.inner(),
             error => error,
         }
     }
@@ -292,7 +359,7 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_corrupt(),
             Self::Overlay(error) => error.is_corrupt(),
-
+            Self::WrongCommit { .. } => true,
             _ => false,
         }
     }
@@ -312,7 +379,10 @@ impl Error {
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match self.inner() {
-            Self::UnsupportedInstruction { .. } | Self::CannotRun { .. } => true,
+            Self::UnsupportedInstruction { .. }
+            | Self::FeatureOff { .. }
+            | Self::NoFetcher { .. }
+            | Self::CannotRun { .. } => true,
             Self::Core(error) => error.is_unsupported(),
             Self::Overlay(error) => error.is_unsupported(),
             _ => false,

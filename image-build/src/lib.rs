@@ -34,6 +34,7 @@
 //! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
 //!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//! - [`fetch`]: the seam by which ADD reaches addresses.
 //! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
 //!   know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was not cached.
 //! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
@@ -43,9 +44,11 @@
 //! files go, and reads only the files that it copies.
 //!
 //! # Limits
-//! Carried out are FROM, ARG, ENV, LABEL, WORKDIR, USER, EXPOSE, VOLUME, STOPSIGNAL, SHELL, ENTRYPOINT, CMD,
-//! HEALTHCHECK, ONBUILD, MAINTAINER, and COPY with `--from`, `--chown` and `--chmod`. The parser knows the whole
-//! grammar; RUN, ADD and the rest are an error that names the line. A build is for one platform.
+//! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
+//! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
+//!
+//! # Features
+//! `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
 
 #![forbid(unsafe_code)]
 
@@ -53,12 +56,15 @@ mod args;
 mod assemble;
 pub mod cache;
 mod context;
+mod copy_step;
+mod copy_words;
 pub mod dockerfile;
 mod effect;
 pub mod env;
 pub mod error;
 pub mod exec;
 pub mod expand;
+pub mod fetch;
 mod files;
 mod fingerprint;
 mod graph;
@@ -79,6 +85,7 @@ pub use context::BuildContext;
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
+pub use fetch::Fetcher;
 pub use ignore::Ignore;
 pub use options::{BuildOptions, CachePolicy, Explanations};
 pub use solve::Builder;

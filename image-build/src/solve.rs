@@ -19,6 +19,7 @@ use crate::{
     env::Env,
     error::{Error, Result},
     expand::Expander,
+    fetch::Fetcher,
     graph::{Base, BuildGraph, Stage},
     miss::{Lookup, Origin, Roots, StageSteps, Taken, Trace},
     options::{BuildOptions, CachePolicy, Explanations},
@@ -45,6 +46,7 @@ pub struct Builder<'a> {
     pub(crate) context: &'a BuildContext,
     pub(crate) resolver: &'a dyn ImageResolver,
     pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+    pub(crate) fetcher: Option<&'a dyn Fetcher>,
 }
 
 impl std::fmt::Debug for Builder<'_> {
@@ -58,7 +60,7 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new() }
+        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None }
     }
 
     /// With another context that `COPY --from=NAME` copies from.
@@ -66,6 +68,12 @@ impl<'a> Builder<'a> {
     pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
         self.contexts.insert(name.into(), context);
         self
+    }
+
+    /// With something that gets what ADD names by an address; without it, that is an error.
+    #[must_use]
+    pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
+        Self { fetcher: Some(fetcher), ..self }
     }
 
     /// Builds the image into `output`: its layers, config and manifest. Naming it there is the caller's next call.
@@ -88,7 +96,7 @@ impl<'a> Builder<'a> {
         refuse_unsupported(dockerfile, &graph)?;
         let build = Build { builder: self, dockerfile, options, global: &global, graph: &graph, ctx };
         for warning in dockerfile.warnings() {
-            build.warn(warning);
+            build.warn(dockerfile, warning);
         }
         let records = self.state.records();
         let mut trace = Trace::open(records, build.name(), graph.labels())?;
@@ -103,19 +111,8 @@ impl<'a> Builder<'a> {
 /// Instructions that nothing carries out yet are refused before any work is done.
 fn refuse_unsupported(dockerfile: &Dockerfile, graph: &BuildGraph<'_>) -> Result<()> {
     for step in graph.stages().flat_map(|stage| stage.steps) {
-        let what = match &step.command {
-            Command::Run(_) => "RUN",
-            Command::Add(_) => "ADD",
-            Command::Copy(copy) if !copy.heredocs.is_empty() => "COPY of a here-document",
-            Command::Copy(copy) => match &copy.flags {
-                flags if flags.link.as_ref().is_some_and(|link| link.value) => "COPY --link",
-                flags if flags.parents.as_ref().is_some_and(|parents| parents.value) => "COPY --parents",
-                flags if !flags.exclude.is_empty() => "COPY --exclude",
-                _ => continue,
-            },
-            _ => continue,
-        };
-        return Err(dockerfile.unsupported(step.span, what));
+        let Command::Run(_) = &step.command else { continue };
+        return Err(dockerfile.unsupported(step.span, "RUN"));
     }
     Ok(())
 }
@@ -191,7 +188,7 @@ impl StageState {
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
-        let (rootfs, history) = (RootFs::of_image(image), base_history(image));
+        let (rootfs, history) = (RootFs::of_image(image), image.config().value().paired_history());
         Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
     }
 
@@ -229,18 +226,6 @@ impl StageState {
     }
 }
 
-/// The history of a base image, one entry for each layer. Some images have none, or one that does not
-/// fit their layers: entries that say nothing stand in for what is missing.
-fn base_history(image: &Image) -> Vec<History> {
-    let base = image.config().value();
-    let layers = base.rootfs.diff_ids.len();
-    let told = base.history.iter().filter(|step| !step.empty_layer).count();
-    match layers.checked_sub(told) {
-        Some(missing) => std::iter::repeat_n(History::default(), missing).chain(base.history.iter().cloned()).collect(),
-        None => vec![History::default(); layers],
-    }
-}
-
 /// A stage that was built.
 struct StageResult {
     state: StageState,
@@ -252,6 +237,8 @@ struct StageResult {
 pub(crate) struct StageBuild<'b> {
     pub(crate) build: &'b Build<'b>,
     pub(crate) stage: &'b Stage<'b>,
+    /// Where the instruction at hand stands.
+    pub(crate) file: &'b Dockerfile,
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
@@ -276,6 +263,7 @@ impl<'b> StageBuild<'b> {
         let mut this = Self {
             build,
             stage,
+            file: build.dockerfile,
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
@@ -358,6 +346,7 @@ impl<'b> StageBuild<'b> {
                 *copies += 1;
                 self.copy(copy, from)
             }
+            Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
@@ -405,7 +394,8 @@ impl<'b> StageBuild<'b> {
         Ok(outcome)
     }
 
-    /// A step that makes a layer, out of the cache or by `make`, with its line of the history.
+    /// A step that makes a layer on top of those before it, out of the cache or by `make`, with its line of the
+    /// history.
     pub(crate) fn layer(
         &mut self,
         recipe: Recipe,
@@ -413,12 +403,20 @@ impl<'b> StageBuild<'b> {
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
+        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity());
+        self.detached_layer(recipe, taken, line, make)
+    }
+
+    /// A step whose layer is the same whatever is below it.
+    pub(crate) fn detached_layer(
+        &mut self,
+        recipe: Recipe,
+        taken: Option<&Taken<'_>>,
+        line: &str,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<Outcome> {
         let encode = self.encode();
-        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity()).with_text(
-            IngredientKind::Setting,
-            "compression",
-            &encode.to_string(),
-        );
+        let recipe = recipe.with_text(IngredientKind::Setting, "compression", &encode.to_string());
         let (record, outcome) = self.record(recipe, taken, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {

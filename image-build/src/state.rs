@@ -17,7 +17,7 @@ use crate::{
     },
     error::{Error, Result},
     miss::Listing,
-    temporary::Temporary,
+    temporary::{Temporary, TemporaryDirectory},
 };
 
 /// The version of the directory's form.
@@ -78,6 +78,12 @@ impl BuildState {
     /// A directory for temporary files.
     pub(crate) fn temporary(&self) -> &Path {
         self.temporary.path()
+    }
+
+    /// A directory for temporary files, of its own.
+    pub(crate) fn temporary_directory(&self) -> Result<TemporaryDirectory> {
+        let failed = |e| Error::io("create a temporary directory in", self.temporary.path(), e);
+        self.temporary.directory().map_err(failed)
     }
 
     /// The table of contents of a layer: kept from before, or read off the layer, which is

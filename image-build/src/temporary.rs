@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
@@ -47,6 +47,21 @@ impl Temporary {
         }
     }
 
+    /// A new, empty directory.
+    pub(crate) fn directory(&self) -> io::Result<TemporaryDirectory> {
+        loop {
+            let directory = TempDir::new_in(&self.0)?;
+            let handle = File::open(directory.path())?;
+            match handle.lock() {
+                Err(e) if e.kind() != io::ErrorKind::Unsupported => return Err(e),
+                _ => {}
+            }
+            if directory.path().exists() {
+                return Ok(TemporaryDirectory { directory, _lock: handle });
+            }
+        }
+    }
+
     fn clean(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
@@ -54,9 +69,28 @@ impl Temporary {
             if let Ok(file) = File::open(&path)
                 && file.try_lock().is_ok()
             {
-                drop(fs::remove_file(&path));
+                drop(fs::remove_file(&path).or_else(|_| remove_directory(&path)));
             }
         }
         Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a directory of this module's own, which no link leads out of")]
+fn remove_directory(path: &Path) -> io::Result<()> {
+    fs::remove_dir_all(path)
+}
+
+/// A directory that is removed with this value.
+#[derive(Debug)]
+pub(crate) struct TemporaryDirectory {
+    directory: TempDir,
+    /// Says that it is in use.
+    _lock: File,
+}
+
+impl TemporaryDirectory {
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
     }
 }

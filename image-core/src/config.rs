@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     clock::Timestamp,
@@ -10,7 +10,7 @@ use crate::{
     document::{Body, Facts},
     history::History,
     id::DiffId,
-    json,
+    json::{self, SortedFields},
     media_type::MediaType,
     platform::Platform,
 };
@@ -19,57 +19,80 @@ use crate::{
 pub type NameSet = BTreeMap<String, Empty>;
 
 /// The empty JSON object that stands behind every name of a [`NameSet`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Empty {}
 
+impl<'de> Deserialize<'de> for Empty {
+    /// Reads an object, or the null that some tools write in its place.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Object {}
+        Option::<Object>::deserialize(deserializer).map(|_| Self {})
+    }
+}
+
 /// An image's configuration: its platform, how to run it, its layers' diffIDs and its history.
 ///
-/// The digest of its bytes is the image ID. Fields are written in the order in which
-/// Docker and BuildKit write them.
+/// The digest of its bytes is the image ID. Fields are written in the order in which Docker and BuildKit write
+/// them: here in that of their keys, those without a name in this crate among them; below it as the types have them.
 ///
 /// # Spec
 /// OCI image-spec 1.1, config.md; Docker image specification 1.3.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct ImageConfig {
     /// The CPU architecture, by Go's name for it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub architecture: String,
     /// Who made the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub author: Option<String>,
     /// How a container of the image runs.
     #[serde(default, deserialize_with = "json::null_as_default")]
     pub config: ContainerConfig,
     /// When the image was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub created: Option<Timestamp>,
     /// How the image was made, first step first. Some images have none.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub history: Vec<History>,
     /// The operating system, by Go's name for it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub os: String,
     /// Features of the operating system that the image needs.
-    #[serde(
-        rename = "os.features",
-        default,
-        deserialize_with = "json::null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "os.features", default, deserialize_with = "json::null_as_default")]
     pub os_features: Vec<String>,
     /// The version of the operating system.
-    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "os.version", default)]
     pub os_version: Option<String>,
     /// The layers, by diffID.
     pub rootfs: RootFs,
     /// The variant of the CPU architecture.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub variant: Option<String>,
     /// What this crate has no name for.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Serialize for ImageConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let history = Some(&self.history).filter(|history| !history.is_empty());
+        let os_features = Some(&self.os_features).filter(|features| !features.is_empty());
+        let mut fields = SortedFields::new(serializer.serialize_map(None)?, &self.extra);
+        fields.put("architecture", &self.architecture)?;
+        fields.put_some("author", self.author.as_ref())?;
+        fields.put("config", &self.config)?;
+        fields.put_some("created", self.created.as_ref())?;
+        fields.put_some("history", history)?;
+        fields.put("os", &self.os)?;
+        fields.put_some("os.features", os_features)?;
+        fields.put_some("os.version", self.os_version.as_ref())?;
+        fields.put("rootfs", &self.rootfs)?;
+        fields.put_some("variant", self.variant.as_ref())?;
+        fields.end()
+    }
 }
 
 /// The layers of an image, by diffID, base layer first.
@@ -112,10 +135,10 @@ pub struct ContainerConfig {
     #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// What runs, before the arguments. An empty list is not the same as none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
     /// Arguments of the entrypoint, or what runs where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
     /// Paths whose data lives outside the container.
     #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
@@ -142,7 +165,7 @@ pub struct ContainerConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<i64>,
     /// The shell of instructions in shell form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
     /// What this crate has no name for.
     #[serde(flatten)]
@@ -217,6 +240,26 @@ impl Body for ImageConfig {
 }
 
 impl ImageConfig {
+    /// The history with exactly one step for each layer, in order, besides those that made none.
+    ///
+    /// Where steps are missing, as in images that were imported and then built upon, the base layers get steps that
+    /// say nothing. A history with more layers than there are would put words beside layers that they are not
+    /// about: then all layers get such steps.
+    ///
+    /// # Spec
+    /// OCI image-spec 1.1, config.md, `history`: it may be absent, else its entries correspond to the layers.
+    #[must_use]
+    pub fn paired_history(&self) -> Vec<History> {
+        let layers = self.rootfs.diff_ids.len();
+        let told = self.history.iter().filter(|step| !step.empty_layer).count();
+        match layers.checked_sub(told) {
+            Some(missing) => {
+                std::iter::repeat_n(History::default(), missing).chain(self.history.iter().cloned()).collect()
+            }
+            None => vec![History::default(); layers],
+        }
+    }
+
     /// The platform that the image is for.
     #[must_use]
     pub fn platform(&self) -> Platform {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     descriptor::{Annotations, Descriptor, Extra},
     document::{Body, Facts},
+    error::{Error, Result},
+    image::Image,
     json,
     media_type::MediaType,
 };
@@ -54,6 +56,49 @@ impl ImageIndex {
             annotations: BTreeMap::new(),
             extra: BTreeMap::new(),
         }
+    }
+
+    /// An OCI image index of images for several platforms, in this order. Of two that suit a machine equally, the
+    /// first is run.
+    ///
+    /// # Errors
+    /// [`Error::is_corrupt`] where an image does not say what platform it is for, or where two are for the same one, of which
+    /// nobody would ever run the second.
+    ///
+    /// # Examples
+    /// ```
+    /// # use image_core::{BlobStoreExt, Document, Image, ImageConfig, ImageEdit, ImageIndex, MediaType};
+    /// # use image_core::{MemoryBlobStore, Platform};
+    /// # let store = MemoryBlobStore::default();
+    /// # let image = |architecture| -> image_core::Result<_> {
+    /// #     let edit = ImageEdit::new(ImageConfig::new(&Platform::new("linux", architecture)));
+    /// #     Image::open(std::sync::Arc::new(store.clone()), &edit.write(&store)?)
+    /// # };
+    /// # let (amd64, arm64) = (image("amd64")?, image("arm64")?);
+    /// let index = Document::new(ImageIndex::of_images([&amd64, &arm64])?)?;
+    /// store.put_document(&index)?;
+    /// let descriptor = index.descriptor(MediaType::OciIndex); // to be tagged
+    /// # assert_eq!(index.value().manifests.len(), 2);
+    /// # Ok::<(), image_core::Error>(())
+    /// ```
+    pub fn of_images<'a>(images: impl IntoIterator<Item = &'a Image>) -> Result<Self> {
+        let mut platforms = Vec::new();
+        let mut manifests = Vec::new();
+        for image in images {
+            let Descriptor { media_type, digest, size, .. } = image.descriptor().clone();
+            let refused = |reason| Error::document(format!("image {digest} for a new index"), reason);
+            let platform = image.platform();
+            if platform.os.is_empty() || platform.architecture.is_empty() {
+                return Err(refused("its config does not say what platform it is for".to_owned()));
+            }
+            let normalised = platform.clone().normalised();
+            if platforms.contains(&normalised) {
+                return Err(refused(format!("there is an image for {platform} before it")));
+            }
+            platforms.push(normalised);
+            manifests.push(Descriptor::new(media_type, digest, size).with_platform(platform));
+        }
+        Ok(Self::new(manifests))
     }
 }
 

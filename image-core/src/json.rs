@@ -1,10 +1,16 @@
 //! JSON as the specifications want it read, and as Go's tools write it.
 
-use std::{cell::Cell, collections::HashSet, fmt, io};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, HashSet, btree_map},
+    fmt, io,
+    iter::Peekable,
+};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    ser::SerializeMap,
 };
 use serde_json::ser::{CompactFormatter, Formatter};
 
@@ -28,11 +34,57 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Writes the fields of an object in the order of their keys, with those that have no name here among them.
+pub(crate) struct SortedFields<'a, M> {
+    map: M,
+    extra: Peekable<btree_map::Iter<'a, String, serde_json::Value>>,
+}
+
+impl<'a, M: SerializeMap> SortedFields<'a, M> {
+    pub(crate) fn new(map: M, extra: &'a BTreeMap<String, serde_json::Value>) -> Self {
+        Self { map, extra: extra.iter().peekable() }
+    }
+
+    /// Writes a field; its key is greater than those before.
+    pub(crate) fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), M::Error> {
+        while let Some((key, value)) = self.extra.next_if(|(extra, _)| extra.as_str() < key) {
+            self.map.serialize_entry(key, value)?;
+        }
+        self.map.serialize_entry(key, value)
+    }
+
+    /// Writes a field if it is there.
+    pub(crate) fn put_some<T: Serialize>(&mut self, key: &str, value: Option<&T>) -> Result<(), M::Error> {
+        value.map_or(Ok(()), |value| self.put(key, value))
+    }
+
+    pub(crate) fn end(mut self) -> Result<M::Ok, M::Error> {
+        for (key, value) in self.extra {
+            self.map.serialize_entry(key, value)?;
+        }
+        self.map.end()
+    }
+}
+
 /// Reads a null as the empty list, map or string that it stands for.
 pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads words: a list, or one word without a list around it, as Docker's first versions wrote commands.
+pub(crate) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(Option::deserialize(deserializer)?.map(|words| match words {
+        Words::One(word) => vec![word],
+        Words::Several(words) => words,
+    }))
 }
 
 struct GoFormatter;

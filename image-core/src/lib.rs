@@ -20,6 +20,8 @@
 //! - [`blob`]: [`blob::BlobSource`], [`blob::BlobStore`] and their implementations.
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
 //!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
+//!   [`artifact`]: what is about an image.
+//! - [`gc`]: removing blobs that nothing needs any more.
 //! - [`codec`]: none, gzip and zstd.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
@@ -34,6 +36,7 @@
 //! - `oci-spec`: conversions to and from the types of the oci-spec crate.
 //! - `conformance`: the suite that every blob store must pass, for implementers.
 
+pub mod artifact;
 pub mod blob;
 pub mod cancel;
 pub mod clock;
@@ -45,6 +48,8 @@ pub mod digest;
 pub mod document;
 pub mod edit;
 pub mod error;
+#[cfg(unix)]
+pub mod gc;
 pub mod hasher;
 pub mod history;
 pub mod id;
@@ -61,6 +66,7 @@ pub mod reference;
 pub mod resolve;
 pub mod verify;
 
+pub use artifact::Artifact;
 pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, MemoryBlobStore};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};

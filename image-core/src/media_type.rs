@@ -75,6 +75,8 @@ media_types! {
     DockerLayerGzip = "application/vnd.docker.image.rootfs.diff.tar.gzip",
     /// Docker layer: tar with zstd.
     DockerLayerZstd = "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    /// Docker layer that is fetched from elsewhere: plain tar.
+    DockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar",
     /// Docker layer that is fetched from elsewhere: tar with gzip.
     DockerForeignLayerGzip = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 }
@@ -108,13 +110,47 @@ impl MediaType {
     #[must_use]
     pub fn layer_compression(&self) -> Option<Compression> {
         match self {
-            Self::OciLayer | Self::OciLayerNondistributable | Self::DockerLayer => Some(Compression::None),
+            Self::OciLayer | Self::OciLayerNondistributable | Self::DockerLayer | Self::DockerForeignLayer => {
+                Some(Compression::None)
+            }
             Self::OciLayerGzip
             | Self::OciLayerNondistributableGzip
             | Self::DockerLayerGzip
             | Self::DockerForeignLayerGzip => Some(Compression::Gzip),
             Self::OciLayerZstd | Self::OciLayerNondistributableZstd | Self::DockerLayerZstd => Some(Compression::Zstd),
             _ => None,
+        }
+    }
+
+    /// Whether it is a layer that is not to be distributed, so that an image may lack it.
+    #[must_use]
+    pub fn is_nondistributable(&self) -> bool {
+        matches!(
+            self,
+            Self::OciLayerNondistributable
+                | Self::OciLayerNondistributableGzip
+                | Self::OciLayerNondistributableZstd
+                | Self::DockerForeignLayer
+                | Self::DockerForeignLayerGzip
+        )
+    }
+
+    /// OCI's name for what Docker has another name for; anything else stays what it is.
+    ///
+    /// # Spec
+    /// OCI image-spec 1.1, media-types.md, § Compatibility Matrix.
+    #[must_use]
+    pub fn to_oci(&self) -> Self {
+        match self {
+            Self::DockerManifest => Self::OciManifest,
+            Self::DockerManifestList => Self::OciIndex,
+            Self::DockerConfig => Self::OciConfig,
+            Self::DockerLayer => Self::OciLayer,
+            Self::DockerLayerGzip => Self::OciLayerGzip,
+            Self::DockerLayerZstd => Self::OciLayerZstd,
+            Self::DockerForeignLayer => Self::OciLayerNondistributable,
+            Self::DockerForeignLayerGzip => Self::OciLayerNondistributableGzip,
+            other => other.clone(),
         }
     }
 

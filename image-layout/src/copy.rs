@@ -13,22 +13,13 @@ use image_core::{
     observer::NoticeKind,
 };
 
-use crate::error::Result;
-
-/// How deep indexes may nest.
-const MAX_DEPTH: usize = 8;
-
-/// How many indexes are read for one copy.
-const MAX_INDEXES: usize = 1000;
-
-/// How many blobs are copied at most; what is remembered of each is small.
-const MAX_BLOBS: usize = 1_000_000;
+use crate::{bounds::Bounds, error::Result};
 
 /// How an image is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// How many layers of an image are copied at once. Two by default.
+    /// How many blobs are copied at once. Two by default.
     pub threads: NonZeroUsize,
 }
 
@@ -39,7 +30,7 @@ impl Default for CopyOptions {
 }
 
 impl CopyOptions {
-    /// With so many layers at once.
+    /// With so many blobs at once.
     #[must_use]
     pub fn with_threads(self, threads: NonZeroUsize) -> Self {
         Self { threads }
@@ -71,15 +62,16 @@ impl Copied {
 
 /// Copies what `root` points at, an image or an index of images, with everything below it, byte for byte.
 ///
-/// A blob is copied after all that it points at. So whatever ends a copy early, no document is in the
-/// destination whose blobs are not, and the copy can be taken up again: what is there is not copied twice.
+/// All documents are read first, so that nothing is copied of a graph that is not right. Then other blobs are
+/// copied, several at once, and at last the documents, each after all that it points at. So whatever ends a copy early, no
+/// document is in the destination whose blobs are not, and the copy can be taken up again: what is there is not copied twice.
 /// Nothing is tagged. To copy one image out of an index, find it first, as
 /// [`OciLayout::image`](crate::OciLayout::image) does, and give its descriptor.
 ///
 /// What is neither index nor manifest, by its media type, is copied as it is. A manifest's `subject` is not
 /// followed. Layers that are not to be distributed may be missing; a notice says so.
 ///
-/// Memory is bounded by the documents of one branch of the graph, and a digest for each blob.
+/// Memory is bounded by the documents of one branch of the graph, and a descriptor for each blob.
 ///
 /// # Errors
 /// [`crate::Error::is_not_found`] where the source misses a blob, [`crate::Error::is_corrupt`] where one is not
@@ -109,135 +101,138 @@ pub fn copy(
     options: &CopyOptions,
     ctx: &Ctx,
 ) -> Result<Copied> {
-    let mut walk = Walk { source, destination, options, ctx, seen: Seen::default(), copied: Copied::default() };
+    let mut walk = Walk { source, ctx, seen: HashSet::new(), bounds: Bounds::default(), graph: Graph::default() };
     walk.run(root)?;
-    Ok(walk.copied)
+    let batch = destination.batch()?;
+    let copied = copy_graph(&walk.graph, options.threads, &|blob| batch.copy_from(source, blob, ctx));
+    // What arrived before an error need not be copied again.
+    let committed = batch.commit();
+    let copied = copied?;
+    committed?;
+    Ok(copied)
 }
 
 /// A way in which a blob is pointed at. One blob may be pointed at as a document and as none.
 type Pointer = (Digest, u64, MediaType);
 
-/// What was met on the way.
+/// All that is to be copied.
 #[derive(Default)]
-struct Seen {
-    blobs: HashSet<Pointer>,
-    indexes: usize,
+struct Graph {
+    /// What points at nothing.
+    contents: Vec<Descriptor>,
+    /// What does, each after all that it points at.
+    documents: Vec<Descriptor>,
 }
 
-impl Seen {
-    /// Whether it is met for the first time.
-    fn is_new(&mut self, descriptor: &Descriptor) -> Result<bool, CoreError> {
-        let Descriptor { digest, size, media_type, .. } = descriptor;
-        let is_new = self.blobs.insert((digest.clone(), *size, media_type.clone()));
-        self.indexes += usize::from(is_new && media_type.is_index());
-        within(self.blobs.len(), "blobs", MAX_BLOBS, digest)?;
-        within(self.indexes, "indexes", MAX_INDEXES, digest)?;
-        Ok(is_new)
-    }
-}
-
-fn within(count: usize, what: &str, limit: usize, at: &Digest) -> Result<(), CoreError> {
-    if count > limit { Err(CoreError::limit(format!("number of {what} up to {at}"), limit as u64)) } else { Ok(()) }
-}
-
-/// An index whose images are being copied.
+/// An index of whose entries some are still to be visited.
 struct Branch {
     descriptor: Descriptor,
     left: std::vec::IntoIter<Descriptor>,
 }
 
+/// A walk over all documents, from the top down.
 struct Walk<'a> {
     source: &'a dyn BlobSource,
-    destination: &'a dyn BlobStore,
-    options: &'a CopyOptions,
     ctx: &'a Ctx,
-    seen: Seen,
-    copied: Copied,
+    seen: HashSet<Pointer>,
+    bounds: Bounds,
+    graph: Graph,
 }
 
 impl Walk<'_> {
     fn run(&mut self, root: &Descriptor) -> Result<(), CoreError> {
-        let mut branches: Vec<Branch> = self.visit(root)?.into_iter().collect();
+        let mut branches: Vec<Branch> = self.visit(root, 1)?.into_iter().collect();
         while let Some(branch) = branches.last_mut() {
             match branch.left.next() {
-                None => {
-                    let descriptor = branch.descriptor.clone();
-                    self.copy_blob(&descriptor)?;
-                    branches.pop();
-                }
                 Some(child) => {
-                    let below = self.visit(&child)?;
+                    let below = self.visit(&child, branches.len() + 1)?;
                     branches.extend(below);
-                    if branches.len() > MAX_DEPTH {
-                        let what = format!("image index {}, by its depth below other indexes", child.digest);
-                        return Err(CoreError::limit(what, MAX_DEPTH as u64));
-                    }
                 }
+                None => self.graph.documents.extend(branches.pop().map(|branch| branch.descriptor)),
             }
         }
         Ok(())
     }
 
-    /// Copies what is no index; gives the branch of what is.
-    fn visit(&mut self, descriptor: &Descriptor) -> Result<Option<Branch>, CoreError> {
+    /// Notes what is no index; gives the branch of what is.
+    fn visit(&mut self, descriptor: &Descriptor, depth: usize) -> Result<Option<Branch>, CoreError> {
         self.ctx.check()?;
-        if !self.seen.is_new(descriptor)? {
+        if !self.is_new(descriptor)? {
             return Ok(None);
         }
         let media_type = &descriptor.media_type;
         if media_type.is_index() {
+            self.bounds.admit_index(descriptor, depth)?;
             let index = self.source.read_document::<ImageIndex>(descriptor)?.into_value();
             return Ok(Some(Branch { descriptor: descriptor.clone(), left: index.manifests.into_iter() }));
         }
-        if media_type.is_manifest() || media_type.as_str().is_empty() {
-            let manifest = self.source.read_document::<ImageManifest>(descriptor)?.into_value();
-            self.copy_content(manifest)?;
+        if !media_type.is_manifest() && !media_type.as_str().is_empty() {
+            self.graph.contents.push(descriptor.clone());
+            return Ok(None);
         }
-        self.copy_blob(descriptor)?;
+        let manifest = self.source.read_document::<ImageManifest>(descriptor)?.into_value();
+        for blob in manifest.layers.into_iter().chain([manifest.config]) {
+            if self.is_new(&blob)? && !self.may_be_left_out(&blob)? {
+                self.graph.contents.push(blob);
+            }
+        }
+        self.graph.documents.push(descriptor.clone());
         Ok(None)
     }
 
-    /// Copies the config and the layers of a manifest, several at once.
-    fn copy_content(&mut self, manifest: ImageManifest) -> Result<(), CoreError> {
-        let mut blobs = Vec::with_capacity(manifest.layers.len() + 1);
-        for blob in manifest.layers.into_iter().chain([manifest.config]) {
-            if self.seen.is_new(&blob)? && !self.may_be_left_out(&blob)? {
-                blobs.push(blob);
-            }
+    /// Whether it is met for the first time.
+    fn is_new(&mut self, descriptor: &Descriptor) -> Result<bool, CoreError> {
+        let Descriptor { digest, size, media_type, .. } = descriptor;
+        let is_new = self.seen.insert((digest.clone(), *size, media_type.clone()));
+        if is_new {
+            self.bounds.admit_blob(digest)?;
         }
-        let pool = Pool {
-            left: Mutex::new(blobs.iter()),
-            result: Mutex::new(Ok(self.copied)),
-            copy: |blob: &Descriptor| self.destination.copy_from(self.source, blob, self.ctx),
-        };
-        thread::scope(|scope| {
-            for _ in 1..self.options.threads.get().min(blobs.len()) {
-                // A thread that cannot be had leaves its work to the others.
-                let spawned = thread::Builder::new().name("copy".into()).spawn_scoped(scope, || pool.work());
-                if spawned.is_err() {
-                    break;
-                }
-            }
-            pool.work();
-        });
-        self.copied = pool.result.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-        Ok(())
-    }
-
-    fn copy_blob(&mut self, descriptor: &Descriptor) -> Result<(), CoreError> {
-        self.copied.add(&self.destination.copy_from(self.source, descriptor, self.ctx)?);
-        Ok(())
+        Ok(is_new)
     }
 
     /// Whether it is a layer that is not to be distributed, and that the source does not have.
     fn may_be_left_out(&self, layer: &Descriptor) -> Result<bool, CoreError> {
-        let is_left_out = is_undistributed(&layer.media_type) && self.source.stat(&layer.digest)?.is_none();
+        let is_left_out = layer.media_type.is_nondistributable() && self.source.stat(&layer.digest)?.is_none();
         if is_left_out {
             let message = "is not copied: it is not to be distributed, and not there";
             self.ctx.notice(NoticeKind::Skipped, &layer.digest.to_string(), message);
         }
         Ok(is_left_out)
     }
+}
+
+/// Copies contents, several at once, and then what points at them.
+fn copy_graph<F>(graph: &Graph, threads: NonZeroUsize, copy: &F) -> Result<Copied, CoreError>
+where
+    F: Fn(&Descriptor) -> Result<Committed, CoreError> + Sync,
+{
+    let names: HashSet<&Digest> = graph.documents.iter().map(|document| &document.digest).collect();
+    // What is a document in one place and mere content in another waits until it is a document.
+    let (late, early): (Vec<_>, Vec<_>) = graph.contents.iter().partition(|blob| names.contains(&blob.digest));
+    let mut copied = copy_all(&early, threads, copy)?;
+    for blob in graph.documents.iter().chain(late) {
+        copied.add(&copy(blob)?);
+    }
+    Ok(copied)
+}
+
+/// Copies blobs, several at once.
+fn copy_all<F>(blobs: &[&Descriptor], threads: NonZeroUsize, copy: &F) -> Result<Copied, CoreError>
+where
+    F: Fn(&Descriptor) -> Result<Committed, CoreError> + Sync,
+{
+    let pool = Pool { left: Mutex::new(blobs.iter().copied()), result: Mutex::new(Ok(Copied::default())), copy };
+    thread::scope(|scope| {
+        for _ in 1..threads.get().min(blobs.len()) {
+            // A thread that cannot be had leaves its work to the others.
+            let spawned = thread::Builder::new().name("copy".into()).spawn_scoped(scope, || pool.work());
+            if spawned.is_err() {
+                break;
+            }
+        }
+        pool.work();
+    });
+    pool.result.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Blobs that threads take from, and what became of them.
@@ -268,15 +263,4 @@ where
             }
         }
     }
-}
-
-/// Whether a layer is not to be distributed, so that it may be missing.
-pub(crate) fn is_undistributed(media_type: &MediaType) -> bool {
-    matches!(
-        media_type,
-        MediaType::OciLayerNondistributable
-            | MediaType::OciLayerNondistributableGzip
-            | MediaType::OciLayerNondistributableZstd
-            | MediaType::DockerForeignLayerGzip
-    )
 }

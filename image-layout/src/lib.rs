@@ -23,6 +23,7 @@
 //! - [`resolver`]: the same behind [`image_core::ImageResolver`].
 //! - [`archive`]: images in one file, of Docker or OCI: load, save.
 //! - [`mod@copy`]: an image, or all of an index, from any blob store to any other.
+//! - [`referrers`]: what is about an image: signatures, attestations.
 //! - [`roots`]: what garbage collection must keep.
 //! - [`fsck`]: every reachable blob hashed, every document checked.
 //!
@@ -33,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod bounds;
 pub mod copy;
 mod dir;
 pub mod error;
@@ -40,6 +42,7 @@ pub mod fsck;
 pub mod index_file;
 pub mod layout;
 pub mod ref_name;
+pub mod referrers;
 pub mod resolver;
 pub mod roots;
 pub mod select;

@@ -7,19 +7,17 @@ use std::{
 
 use image_core::{
     Descriptor, Digest, Error as CoreError, Image, ImageConfig, ImageIndex, ImageManifest, Platform,
-    blob::{BlobSource, BlobSourceExt},
+    blob::{BlobSource, BlobSourceExt, BlobStore},
 };
 
 use crate::{
+    bounds::{Bounds, within},
     error::{Result, excerpt, list},
     layout::OciLayout,
 };
 
-/// How deep indexes may nest below the entry of `index.json`, which is at depth 1 if it is one.
-const MAX_DEPTH: usize = 8;
-
-/// How many index blobs, and how many configs for the sake of their platform, are read for one image.
-const MAX_DOCUMENTS: usize = 1000;
+/// How many configs are read for the sake of their platform, for one image.
+const MAX_CONFIGS: usize = 1000;
 
 /// How many platforms are remembered for an error.
 const MAX_PLATFORMS: usize = 32;
@@ -45,7 +43,8 @@ impl OciLayout {
     ///
     /// Of several the first with the best [`Platform::rank`] is taken. A manifest without a platform has
     /// that of its config; an image that names none suits every platform, but any other suits it better.
-    /// Attestations and unknown media types are passed over.
+    /// Attestations and unknown media types are passed over. Where the layout can be written to, it is noted that
+    /// `descriptor` was used now, for [`OciLayout::collect`].
     ///
     /// # Errors
     /// As [`OciLayout::image`]; [`CoreError::LimitExceeded`] for indexes nested deeper than 8, or more than 1000.
@@ -55,6 +54,8 @@ impl OciLayout {
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
         let place = self.path().display().to_string();
+        // It is used, so it is not the first to go. Where that cannot be noted, it is read all the same.
+        drop(BlobStore::renew(self.blobs(), &descriptor.digest, descriptor.size));
         image_in(Arc::new(self.blobs().clone()), &place, name, descriptor, platform)
     }
 }
@@ -92,6 +93,7 @@ struct Search<'a> {
     wanted: &'a Platform,
     queue: VecDeque<(Descriptor, Vec<usize>)>,
     indexes: HashSet<Digest>,
+    bounds: Bounds,
     configs: usize,
     best: Option<Candidate>,
     only: Only,
@@ -135,6 +137,7 @@ impl<'a> Search<'a> {
             wanted,
             queue: VecDeque::new(),
             indexes: HashSet::new(),
+            bounds: Bounds::default(),
             configs: 0,
             best: None,
             only: Only::None,
@@ -188,14 +191,7 @@ impl<'a> Search<'a> {
         if !self.indexes.insert(descriptor.digest.clone()) {
             return Ok(());
         }
-        if path.len() >= MAX_DEPTH {
-            let what = format!("image index {}, by its depth below other indexes", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DEPTH as u64));
-        }
-        if self.indexes.len() > MAX_DOCUMENTS {
-            let what = format!("number of indexes up to {}", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DOCUMENTS as u64));
-        }
+        self.bounds.admit_index(descriptor, path.len() + 1)?;
         self.queue.push_back((descriptor.clone(), path));
         Ok(())
     }
@@ -203,10 +199,7 @@ impl<'a> Search<'a> {
     /// The platform in the config of an image; `None` where it is an artifact of another kind.
     fn platform_by_config(&mut self, descriptor: &Descriptor) -> Result<Option<Platform>, CoreError> {
         self.configs += 1;
-        if self.configs > MAX_DOCUMENTS {
-            let what = format!("number of manifests without a platform up to {}", descriptor.digest);
-            return Err(CoreError::limit(what, MAX_DOCUMENTS as u64));
-        }
+        within(self.configs, "manifests without a platform", MAX_CONFIGS, &descriptor.digest)?;
         let manifest = self.source.read_document::<ImageManifest>(descriptor)?;
         let config = &manifest.value().config;
         if !config.media_type.is_config() {

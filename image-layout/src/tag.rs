@@ -1,6 +1,9 @@
 //! Names of images: tag, untag, list, find.
 
-use image_core::{Descriptor, Digest, Error as CoreError, ImageIndex, Reference, blob::BlobSourceExt};
+use image_core::{
+    Descriptor, Digest, Error as CoreError, ImageIndex, Reference,
+    blob::{BlobSourceExt, BlobStore},
+};
 
 use crate::{
     error::{Error, Result, list},
@@ -55,7 +58,10 @@ impl OciLayout {
     /// [`OciLayout::update_index`].
     pub fn tag(&self, name: &str, descriptor: &Descriptor) -> Result<()> {
         check_ref_name(name)?;
+        // From here on until it has its name, no collection takes it away.
+        let _hold = self.blobs().hold()?;
         drop(self.blobs().open_verified(descriptor)?);
+        self.blobs().renew(&descriptor.digest, descriptor.size)?;
         let entry = descriptor.clone().with_annotation(REF_NAME, name);
         self.update_index(|index| {
             place(index, entry);
@@ -79,6 +85,21 @@ impl OciLayout {
                     index.manifests.drain(..).filter_map(|entry| without(entry, key, Some(name))).collect();
             }
             Ok(key.is_some())
+        })
+    }
+
+    /// Adds a manifest or index that is in the layout's blobs as an entry without a name, unless there is an entry for it,
+    /// named or not. What is about an image is added so: see [`crate::referrers`].
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] where the blob is not there; those of [`OciLayout::update_index`].
+    pub fn add(&self, descriptor: &Descriptor) -> Result<()> {
+        drop(self.blobs().open_verified(descriptor)?);
+        let mut entry = descriptor.clone();
+        entry.annotations.retain(|key, _| ![REF_NAME, IMAGE_NAME].contains(&key.as_str()));
+        self.update_index(|index| {
+            add(index, entry);
+            Ok(())
         })
     }
 
@@ -167,6 +188,13 @@ impl OciLayout {
             return Err(Error::AmbiguousName { path: self.path().to_owned(), name: name.to_owned(), digests });
         }
         Ok(found.cloned())
+    }
+}
+
+/// Adds an entry unless there is one for the same thing.
+pub(crate) fn add(index: &mut ImageIndex, entry: Descriptor) {
+    if !index.manifests.iter().any(|other| other.digest == entry.digest) {
+        index.manifests.push(entry);
     }
 }
 

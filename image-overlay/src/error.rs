@@ -107,6 +107,15 @@ pub enum Error {
         /// What the layer hashes to.
         actual: image_core::DiffId,
     },
+    /// A table of contents that was given for a layer is not of it.
+    #[error("tar entry {number}{}: not what the table of contents says that was given for the layer", in_parentheses(.name))]
+    #[non_exhaustive]
+    ForeignToc {
+        /// The entry's number in the stream, from 1: the first that differs.
+        number: u64,
+        /// Its name, escaped; empty where the stream has no such entry.
+        name: String,
+    },
     /// An image cannot be unpacked to a place.
     #[error("destination {path}: {reason}")]
     #[non_exhaustive]
@@ -140,6 +149,28 @@ pub enum Error {
     TooManySymlinks {
         /// The path, escaped.
         path: String,
+    },
+    /// The upper directory of an overlay mount does not say what the mount showed.
+    #[error("{path}: {reason}")]
+    #[non_exhaustive]
+    Captured {
+        /// The path in the upper directory, escaped.
+        path: String,
+        /// What is not known, and why.
+        reason: &'static str,
+    },
+    /// Overlayfs cannot be mounted.
+    #[cfg(target_os = "linux")]
+    #[error("mount over {target}: {obstacle}")]
+    #[non_exhaustive]
+    Mount {
+        /// Where.
+        target: PathBuf,
+        /// Why not.
+        obstacle: Box<crate::mount::MountObstacle>,
+        /// What the kernel says, where it was asked.
+        #[source]
+        source: Option<io::Error>,
     },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
@@ -228,6 +259,7 @@ impl Error {
             | Self::InvalidEntry { .. }
             | Self::InvalidToc { .. }
             | Self::DiffIdMismatch { .. }
+            | Self::ForeignToc { .. }
             | Self::Inapplicable { .. } => true,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_corrupt(),
             _ => false,
@@ -250,6 +282,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_unsupported(),
             Self::UnsupportedEntry { .. } => true,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => obstacle.is_unsupported(),
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_unsupported(),
             _ => false,
         }
@@ -261,6 +295,8 @@ impl Error {
         match self {
             Self::Core(inner) => inner.is_denied(),
             Self::Entry { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Denied,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_denied(),
             _ => false,
         }
@@ -271,6 +307,8 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
+            #[cfg(target_os = "linux")]
+            Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Busy,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),
             _ => false,
         }

@@ -30,17 +30,21 @@
 //!   [`content`]: reading files out of it.
 //! - [`pack`]: making a layer.
 //! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`mod@diff`]: what has
-//!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer.
+//!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer;
+//!   [`capture`]: what an overlay mount shows, from its upper directory, as such a source.
 //! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
-//!   [`apply`]: laying one layer over it; [`mod@unpack`]: all layers of an image. Linux only.
+//!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
+//!   image. Linux only.
+//! - [`mount`]: layers as one tree by the kernel. Linux only.
 //!
 //! # Limits
-//! Layers are applied as plain trees: nothing is mounted. What one entry may hold is bounded by [`Limits`];
-//! memory does not grow with the size of files.
+//! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
 
 #[cfg(target_os = "linux")]
 pub mod apply;
+#[cfg(target_os = "linux")]
+pub mod capture;
 pub mod change;
 pub mod content;
 pub mod diff;
@@ -50,6 +54,9 @@ pub mod flatten;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
+#[cfg(target_os = "linux")]
+pub mod mount;
+pub mod overlayfs;
 pub mod pack;
 pub mod path;
 #[cfg(target_os = "linux")]
@@ -67,7 +74,9 @@ pub mod whiteout;
 pub mod xattr;
 
 #[cfg(target_os = "linux")]
-pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer};
+pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer, apply_overlay_layer};
+#[cfg(target_os = "linux")]
+pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};
@@ -77,6 +86,9 @@ pub use flatten::flatten;
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
+#[cfg(target_os = "linux")]
+pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
+pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]

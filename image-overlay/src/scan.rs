@@ -61,7 +61,12 @@ impl DirSource {
     /// # Errors
     /// A directory that cannot be read, or a path longer than a layer's may be.
     pub fn scan(root: Root, ctx: &Ctx) -> Result<Self> {
-        let mut scan = Scan { root: &root, tree: FileTree::new(), inodes: HashMap::new(), ctx };
+        Self::look(root, Sight::Plain, ctx)
+    }
+
+    /// Looks at all that is below a root, seeing it this way.
+    pub(crate) fn look(root: Root, sight: Sight, ctx: &Ctx) -> Result<Self> {
+        let mut scan = Scan { root: &root, sight, tree: FileTree::new(), inodes: HashMap::new(), ctx };
         scan.run()?;
         let tree = scan.tree;
         Ok(Self { root, tree })
@@ -109,8 +114,19 @@ impl TreeSource for DirSource {
     }
 }
 
+/// How a directory is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// As a tree.
+    Plain,
+    /// As a layer of an overlay mount: with the mount's own attributes; and what no layer can hold, but what
+    /// hides what is below it, is a whiteout.
+    Overlay,
+}
+
 struct Scan<'a> {
     root: &'a Root,
+    sight: Sight,
     tree: FileTree<DirContent>,
     /// Inodes with several names, by the name that was found first.
     inodes: HashMap<FileId, NodeId>,
@@ -171,6 +187,10 @@ impl Scan<'_> {
         }
         let Some(kind) = kind(dir, name, &status).map_err(|e| failed("read", &path, e))? else {
             self.ctx.notice(NoticeKind::Skipped, &path.to_string(), "a layer cannot hold a socket");
+            if self.sight == Sight::Overlay {
+                let whiteout = EntryKind::CharDevice { major: 0, minor: 0 };
+                self.tree.insert(parent.node, name, whiteout, Metadata::default(), None);
+            }
             return Ok(None);
         };
         let metadata = self.metadata(dir, name, &path, &status)?;
@@ -199,6 +219,7 @@ impl Scan<'_> {
             XattrClass::Content => true,
             // Each file of such a machine has one.
             XattrClass::HostLabel => false,
+            XattrClass::Overlay if self.sight == Sight::Overlay => true,
             class => {
                 let message =
                     format!("extended attribute {} left out: {}", name.escape_ascii(), class.reason().unwrap_or(""));

@@ -1,21 +1,23 @@
-//! COPY: from a tree of files to a layer.
+//! COPY and ADD: from trees of files to a layer.
 
-use std::io;
+use std::{io, ops::Range};
 
 use image_core::{
     Ctx, Digest,
     observer::{NoticeKind, Outcome, TaskKind},
 };
-use image_overlay::{EntryKind, ImageTree, LayerWriter, PackOptions, PackedLayer};
+use image_overlay::{EntryKind, ImageTree, LayerWriter, NodeId, PackOptions, PackedLayer};
 
 use super::{
+    archive::is_archive,
+    part::{Opener, Original, Part},
     place::{Attributes, Placement},
-    select::{self, Selected},
+    select::{self, Choice, Selected},
 };
 use crate::{
     cache::files::ListedFile,
     error::{Error, Result},
-    files::SourceFiles,
+    files::{Fetched, SourceFiles},
     miss::Listing,
     state::BuildState,
 };
@@ -27,94 +29,207 @@ pub(crate) struct Target<'a> {
     pub(crate) attributes: Attributes<'a>,
 }
 
-/// What a COPY takes from its source, found and read.
+/// Makes the layer that puts all parts at `target` on top of `root`; `None` where nothing is new.
+pub(crate) fn pack(
+    parts: &[&dyn Part],
+    root: &ImageTree,
+    target: &Target<'_>,
+    options: PackOptions,
+    state: &BuildState,
+    ctx: &Ctx,
+) -> Result<Option<PackedLayer>> {
+    let mut placement = Placement::new(root, target.attributes);
+    let several = parts.iter().map(|part| part.len()).sum::<usize>() > 1;
+    for (number, part) in parts.iter().enumerate() {
+        part.place(number, target.path, several, &mut placement)?;
+    }
+    if placement.is_empty() {
+        return Ok(None);
+    }
+    let task = ctx.begin(TaskKind::Pack, target.path, None);
+    let numbered = parts.iter().enumerate();
+    let openers = numbered.map(|(number, part)| part.fetch(&placement.copied_from(number), state, ctx));
+    let openers = openers.collect::<Result<Vec<_>>>()?;
+    let mut writer = LayerWriter::new(state.blobs(), options)?;
+    placement.for_each(parts, |entry, copied| {
+        let Some((copied, Original { facts: Some(facts), .. })) = copied else {
+            writer.append(entry, &mut io::empty(), ctx)?;
+            return Ok(());
+        };
+        let (Some(opener), Some(part)) = (openers.get(copied.part), parts.get(copied.part)) else { return Ok(()) };
+        let mut data = opener.open(copied.node)?;
+        let written = writer.append(entry, &mut data, ctx).map_err(|error| match error {
+            image_overlay::Error::ContentLength { .. } => Error::changed(part.path(copied.node)),
+            error => error.into(),
+        })?;
+        if !facts.sparse && written.is_some_and(|content| content.sha256 != facts.sha256) {
+            return Err(Error::changed(part.path(copied.node)));
+        }
+        task.advance(facts.size, 1);
+        Ok(())
+    })?;
+    let layer = writer.finish()?;
+    task.end(Outcome::Done);
+    Ok(Some(layer))
+}
+
+/// What a COPY takes from a tree, found and read.
 pub(crate) struct Selection<'a, S: SourceFiles> {
     files: &'a S,
-    sources: Vec<Selected<'a, S::Content>>,
+    /// In order, each with the position of the argument that it is of.
+    sources: Vec<(usize, Selected<'a, S::Content>)>,
 }
 
 impl<'a, S: SourceFiles> Selection<'a, S> {
-    /// Finds the sources and reads what the cache key needs of them.
-    pub(crate) fn new(files: &'a S, sources: &[String], ctx: &Ctx) -> Result<Self> {
+    /// Finds the sources, each with its position, and reads what the cache key needs of them.
+    pub(crate) fn new<'s>(
+        files: &'a S,
+        sources: impl IntoIterator<Item = (usize, &'s str)>,
+        choice: &Choice,
+        ctx: &Ctx,
+    ) -> Result<Self> {
         let mut selected = Vec::new();
-        for source in sources {
-            let found = select::select(files, source)?;
+        for (position, source) in sources {
+            let found = select::select(files, source, choice)?;
             if found.is_empty() {
                 ctx.notice(NoticeKind::Warning, source, "the pattern matches no file: nothing is copied");
             }
-            selected.extend(found);
+            selected.extend(found.into_iter().map(|source| (position, source)));
         }
-        if !files.keeps_owner() {
-            refuse_special(files, &selected)?;
+        Self { files, sources: selected }.read(ctx)
+    }
+
+    /// Everything in the tree.
+    pub(crate) fn all(files: &'a S, choice: &Choice, ctx: &Ctx) -> Result<Self> {
+        let all = select::select(files, "/", choice)?;
+        Self { files, sources: all.into_iter().map(|source| (0, source)).collect() }.read(ctx)
+    }
+
+    /// One file, by its name at the top of the tree.
+    pub(crate) fn named(files: &'a S, name: &[u8], ctx: &Ctx) -> Result<Self> {
+        let file = files.tree().root().child(name).map(|node| (0, Selected::new(name, node)));
+        Self { files, sources: file.into_iter().collect() }.read(ctx)
+    }
+
+    fn read(self, ctx: &Ctx) -> Result<Self> {
+        if !self.files.keeps_owner() {
+            refuse_special(self.files, self.sources())?;
         }
-        files.fingerprint(&select::regular_files(files.tree(), &selected), ctx)?;
-        Ok(Self { files, sources: selected })
+        self.files.fingerprint(&select::regular_files(self.files.tree(), self.sources()), ctx)?;
+        Ok(self)
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Selected<'a, S::Content>> + Clone {
+        self.sources.iter().map(|(_, source)| source)
     }
 
     /// The digest of everything taken.
     pub(crate) fn digest(&self) -> Result<Digest> {
-        select::digest(self.files, &self.sources)
+        select::digest(self.files, self.sources())
     }
 
-    /// The name of the tree that it is taken from.
-    pub(crate) fn from(&self) -> &str {
-        self.files.name()
+    /// The sources of one argument, each with its number among all.
+    pub(crate) fn of_argument(&self, argument: usize) -> impl Iterator<Item = (usize, &Selected<'a, S::Content>)> {
+        let sources = self.sources.iter().enumerate();
+        sources.filter(move |(_, (of, _))| *of == argument).map(|(at, (_, source))| (at, source))
     }
 
-    /// Makes the layer that puts it all at `target` on top of `root`; `None` where nothing is new.
-    pub(crate) fn pack(
+    /// Opens a source that is an archive; `None` for any other.
+    pub(crate) fn archive(
         &self,
-        root: &ImageTree,
-        target: &Target<'_>,
-        options: PackOptions,
+        source: &Selected<'a, S::Content>,
         state: &BuildState,
         ctx: &Ctx,
-    ) -> Result<Option<PackedLayer>> {
-        let mut placement = Placement::new(root, target.attributes);
-        placement.place(&self.sources, target.path)?;
-        if placement.is_empty() {
+    ) -> Result<Option<Box<dyn io::Read>>> {
+        if !matches!(source.node.kind(), EntryKind::File { .. }) {
             return Ok(None);
         }
-        let task = ctx.begin(TaskKind::Pack, target.path, None);
-        let wanted = placement.files();
-        let fetched = self.files.fetch(&wanted, state.temporary(), ctx)?;
-        let mut writer = LayerWriter::new(state.blobs(), options)?;
-        placement.for_each(self.files, |entry, file| {
-            let Some(file) = file else {
-                writer.append(entry, &mut io::empty(), ctx)?;
-                return Ok(());
-            };
-            let facts = self.files.facts(file)?;
-            let mut data = fetched.open(file)?;
-            let written = writer.append(entry, &mut data, ctx).map_err(|error| match error {
-                image_overlay::Error::ContentLength { .. } => Error::changed(file.path().to_string()),
-                error => error.into(),
-            })?;
-            if !facts.sparse && written.is_some_and(|content| content.sha256 != facts.sha256) {
-                return Err(Error::changed(file.path().to_string()));
-            }
-            task.advance(facts.size, 1);
-            Ok(())
-        })?;
-        let layer = writer.finish()?;
-        task.end(Outcome::Done);
-        Ok(Some(layer))
+        let file = self.files.fetch(&[source.node], state.temporary(), ctx)?;
+        if is_archive(file.open(source.node)?)? { file.open(source.node).map(Some) } else { Ok(None) }
     }
 }
 
 impl<S: SourceFiles> Listing for Selection<'_, S> {
     fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()> {
-        select::list(self.files, &self.sources, visit)
+        select::list(self.files, self.sources(), visit)
+    }
+}
+
+/// Some of the sources of a selection, as they stand.
+pub(crate) struct Run<'a, S: SourceFiles> {
+    files: &'a S,
+    sources: &'a [(usize, Selected<'a, S::Content>)],
+}
+
+impl<'a, S: SourceFiles> Run<'a, S> {
+    pub(crate) fn new(selection: &'a Selection<'a, S>, range: Range<usize>) -> Self {
+        Self { files: selection.files, sources: selection.sources.get(range).unwrap_or_default() }
+    }
+}
+
+impl<S: SourceFiles> Part for Run<'_, S> {
+    fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    fn place(&self, number: usize, target: &str, several: bool, placement: &mut Placement<'_>) -> Result<()> {
+        placement.place(number, self.sources.iter().map(|(_, source)| source), target, several)
+    }
+
+    fn original(&self, node: NodeId) -> Result<Original> {
+        let node = self.files.tree().node(node);
+        let mut metadata = node.metadata();
+        if !self.files.keeps_owner() {
+            (metadata.uid, metadata.gid) = (0, 0);
+        }
+        if !matches!(node.kind(), EntryKind::File { .. }) {
+            return Ok(Original { kind: node.kind().clone(), metadata, facts: None });
+        }
+        let mut facts = self.files.facts(node)?;
+        if let Some(xattrs) = facts.xattrs.take() {
+            metadata.xattrs.extend(*xattrs);
+        }
+        Ok(Original { kind: EntryKind::File { size: facts.size }, metadata, facts: Some(facts) })
+    }
+
+    fn fetch<'p>(&'p self, wanted: &[NodeId], state: &BuildState, ctx: &Ctx) -> Result<Box<dyn Opener + 'p>> {
+        let nodes = wanted.iter().map(|node| self.files.tree().node(*node));
+        let wanted: Vec<_> = nodes.filter(|node| matches!(node.kind(), EntryKind::File { .. })).collect();
+        let fetched = self.files.fetch(&wanted, state.temporary(), ctx)?;
+        Ok(Box::new(OpenSelection { files: self.files, fetched }))
+    }
+
+    fn path(&self, node: NodeId) -> String {
+        self.files.tree().node(node).path().to_string()
+    }
+}
+
+struct OpenSelection<'a, S: SourceFiles> {
+    files: &'a S,
+    fetched: Box<dyn Fetched<S::Content> + 'a>,
+}
+
+impl<S: SourceFiles> Opener for OpenSelection<'_, S> {
+    fn open(&self, node: NodeId) -> Result<Box<dyn io::Read>> {
+        self.fetched.open(self.files.tree().node(node))
     }
 }
 
 /// A context's devices and fifos are this machine's, and reading them may never end.
-fn refuse_special<S: SourceFiles>(files: &S, sources: &[Selected<'_, S::Content>]) -> Result<()> {
+fn refuse_special<'s, 'a: 's, S: SourceFiles>(
+    files: &'a S,
+    sources: impl Iterator<Item = &'s Selected<'a, S::Content>>,
+) -> Result<()>
+where
+    S::Content: 'a,
+{
     let special = |kind: &EntryKind| {
         matches!(kind, EntryKind::Fifo | EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. })
     };
-    match sources.iter().flat_map(|source| files.tree().walk(source.node)).find(|node| special(node.kind())) {
-        Some(node) => Err(Error::SpecialFile { path: node.path().to_string(), tree: files.name().into() }),
-        None => Ok(()),
+    for source in sources {
+        if let Some(node) = source.walk(files.tree()).find(|node| special(node.kind())) {
+            return Err(Error::SpecialFile { path: node.path().to_string(), tree: files.name().into() });
+        }
     }
+    Ok(())
 }

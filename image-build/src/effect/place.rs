@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use image_core::Timestamp;
-use image_overlay::{Entry, EntryKind, Follow, ImageTree, InodeId, LayerPath, Metadata, NodeRef};
+use image_overlay::{Entry, EntryKind, Follow, ImageTree, InodeId, LayerPath, Metadata, NodeId, NodeRef};
 
-use super::{mode::ModeChange, select::Selected};
-use crate::{
-    error::{Error, Result},
-    files::SourceFiles,
+use super::{
+    mode::ModeChange,
+    part::{Original, Part},
+    select::Selected,
 };
+use crate::error::{Error, Result};
 
 /// How copies differ from their sources.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,62 +23,99 @@ pub(crate) struct Attributes<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A file of one of the parts that a COPY is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Copied {
+    /// The part, by its number.
+    pub(crate) part: usize,
+    /// Which of the part's sources it belongs to.
+    pub(crate) source: usize,
+    /// Its name in the part's tree.
+    pub(crate) node: NodeId,
+    /// The file it names there.
+    pub(crate) inode: InodeId,
+    pub(crate) is_directory: bool,
+}
+
+impl Copied {
+    pub(super) fn new<C>(part: usize, source: usize, node: NodeRef<'_, C>) -> Self {
+        Self { part, source, node: node.id(), inode: node.inode_id(), is_directory: node.is_directory() }
+    }
+}
+
 /// One path of the new layer.
-enum Item<'a, C> {
+#[derive(Debug)]
+pub(super) enum Item {
     /// A directory that is there already, on the way to something new.
     Passed,
     /// A directory made on the way to something new.
     Made,
-    /// A copy, of the source of this number.
-    Copied(NodeRef<'a, C>, usize),
+    /// A directory that an archive does not name itself, only what is in it.
+    Implied,
+    /// A copy.
+    Copied(Copied),
 }
 
 /// The paths of the new layer, in canonical order.
-pub(crate) struct Placement<'a, C> {
+pub(crate) struct Placement<'a> {
     root: &'a ImageTree,
     attributes: Attributes<'a>,
-    items: BTreeMap<LayerPath, Item<'a, C>>,
+    items: BTreeMap<LayerPath, Item>,
 }
 
 /// What stands at a path once everything placed so far is there.
-#[derive(PartialEq, Eq)]
-enum Standing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
     Nothing,
     Directory,
     Other,
 }
 
-impl<'a, C> Placement<'a, C> {
+impl<'a> Placement<'a> {
     /// Nothing placed yet on top of `root`.
     pub(crate) fn new(root: &'a ImageTree, attributes: Attributes<'a>) -> Self {
         Self { root, attributes, items: BTreeMap::new() }
     }
 
-    /// Places what one COPY selected. A destination with a slash at its end is a directory.
+    /// What it is placed on.
+    pub(super) fn root(&self) -> &'a ImageTree {
+        self.root
+    }
+
+    /// Where a destination leads.
+    pub(super) fn resolve(&self, destination: &str) -> Result<LayerPath> {
+        Ok(self.root.resolve(destination.as_bytes(), Follow::Last)?.path)
+    }
+
+    /// Places what one part of a COPY selected. A destination with a slash at its end is a directory;
+    /// where the whole COPY has `several` sources, it must be one.
     ///
     /// # Spec
     /// Dockerfile reference, § COPY, destination.
-    pub(crate) fn place(&mut self, sources: &[Selected<'a, C>], destination: &str) -> Result<()>
-    where
-        C: 'a,
-    {
+    pub(crate) fn place<'s, 't: 's, C: 't>(
+        &mut self,
+        part: usize,
+        sources: impl IntoIterator<Item = &'s Selected<'t, C>>,
+        destination: &str,
+        several: bool,
+    ) -> Result<()> {
         let into = destination.ends_with('/') || destination.ends_with("/.");
-        let base = self.root.resolve(destination.as_bytes(), Follow::Last)?.path;
-        for (number, source) in sources.iter().enumerate() {
+        let base = self.resolve(destination)?;
+        for (number, source) in sources.into_iter().enumerate() {
             if source.node.is_directory() {
                 self.directory(&base)?;
-                self.children(source.node, number, &base)?;
+                self.children(source, part, number, &base)?;
             } else if into || self.standing(&base) == Standing::Directory {
                 self.directory(&base)?;
-                self.copy(source.node, number, base.join(&source.name)?)?;
-            } else if sources.len() > 1 {
+                self.copy(Copied::new(part, number, source.node), base.join(&source.name)?)?;
+            } else if several {
                 return Err(Error::destination(
                     &base,
                     "several files go there, but it is no directory: end it with a slash",
                 ));
             } else {
                 self.directory(&base.parent().unwrap_or_default())?;
-                self.copy(source.node, number, base.clone())?;
+                self.copy(Copied::new(part, number, source.node), base.clone())?;
             }
         }
         Ok(())
@@ -106,15 +144,12 @@ impl<'a, C> Placement<'a, C> {
         Ok(())
     }
 
-    fn children(&mut self, directory: NodeRef<'a, C>, number: usize, path: &LayerPath) -> Result<()>
-    where
-        C: 'a,
-    {
-        let mut todo: Vec<(NodeRef<'a, C>, LayerPath)> = vec![(directory, path.clone())];
+    fn children<C>(&mut self, source: &Selected<'_, C>, part: usize, number: usize, path: &LayerPath) -> Result<()> {
+        let mut todo = vec![(source.node, path.clone())];
         while let Some((directory, path)) = todo.pop() {
-            for child in directory.children() {
+            for child in source.children(directory) {
                 let path = path.join(child.name())?;
-                self.copy(child, number, path.clone())?;
+                self.copy(Copied::new(part, number, child), path.clone())?;
                 if child.is_directory() {
                     todo.push((child, path));
                 }
@@ -123,21 +158,31 @@ impl<'a, C> Placement<'a, C> {
         Ok(())
     }
 
-    fn copy(&mut self, source: NodeRef<'a, C>, number: usize, path: LayerPath) -> Result<()> {
-        match (self.standing(&path), source.is_directory()) {
+    fn copy(&mut self, source: Copied, path: LayerPath) -> Result<()> {
+        match (self.standing(&path), source.is_directory) {
             (Standing::Other, true) => Err(Error::destination(&path, "a directory cannot be copied onto what is none")),
             (Standing::Directory, false) => Err(Error::destination(&path, "a file cannot be copied onto a directory")),
             _ => {
-                self.items.insert(path, Item::Copied(source, number));
+                self.items.insert(path, Item::Copied(source));
                 Ok(())
             }
         }
     }
 
-    fn standing(&self, path: &LayerPath) -> Standing {
+    /// Puts something in place of whatever is there, a directory in place of a directory excepted.
+    pub(super) fn replace(&mut self, path: LayerPath, item: Item) {
+        if !item.is_directory() {
+            let below: Vec<LayerPath> = self.items.range(&path..).map(|(path, _)| path.clone()).collect();
+            for gone in below.into_iter().take_while(|below| below.starts_with(&path)) {
+                self.items.remove(&gone);
+            }
+        }
+        self.items.insert(path, item);
+    }
+
+    pub(super) fn standing(&self, path: &LayerPath) -> Standing {
         let directory = match self.items.get(path) {
-            Some(Item::Passed | Item::Made) => Some(true),
-            Some(Item::Copied(node, _)) => Some(node.is_directory()),
+            Some(item) => Some(item.is_directory()),
             None => self.root.get(path).map(NodeRef::is_directory),
         };
         match directory {
@@ -152,50 +197,41 @@ impl<'a, C> Placement<'a, C> {
         self.items.values().all(|item| matches!(item, Item::Passed))
     }
 
-    /// The regular files that are copied, once for each.
-    pub(crate) fn files(&self) -> Vec<NodeRef<'a, C>> {
-        let mut files: Vec<_> = self
-            .items
-            .values()
-            .filter_map(|item| match item {
-                Item::Copied(node, _) if matches!(node.kind(), EntryKind::File { .. }) => Some(*node),
-                _ => None,
-            })
-            .collect();
-        files.sort_unstable_by_key(|node| node.inode_id());
-        files.dedup_by_key(|node| node.inode_id());
-        files
+    /// The names that are copied from a part, directories aside.
+    pub(crate) fn copied_from(&self, part: usize) -> Vec<NodeId> {
+        let copied = self.items.values().filter_map(|item| match item {
+            Item::Copied(copied) if copied.part == part && !copied.is_directory => Some((copied.inode, copied.node)),
+            _ => None,
+        });
+        // One name for each file.
+        copied.collect::<HashMap<InodeId, NodeId>>().into_values().collect()
     }
 
-    /// Gives every entry of the layer, in canonical order, with the file whose content it has.
-    pub(crate) fn for_each<S: SourceFiles<Content = C>>(
+    /// Gives every entry of the layer, in canonical order, with what it is a copy of.
+    pub(crate) fn for_each(
         &self,
-        files: &S,
-        mut visit: impl FnMut(Entry, Option<NodeRef<'a, C>>) -> Result<()>,
+        parts: &[&dyn Part],
+        mut visit: impl FnMut(Entry, Option<(&Copied, Original)>) -> Result<()>,
     ) -> Result<()> {
         // Names of one file within a source stay names of one file; each source is copied on its own.
-        let mut first_names: HashMap<(InodeId, usize), &LayerPath> = HashMap::new();
+        let mut first_names: HashMap<(usize, usize, InodeId), &LayerPath> = HashMap::new();
         for (path, item) in &self.items {
-            match item {
-                Item::Passed | Item::Made => {
-                    if let Some(entry) = self.directory_entry(path, item) {
-                        visit(entry, None)?;
-                    }
+            let Item::Copied(copied) = item else {
+                if let Some(entry) = self.directory_entry(path, item) {
+                    visit(entry, None)?;
                 }
-                Item::Copied(node, number) => {
-                    let first = *first_names.entry((node.inode_id(), *number)).or_insert(path);
-                    let metadata = self.metadata(files, *node)?;
-                    if first != path && !node.is_directory() {
-                        visit(Entry::new(path.clone(), EntryKind::HardLink { target: first.clone() }, metadata), None)?;
-                        continue;
-                    }
-                    let (kind, content) = match node.kind() {
-                        EntryKind::File { .. } => (EntryKind::File { size: files.facts(*node)?.size }, Some(*node)),
-                        kind => (kind.clone(), None),
-                    };
-                    visit(Entry::new(path.clone(), kind, metadata), content)?;
-                }
+                continue;
+            };
+            let first = *first_names.entry((copied.part, copied.source, copied.inode)).or_insert(path);
+            let Some(part) = parts.get(copied.part) else { continue };
+            let mut original = part.original(copied.node)?;
+            self.change(part.takes_mode(), &mut original);
+            let metadata = original.metadata.clone();
+            if first != path && !copied.is_directory {
+                visit(Entry::new(path.clone(), EntryKind::HardLink { target: first.clone() }, metadata), None)?;
+                continue;
             }
+            visit(Entry::new(path.clone(), original.kind.clone(), metadata), Some((copied, original)))?;
         }
         Ok(())
     }
@@ -205,7 +241,7 @@ impl<'a, C> Placement<'a, C> {
         self.items.iter().filter_map(|(path, item)| self.directory_entry(path, item))
     }
 
-    fn directory_entry(&self, path: &LayerPath, item: &Item<'_, C>) -> Option<Entry> {
+    fn directory_entry(&self, path: &LayerPath, item: &Item) -> Option<Entry> {
         let metadata = match item {
             Item::Passed => self.root.get(path)?.metadata(),
             Item::Made => {
@@ -213,26 +249,30 @@ impl<'a, C> Placement<'a, C> {
                 let mode = self.attributes.mode.and_then(ModeChange::octal).unwrap_or(0o755);
                 Metadata::new(mode).with_owner(uid, gid).with_mtime(self.attributes.now)
             }
+            Item::Implied => Metadata::new(0o755).with_mtime(self.attributes.now),
             Item::Copied(..) => return None,
         };
         Some(Entry::new(path.clone(), EntryKind::Directory, metadata))
     }
 
-    fn metadata<S: SourceFiles<Content = C>>(&self, files: &S, node: NodeRef<'a, C>) -> Result<Metadata> {
-        let mut metadata = node.metadata();
-        if matches!(node.kind(), EntryKind::File { .. })
-            && let Some(xattrs) = files.facts(node)?.xattrs
-        {
-            metadata.xattrs.extend(*xattrs);
+    /// Gives a copy the owner and the mode that are asked for.
+    fn change(&self, takes_mode: bool, original: &mut Original) {
+        let metadata = &mut original.metadata;
+        if let Some((uid, gid)) = self.attributes.owner {
+            (metadata.uid, metadata.gid) = (uid, gid);
         }
-        match self.attributes.owner {
-            Some((uid, gid)) => (metadata.uid, metadata.gid) = (uid, gid),
-            None if files.keeps_owner() => {}
-            None => (metadata.uid, metadata.gid) = (0, 0),
+        let takes_mode = takes_mode && !matches!(original.kind, EntryKind::Symlink { .. });
+        if let (Some(change), true) = (self.attributes.mode, takes_mode) {
+            metadata.mode = change.apply(metadata.mode, original.kind == EntryKind::Directory);
         }
-        if let (Some(change), false) = (self.attributes.mode, matches!(node.kind(), EntryKind::Symlink { .. })) {
-            metadata.mode = change.apply(metadata.mode, node.is_directory());
+    }
+}
+
+impl Item {
+    fn is_directory(&self) -> bool {
+        match self {
+            Self::Passed | Self::Made | Self::Implied => true,
+            Self::Copied(copied) => copied.is_directory,
         }
-        Ok(metadata)
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn pack(
     ctx: &Ctx,
 ) -> Result<Option<PackedLayer>> {
     let path = root.resolve(path.as_bytes(), Follow::Last)?.path;
-    let mut placement = Placement::<()>::new(root, attributes);
+    let mut placement = Placement::new(root, attributes);
     placement.directory(&path)?;
     if placement.is_empty() {
         return Ok(None);

@@ -81,6 +81,9 @@ impl Ignore {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut rules = Vec::new();
         for (position, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if line.first() == Some(&b'#') {
+                continue;
+            }
             let rule = rule(line).map_err(|reason| Error::InvalidPattern {
                 file: name.to_owned(),
                 line: position + 1,
@@ -90,6 +93,12 @@ impl Ignore {
             rules.extend(rule);
         }
         Ok(Self { rules })
+    }
+
+    /// Adds a pattern behind the others. It is no line of a file, so it may begin with `#`.
+    pub(crate) fn push(&mut self, pattern: &[u8]) -> Result<(), &'static str> {
+        self.rules.extend(rule(pattern)?);
+        Ok(())
     }
 
     /// Whether there is no pattern.
@@ -145,11 +154,8 @@ impl Ignore {
     }
 }
 
-/// The rule of a line; nothing where it is empty or a comment.
+/// The rule of a pattern; nothing where it is empty.
 fn rule(line: &[u8]) -> Result<Option<Rule>, &'static str> {
-    if line.first() == Some(&b'#') {
-        return Ok(None);
-    }
     let text = trim(line);
     let (exception, text) = match text.strip_prefix(b"!") {
         Some(rest) => (true, trim(rest)),

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, Dockerfile, Error, Ignore};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, Dockerfile, Error, Fetcher, Ignore};
 use image_core::{
     BlobSource, BlobStoreExt, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig, ImageManifest,
     ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
@@ -30,6 +30,8 @@ pub(crate) struct Fixture {
     pub(crate) bases: Bases,
     pub(crate) options: BuildOptions,
     pub(crate) now: Timestamp,
+    /// What ADD fetches by.
+    pub(crate) fetcher: Option<Box<dyn Fetcher>>,
     notices: Arc<Mutex<Vec<String>>>,
 }
 
@@ -43,6 +45,7 @@ impl Fixture {
             bases: Bases::default(),
             options: BuildOptions::default().with_platform(Platform::new("linux", "amd64")),
             now: Timestamp::from_seconds(1_800_000_000),
+            fetcher: None,
             notices: Arc::default(),
         }
     }
@@ -109,8 +112,11 @@ impl Fixture {
         let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
-        let image =
-            Builder::new(&state, &context, &self.bases).build(&dockerfile, &self.options, &self.output, &ctx)?;
+        let mut builder = Builder::new(&state, &context, &self.bases);
+        if let Some(fetcher) = &self.fetcher {
+            builder = builder.with_fetcher(&**fetcher);
+        }
+        let image = builder.build(&dockerfile, &self.options, &self.output, &ctx)?;
         let tasks = std::mem::take(&mut tasks.lock().unwrap().1);
         Ok(Built { fixture: self, image, tasks })
     }

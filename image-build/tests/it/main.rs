@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod build;
+mod build_add;
 mod build_cache;
 mod build_copy;
+mod build_copy_flags;
 mod build_errors;
 mod build_explain;
 mod build_fidelity;

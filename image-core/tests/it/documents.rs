@@ -51,6 +51,16 @@ fn what_real_tools_write_is_read() {
     let config = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null},"config":null}"#;
     let config = Document::<ImageConfig>::parse(config.as_bytes(), "x").unwrap();
     assert!(config.value().history.is_empty());
+
+    let config = r#"{"architecture":null,"os":null,"created":"2015-04-21T18:18:45.185+02:00","history":null,
+        "config":{"Entrypoint":"/init","Cmd":["a"],"Shell":null,"Env":null,"Labels":null,"OnBuild":null,"User":null,
+        "ExposedPorts":{"80/tcp":{},"81/tcp":null,"82/tcp":{"new":1}},"Volumes":{"/data":null}},
+        "rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config = Document::<ImageConfig>::parse(config.as_bytes(), "x").unwrap().into_value();
+    assert_eq!(config.created.unwrap().to_string(), "2015-04-21T16:18:45.185Z");
+    assert_eq!(config.config.entrypoint, Some(vec!["/init".into()]));
+    assert_eq!((config.config.cmd, config.config.shell), (Some(vec!["a".into()]), None));
+    assert_eq!((config.config.exposed_ports.len(), config.config.volumes.len()), (3, 1));
 }
 
 #[test]
@@ -146,4 +156,26 @@ fn fields_of_a_manifest_stand_in_the_order_of_the_specification() {
             EMPTY
         )
     );
+}
+
+/// A configuration as BuildKit writes it, of an image that was built by Docker before, with the fields of
+/// both: what is read and written is the same, to the byte.
+#[test]
+fn a_config_of_buildkit_is_written_as_it_was() {
+    let text = concat!(
+        r#"{"architecture":"arm64","author":"A \u003ca@example.org\u003e","config":{"User":"app","ExposedPorts":{"80/tcp":{}},"#,
+        r#""Env":["PATH=/usr/bin"],"Entrypoint":["/run"],"Cmd":["sh","-c","a \u0026\u0026 b"],"Volumes":{"/data":{}},"#,
+        r#""WorkingDir":"/app","Labels":{"a":"1","b":"2"},"StopSignal":"SIGINT","ArgsEscaped":true,"#,
+        r#""Healthcheck":{"Test":["CMD","true"],"Interval":5000000000,"Timeout":1000000000,"StartPeriod":2000000000,"#,
+        r#""StartInterval":3000000000,"Retries":3},"OnBuild":["RUN x"],"StopTimeout":5,"Shell":["/bin/sh","-c"]},"#,
+        r#""container":"0f1e","container_config":{"Hostname":"0f1e","Tty":false},"created":"2024-01-02T03:04:05.060708091Z","#,
+        r#""docker_version":"24.0.7","history":[{"created":"2024-01-02T03:04:05.060708091Z","created_by":"RUN x # buildkit","#,
+        r#""comment":"buildkit.dockerfile.v0"},{"created":"2024-01-02T03:04:05.060708091Z","created_by":"CMD","#,
+        r#""author":"A","comment":"buildkit.dockerfile.v0","empty_layer":true}],"moby.buildkit.buildinfo.v1":"e30=","#,
+        r#""os":"linux","os.features":["f"],"os.version":"1","rootfs":{"type":"layers","diff_ids":["#,
+        r#""sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]},"variant":"v8","zzz":[]}"#,
+    );
+    let config = Document::<ImageConfig>::parse(text.as_bytes(), "config").unwrap();
+    let again = Document::new(config.into_value()).unwrap();
+    assert_eq!(std::str::from_utf8(again.bytes()).unwrap(), text);
 }

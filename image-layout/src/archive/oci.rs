@@ -14,15 +14,12 @@ use super::{
     index::{Index, Plain, blob_name},
 };
 use crate::{
-    copy::is_undistributed,
+    bounds::{Bounds, within},
     error::{Error, Result},
 };
 
-/// How deep indexes may nest.
-const MAX_DEPTH: usize = 8;
-
-/// How many indexes, and how many manifests, are read for one archive.
-const MAX_DOCUMENTS: usize = 1000;
+/// How many manifests are read for one entry of `index.json`.
+const MAX_MANIFESTS: usize = 1000;
 
 /// All that an entry of `index.json` needs, which is there and right.
 #[derive(Default)]
@@ -40,6 +37,7 @@ impl Plan {
     /// Finds all that `root` needs.
     pub(super) fn new(root: &Descriptor, index: &Index<'_>) -> Result<Self> {
         let mut plan = Self::default();
+        let mut bounds = Bounds::default();
         let mut left = vec![(root.clone(), 1)];
         while let Some((descriptor, depth)) = left.pop() {
             let Descriptor { digest, size, media_type, .. } = &descriptor;
@@ -47,14 +45,13 @@ impl Plan {
                 continue;
             }
             if media_type.is_index() {
+                bounds.admit_index(&descriptor, depth)?;
                 let document = document::<ImageIndex>(&descriptor, index)?;
                 plan.indexes.push(descriptor.clone());
-                within(depth, "index by its depth below other indexes", MAX_DEPTH, digest)?;
-                within(plan.indexes.len(), "number of indexes", MAX_DOCUMENTS, digest)?;
                 left.extend(document.into_value().manifests.into_iter().map(|child| (child, depth + 1)));
             } else if media_type.is_manifest() || media_type.as_str().is_empty() {
                 plan.manifests.push(descriptor.clone());
-                within(plan.manifests.len(), "number of manifests", MAX_DOCUMENTS, digest)?;
+                within(plan.manifests.len(), "manifests", MAX_MANIFESTS, digest)?;
                 plan.manifest(document::<ImageManifest>(&descriptor, index)?.value(), index)?;
             } else {
                 plan.blob(&descriptor, index)?;
@@ -95,7 +92,7 @@ impl Plan {
 
     fn blob(&mut self, blob: &Descriptor, index: &Index<'_>) -> Result<()> {
         let name = blob_name(&blob.digest);
-        if is_undistributed(&blob.media_type) && !index.has(name.as_bytes()) {
+        if blob.media_type.is_nondistributable() && !index.has(name.as_bytes()) {
             return Ok(());
         }
         check_size(blob, index)?;
@@ -104,10 +101,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-fn within(count: usize, what: &str, limit: usize, at: &Digest) -> Result<(), CoreError> {
-    if count > limit { Err(CoreError::limit(format!("{what} up to {at}"), limit as u64)) } else { Ok(()) }
 }
 
 /// Reads a document, verified.
@@ -137,7 +130,7 @@ fn check_size(descriptor: &Descriptor, index: &Index<'_>) -> Result<()> {
 fn check_layer(layer: &Descriptor, diff_id: &DiffId, index: &Index<'_>) -> Result<()> {
     let name = blob_name(&layer.digest);
     let name = name.as_bytes();
-    if is_undistributed(&layer.media_type) && !index.has(name) {
+    if layer.media_type.is_nondistributable() && !index.has(name) {
         return Ok(());
     }
     match index.layer(name)?.1 {

@@ -10,14 +10,15 @@ impl OciLayout {
     ///
     /// Every blob is hashed and compared with its descriptors' sizes, every manifest, index and config is
     /// read as such, layers are decompressed and compared with their diffIDs. All that is wrong is reported,
-    /// not the first alone. Artifacts' blobs and entries of unknown media types are hashed; a manifest's
-    /// `subject` is not followed; layers that are not to be distributed may be missing.
+    /// not the first alone. Artifacts' blobs and entries of unknown media types are hashed. What a manifest is about, its
+    /// `subject`, may be missing, and so may layers that are not to be distributed; where they are there, they are verified.
+    /// Indexes nested deeper than 8, or more than 1000 of them, are a finding, and not read.
     ///
     /// Memory grows with the number of blobs, not with their size.
     ///
     /// # Errors
     /// Those of [`OciLayout::index`] and [`OciLayout::resolve`], where there is nothing to start from;
-    /// [`crate::Error::is_cancelled`].
+    /// [`image_core::Error::LimitExceeded`] for more than 1,000,000 blobs; [`crate::Error::is_cancelled`].
     pub fn verify(&self, name: Option<&str>, options: &VerifyOptions, ctx: &Ctx) -> Result<Report> {
         let roots = match name {
             Some(name) => vec![self.resolve(name)?],

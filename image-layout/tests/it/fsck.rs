@@ -329,3 +329,40 @@ fn a_config_that_images_share() {
     fixture.remove(&config.digest);
     check(&verify(&fixture), &config.digest, "missing", "missing");
 }
+
+#[test]
+fn indexes_that_are_too_deep_or_too_many_are_a_finding() {
+    let fixture = Fixture::new();
+    let mut chain = fixture.image("linux/amd64", "a");
+    let mut deepest = Vec::new();
+    for _ in 1..=9 {
+        chain = fixture.index(vec![chain]);
+        deepest.push(chain.digest.clone());
+    }
+    fixture.layout.tag("it", &chain).unwrap();
+    check(&verify(&fixture), &deepest[0], "limit of 8", r#""problem":"invalid-document""#);
+
+    let fixture = Fixture::new();
+    let image = fixture.image("linux/amd64", "a");
+    let index = |n: usize| fixture.index(vec![image.clone().with_annotation("n", n.to_string())]);
+    let many: Vec<Descriptor> = (0..1000).map(index).collect();
+    let last = many[999].digest.clone();
+    fixture.layout.tag("it", &fixture.index(many)).unwrap();
+    check(&verify(&fixture), &last, "number of indexes", r#""problem":"invalid-document""#);
+}
+
+#[test]
+fn a_manifest_that_is_not_said_to_be_one() {
+    let fixture = Fixture::new();
+    let unsaid = |descriptor: &Descriptor| {
+        let Descriptor { digest, size, .. } = descriptor;
+        format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{digest}","size":{size}}}]}}"#)
+    };
+    fixture.write_index(&unsaid(&fixture.image("linux/amd64", "a")));
+    let report = verify(&fixture);
+    assert!(report.is_clean() && report.blobs == 3, "{report:#?}");
+    // What is none cannot be unpacked or copied, so it is not right.
+    let index = fixture.index(Vec::new());
+    fixture.write_index(&unsaid(&index));
+    check(&verify(&fixture), &index.digest, "(entry 0 of index.json): ", "config");
+}

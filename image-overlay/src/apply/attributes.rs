@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     entry::Metadata,
+    overlayfs::escape_xattr,
     path::LayerPath,
     root::{Node, chmod, chown, list_xattrs, remove_xattr, set_mtime_and_atime, set_xattr},
     xattr::XattrClass,
@@ -85,11 +86,19 @@ impl Applier<'_> {
 
     fn set_xattrs(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         for (name, value) in &metadata.xattrs {
-            if let Some(reason) = XattrClass::of(name).reason() {
-                self.xattr_notice(path, name, reason);
-            } else if let Err(errno) = set_xattr(node, name, value) {
-                self.refused(path, name, errno)?;
+            let escaped = self.overlay.as_ref().and_then(|_| escape_xattr(name));
+            match (escaped, XattrClass::of(name).reason()) {
+                (None, Some(reason)) => {
+                    self.xattr_notice(path, name, reason);
+                    continue;
+                }
+                (None, None) => set_xattr(node, name, value),
+                (Some(escaped), _) => {
+                    self.escaped_notice(path, name, &escaped);
+                    set_xattr(node, &escaped, value)
+                }
             }
+            .or_else(|errno| self.refused(path, name, errno))?;
         }
         Ok(())
     }
@@ -122,6 +131,12 @@ impl Applier<'_> {
         Ok(())
     }
 
+    fn escaped_notice(&self, path: &LayerPath, name: &[u8], escaped: &[u8]) {
+        let (name, escaped) = (name.escape_ascii(), escaped.escape_ascii());
+        let message = format!("extended attribute {name} is kept as {escaped}: it is a command to overlayfs");
+        self.notice(NoticeKind::Altered, path, &message);
+    }
+
     fn xattr_notice(&self, path: &LayerPath, name: &[u8], reason: &str) {
         let message = format!("extended attribute {} left out: {reason}", name.escape_ascii());
         self.notice(NoticeKind::Skipped, path, &message);
@@ -138,7 +153,7 @@ pub(super) enum DirectoryOrigin {
 }
 
 /// Removes the access lists that the directory around a new node gave it.
-fn remove_inherited_acl(node: &Node) -> Result<(), Fault> {
+pub(super) fn remove_inherited_acl(node: &Node) -> Result<(), Fault> {
     if node.status.kind == FileType::Symlink {
         return Ok(());
     }

@@ -11,7 +11,10 @@ use rustix::{
     io::Result,
 };
 
-use crate::root::{FileId, Status};
+use crate::{
+    overlayfs::is_whiteout,
+    root::{FileId, Status},
+};
 
 /// How a directory came to hold things of this layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +39,32 @@ pub(super) struct Origin {
 /// Other names in directories of lower layers are kept as 128 bits of two keyed hashes instead of the names:
 /// a layer of ten million of them costs hundreds of megabytes otherwise. The keys are of this run and
 /// secret, so no layer can be made to collide, and by chance ten million names do with probability 2^-82.
-#[derive(Debug, Default)]
+///
+/// In the form of overlayfs the tree holds nothing but this layer, apart from markers and from what
+/// [came up](Brought::came_up): those are the names that are kept, and directories without a record.
+#[derive(Debug)]
 pub(super) struct Brought {
+    form: Form,
     dirs: HashMap<FileId, Origin>,
     names: HashSet<u128>,
     keys: [RandomState; 2],
 }
 
+/// Where lower layers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In the same tree.
+    Plain,
+    /// Elsewhere.
+    Overlay,
+}
+
 impl Brought {
+    /// Nothing so far.
+    pub(super) fn new(form: Form) -> Self {
+        Self { form, dirs: HashMap::new(), names: HashSet::new(), keys: Default::default() }
+    }
+
     /// What is known of a directory; `None` where this layer brought neither it nor anything in it.
     pub(super) fn origin(&self, dir: FileId) -> Option<Origin> {
         self.dirs.get(&dir).copied()
@@ -79,10 +100,25 @@ impl Brought {
 
     /// Notes that this layer brought `name`, which is no directory.
     pub(super) fn add(&mut self, dir: FileId, name: &[u8]) {
-        if !self.is_ours(dir) {
-            let key = self.key(dir, name);
-            self.names.insert(key);
+        if self.is_ours(dir) {
+            return;
         }
+        let key = self.key(dir, name);
+        match self.form {
+            Form::Plain => self.names.insert(key),
+            Form::Overlay => self.names.remove(&key),
+        };
+    }
+
+    /// Notes that a file of a lower layer was put there.
+    pub(super) fn came_up(&mut self, dir: FileId, name: &[u8]) {
+        let key = self.key(dir, name);
+        self.names.insert(key);
+    }
+
+    /// Notes that a directory of a lower layer was put there, or that one has gone.
+    pub(super) fn forget(&mut self, dir: FileId) {
+        self.dirs.remove(&dir);
     }
 
     /// Whether all that is in the directory is this layer's.
@@ -104,6 +140,7 @@ impl Brought {
         match status.kind {
             _ if self.is_ours(dir) => true,
             FileType::Directory => self.origin(status.id).is_some(),
+            _ if self.form == Form::Overlay => !is_whiteout(status) && !self.names.contains(&self.key(dir, name)),
             _ => self.names.contains(&self.key(dir, name)),
         }
     }

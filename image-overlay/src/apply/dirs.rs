@@ -79,14 +79,15 @@ impl<'r> Dirs<'r> {
         self.root
     }
 
+    /// Whether this is the root.
+    pub(super) fn is_root(&self, id: FileId) -> Result<bool> {
+        Ok(Status::of(self.root)?.id == id)
+    }
+
     /// Opens the directory at a path below the root, links on the way followed inside the root.
     pub(super) fn find(&mut self, path: &[u8]) -> Result<FileId> {
-        if let Some(&id) = self.paths.get(path) {
-            self.uses += 1;
-            if let Some(dir) = self.open.get_mut(&id) {
-                dir.last_use = self.uses;
-                return Ok(id);
-            }
+        if let Some(id) = self.known(path) {
+            return Ok(id);
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         match self.root.resolve(path, flags | OFlags::RDONLY) {
@@ -99,6 +100,14 @@ impl<'r> Dirs<'r> {
             }
             dir => self.adopt(Some(path), dir?),
         }
+    }
+
+    /// The directory at a path, if it is open and known to be there.
+    pub(super) fn known(&mut self, path: &[u8]) -> Option<FileId> {
+        let id = *self.paths.get(path)?;
+        self.uses += 1;
+        self.open.get_mut(&id)?.last_use = self.uses;
+        Some(id)
     }
 
     /// Takes a directory that was opened otherwise; `path` leads to it.

@@ -56,9 +56,19 @@ impl Applier<'_> {
         if self.brought.is_ours(dir) {
             return Ok(());
         }
-        let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else { return Ok(()) };
+        self.hide_name(dir, &parent, name)
+    }
+
+    /// Takes away what lower layers have at a name in a directory, to which `parent` leads.
+    pub(super) fn hide_name(&mut self, dir: FileId, parent: &LayerPath, name: &[u8]) -> Result<(), Fault> {
+        let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else {
+            return self.cover(dir, parent, name);
+        };
+        if !self.brought.holds(dir, name, &status) {
+            self.remove(dir, name, &status)?;
+            return self.cover(dir, parent, name);
+        }
         match self.brought.origin(status.id) {
-            _ if !self.brought.holds(dir, name, &status) => self.remove(dir, name, &status),
             // What is named and all this layer's stays as it is.
             Some(origin) if origin.fresh || origin.ours && origin.named => Ok(()),
             Some(origin) if status.kind == FileType::Directory => {
@@ -77,6 +87,9 @@ impl Applier<'_> {
         if self.brought.is_ours(id) {
             return Ok(());
         }
+        if self.overlay.is_some() && self.dirs.is_root(id)? {
+            return self.hide_children_of_root(id);
+        }
         let fd = own(self.dirs.get(id)?.as_fd())?;
         self.dirs.close_but(None)?;
         let status = Status::of(&fd)?;
@@ -85,10 +98,13 @@ impl Applier<'_> {
 
     /// The directory at `path`; `None` where there is none.
     pub(super) fn existing_dir(&mut self, path: &LayerPath) -> Result<Option<FileId>, Fault> {
-        match self.dirs.find(path.as_bytes()) {
-            Ok(id) => Ok(Some(id)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
-            Err(other) => Err(other.into()),
+        let found = match &self.overlay {
+            Some(_) => self.merged_dir(path),
+            None => self.dirs.find(path.as_bytes()).map(Some).map_err(Fault::from),
+        };
+        match found {
+            Err(Fault::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Ok(None),
+            found => found,
         }
     }
 
@@ -97,7 +113,13 @@ impl Applier<'_> {
     ///
     /// No directory in it may be open elsewhere, so that all have the attributes they should have.
     /// One directory is open at a time, and memory grows with the directories that both have.
+    ///
+    /// In the form of overlayfs there is nothing of lower layers but what came up, and the directory hides the rest.
     fn purge(&mut self, dir: OwnedFd, status: Status, reset: bool) -> Result<(), Fault> {
+        if let Some(overlay) = &mut self.overlay {
+            overlay.forget();
+            self.mark_opaque(&Node::open(own(&dir)?)?)?;
+        }
         let mut levels = vec![self.purge_level(&dir, status, reset)?];
         let mut current = dir;
         while let Some(level) = levels.last_mut() {

@@ -1,10 +1,11 @@
-//! Applying one layer to a root file system, as a plain tree.
+//! Applying one layer to a root file system, as a plain tree or as a layer of overlayfs.
 //!
 //! - `place`: one entry: parents, what stands in the way, the node itself.
 //! - `attributes`: its owner, mode and extended attributes.
 //! - `hide`: whiteouts, and the rule of what they hide.
 //! - `brought`: what this layer brought, which whiteouts spare.
 //! - `dirs`: the directories that are being worked in, and their times.
+//! - `overlay`: what is different where the lower layers are kept apart, for overlayfs to merge.
 
 mod attributes;
 mod brought;
@@ -12,6 +13,7 @@ mod dirs;
 mod fault;
 mod hide;
 mod options;
+mod overlay;
 mod place;
 
 use std::{io::Read, os::fd::AsFd};
@@ -23,14 +25,16 @@ use image_core::{
 
 pub use self::options::{ApplyOptions, Ownership, RefusedXattr};
 use self::{
-    brought::{Brought, Origin},
+    brought::{Brought, Form, Origin},
     dirs::Dirs,
-    fault::Fault,
+    fault::{Doing, Fault},
+    overlay::Overlay,
 };
 use crate::{
+    entry::Entry,
     error::{Error, Result},
     path::LayerPath,
-    root::{Root, Status, is_empty_dir},
+    root::{Node, Root, Status, chmod, chown, is_empty_dir, own, remove_xattr, set_mtime},
     tar::{TarEntry, TarReader},
     whiteout::Whiteout,
 };
@@ -40,9 +44,9 @@ const IMPLIED_MTIME: Timestamp = Timestamp::UNIX_EPOCH;
 /// The mode of a directory that no layer names.
 const IMPLIED_MODE: u32 = 0o755;
 /// How many bytes are written between two looks at the cancel token.
-const STRIDE: u64 = 1 << 20;
+pub(crate) const STRIDE: u64 = 1 << 20;
 /// How many entries are told to the observer at once.
-const BATCH: u64 = 256;
+pub(crate) const BATCH: u64 = 256;
 
 /// What a layer was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,9 +81,48 @@ pub struct Applied {
 /// OCI image-spec 1.1, layer.md, § Applying Changesets and § Whiteouts.
 pub fn apply_layer(layer: impl Read, root: &Root, options: &ApplyOptions, ctx: &Ctx) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, "layer", None);
-    let applied = apply_stream(layer, root, options, &mut Told::default(), &task, ctx)?;
+    let applied = apply_stream(layer, Target::Plain(root), options, &mut Told::default(), &task, ctx)?;
     task.end(Outcome::Done);
     Ok(applied)
+}
+
+/// Applies one layer, a plain tar stream, to an empty directory, in the form that overlayfs keeps on disk: as a
+/// lowerdir or upperdir over `lowers`, base layer first, which are in the same form.
+///
+/// Mounted together, `lowers` and `upper` show the tree that [`apply_layer`] makes of the tree that `lowers` show. So the
+/// entries are treated as they are there, hard links to files of lower layers and paths through links of lower layers
+/// among them; what they depend on is copied to `upper`. `lowers` are read and never written; they must not
+/// change meanwhile, and must have been written without `redirect_dir` and `metacopy`.
+///
+/// Extended attributes of the layer that overlayfs would obey are kept under names that it does not, as overlayfs itself
+/// does, with a notice.
+///
+/// # Errors
+/// As [`apply_layer`]; besides, a character device 0:0 in the layer is refused, since it would be a
+/// whiteout, and so is an `upper` that is not empty, [`Error::Destination`].
+///
+/// # Spec
+/// Linux, Documentation/filesystems/overlayfs.rst, § whiteouts and opaque directories, § Nesting overlayfs mounts.
+pub fn apply_overlay_layer(
+    layer: impl Read,
+    upper: &Root,
+    lowers: &[Root],
+    options: &ApplyOptions,
+    ctx: &Ctx,
+) -> Result<Applied> {
+    let task = ctx.begin(TaskKind::Extract, "layer", None);
+    let applied = apply_stream(layer, Target::Overlay { upper, lowers }, options, &mut Told::default(), &task, ctx)?;
+    task.end(Outcome::Done);
+    Ok(applied)
+}
+
+/// What a layer is applied to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// A tree that has the lower layers in it.
+    Plain(&'a Root),
+    /// An empty directory, over lower layers in directories of their own.
+    Overlay { upper: &'a Root, lowers: &'a [Root] },
 }
 
 /// What an observer was told that it need not hear again.
@@ -91,20 +134,36 @@ pub(crate) struct Told {
 /// Applies one layer as part of `task`.
 pub(crate) fn apply_stream(
     layer: impl Read,
-    root: &Root,
+    target: Target<'_>,
     options: &ApplyOptions,
     told: &mut Told,
     task: &Task<'_>,
     ctx: &Ctx,
 ) -> Result<Applied> {
     let mut reader = TarReader::new(layer, &options.limits);
-    let mut applier = Applier::new(root, options, told, task, ctx)?;
+    let mut applier = Applier::new(target, options, told, Some(task), ctx)?;
     while let Some(mut entry) = reader.next_entry()? {
         ctx.check()?;
         applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
     }
     reader.drain()?;
     applier.finish()
+}
+
+/// Gives the root the attributes that it has unless a layer says otherwise.
+pub(crate) fn prepare_root(root: &Root, options: &ApplyOptions) -> Result<()> {
+    let prepare = || {
+        let node = Node::open(own(root)?)?;
+        if options.ownership == Ownership::AsIs {
+            chown(&node, 0, 0)?;
+        }
+        for acl in [&b"system.posix_acl_access"[..], b"system.posix_acl_default"] {
+            remove_xattr(&node, acl)?;
+        }
+        chmod(&node, 0o755)?;
+        set_mtime(&node, Timestamp::UNIX_EPOCH)
+    };
+    prepare().map_err(|e| Error::io("set the attributes of", "/", e.into()))
 }
 
 fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
@@ -114,13 +173,15 @@ fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
     })
 }
 
-/// Applies the entries of one layer.
-struct Applier<'a> {
+/// Applies the entries of one layer, or of all that is left of several.
+pub(crate) struct Applier<'a> {
     dirs: Dirs<'a>,
     brought: Brought,
+    /// What there is to know where the lower layers are kept apart.
+    overlay: Option<Overlay<'a>>,
     options: &'a ApplyOptions,
     told: &'a mut Told,
-    task: &'a Task<'a>,
+    task: Option<&'a Task<'a>>,
     ctx: &'a Ctx,
     applied: Applied,
     /// What of `applied` the observer knows.
@@ -128,21 +189,35 @@ struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    fn new(
-        root: &'a Root,
+    pub(crate) fn new(
+        target: Target<'a>,
         options: &'a ApplyOptions,
         told: &'a mut Told,
-        task: &'a Task<'a>,
+        task: Option<&'a Task<'a>>,
         ctx: &'a Ctx,
     ) -> Result<Self> {
         let failed = |e: rustix::io::Errno| Error::io("read", "/", e.into());
-        let mut brought = Brought::default();
-        let fresh = is_empty_dir(root.as_fd()).map_err(failed)?;
+        let (root, form) = match target {
+            Target::Plain(root) => (root, Form::Plain),
+            Target::Overlay { upper, .. } => (upper, Form::Overlay),
+        };
+        let is_empty = is_empty_dir(root.as_fd()).map_err(failed)?;
+        let (overlay, fresh) = match target {
+            Target::Plain(_) => (None, is_empty),
+            Target::Overlay { .. } if !is_empty => {
+                return Err(Error::Destination { path: "/".into(), reason: "it is not empty" });
+            }
+            Target::Overlay { upper, lowers } => {
+                overlay::prepare_root(upper, lowers.last(), options)?;
+                (Some(Overlay::new(upper, lowers, options)), lowers.is_empty())
+            }
+        };
+        let mut brought = Brought::new(form);
         let id = Status::of(root).map_err(failed)?.id;
         brought.set_origin(id, Origin { fresh, ours: fresh, named: false });
         let dirs = Dirs::new(root, options.ownership == Ownership::Current);
         let (applied, reported) = Default::default();
-        Ok(Self { dirs, brought, options, told, task, ctx, applied, reported })
+        Ok(Self { dirs, brought, overlay, options, told, task, ctx, applied, reported })
     }
 
     fn apply<R: Read>(&mut self, entry: &mut TarEntry<'_, R>) -> Result<(), Fault> {
@@ -159,7 +234,26 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Applied> {
+    /// Places a file of this path and with these attributes, and with the content of an entry of a stream.
+    pub(crate) fn file<R: Read>(&mut self, file: &Entry, content: &mut TarEntry<'_, R>) -> Result<()> {
+        self.place_content(file, content).map_err(|fault| fault.of_entry(content.number(), &file.path))
+    }
+
+    /// Places what is no file.
+    pub(crate) fn dataless(&mut self, entry: &Entry) -> Result<()> {
+        self.ctx.check()?;
+        self.place_dataless(entry).map_err(|fault| fault.of_path(&entry.path))
+    }
+
+    /// What was applied so far.
+    pub(crate) fn applied(&self) -> Applied {
+        self.applied
+    }
+
+    /// Closes what is open, with the attributes that it should have.
+    pub(crate) fn finish(mut self) -> Result<Applied> {
+        let restored = self.bring_up_names().doing("link what lower layers have");
+        restored.map_err(|fault| fault.of_entry(self.applied.entries, &LayerPath::root()))?;
         self.dirs.close_but(None).map_err(|e| Error::io("restore the time of a directory in", "/", e.into()))?;
         self.report();
         Ok(self.applied)
@@ -177,7 +271,9 @@ impl<'a> Applier<'a> {
 
     fn report(&mut self) {
         let bytes = self.applied.content_bytes - self.reported.content_bytes;
-        self.task.advance(bytes, self.applied.entries - self.reported.entries);
+        if let Some(task) = self.task {
+            task.advance(bytes, self.applied.entries - self.reported.entries);
+        }
         self.reported = self.applied;
     }
 

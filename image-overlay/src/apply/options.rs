@@ -1,6 +1,6 @@
 //! Choices for applying layers.
 
-use crate::limits::Limits;
+use crate::{limits::Limits, overlayfs::OverlayXattrs};
 
 /// Whose the files become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub struct ApplyOptions {
     pub refused_xattr: RefusedXattr,
     /// Bounds on each layer.
     pub limits: Limits,
+    /// Which extended attributes the markers of a layer in the form of overlayfs are.
+    pub overlay_xattrs: OverlayXattrs,
 }
 
 impl ApplyOptions {
@@ -55,6 +57,12 @@ impl ApplyOptions {
     #[must_use]
     pub fn with_refused_xattr(self, refused_xattr: RefusedXattr) -> Self {
         Self { refused_xattr, ..self }
+    }
+
+    /// With the markers of overlayfs in these extended attributes.
+    #[must_use]
+    pub fn with_overlay_xattrs(self, overlay_xattrs: OverlayXattrs) -> Self {
+        Self { overlay_xattrs, ..self }
     }
 
     /// With these bounds.

@@ -9,27 +9,71 @@ use image_core::observer::NoticeKind;
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
-    Applier, IMPLIED_MODE, Ownership,
+    Applier, IMPLIED_MODE, Overlay, Ownership,
     attributes::DirectoryOrigin,
     brought::Origin,
     fault::{Doing, Fault},
 };
 use crate::{
     entry::{Entry, EntryKind, Metadata},
+    overlayfs::is_whiteout,
     path::LayerPath,
     root::{
         FileId, Node, Obstacle, Status, create_file, link, make_dir, make_node, make_symlink, open_dir, own, remove,
-        walk, writable_dir,
+        walk, writable_dir, write_at,
     },
     tar::TarEntry,
     whiteout::{THROUGH_LINK, is_marker_name},
 };
 
+/// How a directory is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewDirectory {
+    /// This layer has an entry for it; otherwise deeper entries imply it.
+    pub(super) named: bool,
+    pub(super) beneath: Beneath,
+}
+
+/// What layers that are kept apart have at the path of a directory that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beneath {
+    /// Nothing that would be seen.
+    Nothing,
+    /// A directory that is to be merged with it.
+    Merged,
+    /// A directory that is to be hidden: this layer had something else there before.
+    Hidden,
+}
+
+impl Beneath {
+    /// Of a directory in the lower layers; `cleared` says that something of this layer stood over it.
+    pub(super) fn of_directory(cleared: bool) -> Self {
+        if cleared { Self::Hidden } else { Self::Merged }
+    }
+}
+
 impl Applier<'_> {
-    /// Lays one entry over what is there.
+    /// Lays one entry of the stream over what is there.
     pub(super) fn place<R: Read>(&mut self, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
         let entry = tar.entry().clone();
-        let Entry { path, kind, metadata, .. } = &entry;
+        match entry.kind {
+            EntryKind::File { .. } if !entry.path.is_root() => self.place_content(&entry, tar),
+            _ => self.place_dataless(&entry),
+        }
+    }
+
+    /// Lays a regular file over what is there, with the content of an entry of the stream.
+    pub(super) fn place_content<R: Read>(&mut self, entry: &Entry, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
+        let (Some(parent), Some(name)) = (entry.path.parent(), entry.path.file_name()) else { return Ok(()) };
+        let dir = self.parent_dir(&parent)?;
+        self.place_file(dir, name, entry, tar)?;
+        self.brought.add(dir, name);
+        Ok(())
+    }
+
+    /// Lays what is no regular file over what is there.
+    pub(super) fn place_dataless(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let Entry { path, kind, metadata, .. } = entry;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return self.place_root(kind, path, metadata);
         };
@@ -39,7 +83,6 @@ impl Applier<'_> {
         let dir = self.parent_dir(&parent)?;
         match kind {
             EntryKind::Directory => return self.place_directory(dir, name, path, metadata),
-            EntryKind::File { size } => self.place_file(dir, name, &entry, tar, *size)?,
             EntryKind::Symlink { target } => {
                 let node = self.make(dir, name, path, &mut |dir| make_symlink(dir, name, target));
                 self.set_attributes_in(dir, &node.doing("create the symbolic link")?, path, metadata)?;
@@ -51,7 +94,7 @@ impl Applier<'_> {
                 self.place_node(dir, name, path, metadata, (FileType::BlockDevice, *major, *minor))?;
             }
             EntryKind::Fifo => self.place_node(dir, name, path, metadata, (FileType::Fifo, 0, 0))?,
-            EntryKind::HardLink { .. } => {}
+            EntryKind::File { .. } | EntryKind::HardLink { .. } => {}
         }
         self.brought.add(dir, name);
         Ok(())
@@ -73,19 +116,19 @@ impl Applier<'_> {
         path: &LayerPath,
         metadata: &Metadata,
     ) -> Result<(), Fault> {
-        match self.new_directory(dir, name, path, metadata, true) {
-            Err(Fault::System(Errno::EXIST)) => {}
-            result => return result.map(drop).doing("create the directory"),
+        let found = Status::at(self.dirs.get(dir)?.as_fd(), name)?;
+        if found.is_some_and(|status| status.kind == FileType::Directory) {
+            let child = writable_dir(self.dirs.get(dir)?.as_fd(), name).doing("open the directory")?;
+            let known = self.known_path(dir, path);
+            let id = self.dirs.adopt(known, child).doing("open the directory")?;
+            return self.merge_directory(id, path, metadata);
         }
-        let parent = self.dirs.get(dir)?.as_fd();
-        let is_directory = Status::at(parent, name)?.is_some_and(|status| status.kind == FileType::Directory);
-        if !is_directory {
+        if found.is_some() {
             self.clear(dir, name, path)?;
-            return self.new_directory(dir, name, path, metadata, true).map(drop).doing("create the directory");
         }
-        let child = writable_dir(parent, name).doing("open the directory")?;
-        let id = self.dirs.adopt(Some(path.as_bytes()), child).doing("open the directory")?;
-        self.merge_directory(id, path, metadata)
+        let beneath = self.beneath(dir, &path.parent().unwrap_or_default(), name, found.is_some())?;
+        let new = NewDirectory { named: true, beneath };
+        self.new_directory(dir, name, path, metadata, new).map(drop).doing("create the directory")
     }
 
     /// Gives a directory that is there the attributes of its entry.
@@ -102,24 +145,39 @@ impl Applier<'_> {
         self.dirs.set(id, metadata.mode, metadata.mtime).doing("set the mode")
     }
 
-    /// Makes a directory; `Errno::EXIST` passes as it is.
-    fn new_directory(
+    /// Makes a directory.
+    pub(super) fn new_directory(
         &mut self,
         dir: FileId,
         name: &[u8],
         path: &LayerPath,
         metadata: &Metadata,
-        named: bool,
+        NewDirectory { named, beneath }: NewDirectory,
     ) -> Result<FileId, Fault> {
         let parent = self.dirs.get(dir)?;
         let acl = parent.has_default_acl();
         let node = make_dir(parent.as_fd(), name)?;
-        self.brought.set_origin(node.status.id, Origin { fresh: true, ours: true, named });
+        let alone = beneath != Beneath::Merged;
+        self.brought.set_origin(node.status.id, Origin { fresh: alone, ours: alone, named });
         self.set_directory_attributes(&node, path, metadata, DirectoryOrigin::New { acl })?;
+        if beneath == Beneath::Hidden {
+            self.mark_opaque(&node)?;
+        }
         // Implied directories may lie behind a link: only an entry's own path is known to lead to it.
-        let id = self.dirs.adopt(named.then_some(path.as_bytes()), node.into_fd()).doing("open the directory")?;
+        let known = if named { self.known_path(dir, path) } else { None };
+        let id = self.dirs.adopt(known, node.into_fd()).doing("open the directory")?;
         self.dirs.set(id, metadata.mode, metadata.mtime).doing("set the mode")?;
         Ok(id)
+    }
+
+    /// The path of an entry in `dir`, if it is certain to lead there as long as no link goes: not where it
+    /// leads through a link that is no part of this tree.
+    fn known_path<'p>(&mut self, dir: FileId, path: &'p LayerPath) -> Option<&'p [u8]> {
+        let known = self.overlay.is_none() || {
+            let parent = path.parent().unwrap_or_default();
+            self.dirs.known(parent.as_bytes()) == Some(dir)
+        };
+        known.then_some(path.as_bytes())
     }
 
     fn place_file<R: Read>(
@@ -128,7 +186,6 @@ impl Applier<'_> {
         name: &[u8],
         entry: &Entry,
         tar: &mut TarEntry<'_, R>,
-        size: u64,
     ) -> Result<(), Fault> {
         let Entry { path, metadata, .. } = entry;
         // Rights that the file shall have, but none that depend on its owner; and the owner may write attributes.
@@ -143,8 +200,8 @@ impl Applier<'_> {
             end = chunk.offset + chunk.bytes.len() as u64;
             self.wrote(chunk.bytes.len())?;
         }
-        if end != size {
-            rustix::fs::ftruncate(&node, size).doing("set the length of the file")?;
+        if end != entry.kind.size() {
+            rustix::fs::ftruncate(&node, entry.kind.size()).doing("set the length of the file")?;
         }
         self.set_attributes_in(dir, &node, path, metadata)
     }
@@ -161,10 +218,14 @@ impl Applier<'_> {
         if (rustix::fs::major(device), rustix::fs::minor(device)) != (major, minor) {
             return Err(Fault::invalid(format!("there is no device {major}:{minor}")));
         }
+        if self.overlay.is_some() && kind == FileType::CharacterDevice && device == 0 {
+            return Err(Fault::invalid("the character device 0:0 would be a whiteout to overlayfs"));
+        }
         let mode = metadata.mode & 0o777;
         match self.make(dir, name, path, &mut |dir| make_node(dir, name, kind, device, mode)) {
             Err(Fault::System(Errno::PERM)) if self.options.ownership == Ownership::Current => {
                 self.clear(dir, name, path)?;
+                self.cover(dir, &path.parent().unwrap_or_default(), name)?;
                 self.notice(NoticeKind::Skipped, path, "only root may make devices");
                 Ok(())
             }
@@ -186,11 +247,14 @@ impl Applier<'_> {
         let (Some(target_parent), Some(target_name)) = (target.parent(), target.file_name()) else {
             return refuse("which is a directory");
         };
-        let Some(target_dir) = self.existing_dir(&target_parent)? else { return refuse("which does not exist") };
+        let Some(target_dir) = self.target_dir(&target_parent, target_name)? else {
+            return refuse("which does not exist");
+        };
         // A handle of its own: clearing the way below closes directories.
         let target_fd = own(self.dirs.get(target_dir)?.as_fd())?;
         match Status::at(target_fd.as_fd(), target_name)? {
             None => return refuse("which does not exist"),
+            Some(status) if self.overlay.is_some() && is_whiteout(&status) => return refuse("which does not exist"),
             Some(status) if status.kind == FileType::Directory => return refuse("which is a directory"),
             Some(_) => {}
         }
@@ -204,6 +268,11 @@ impl Applier<'_> {
         }
         self.brought.add(dir, name);
         Ok(())
+    }
+
+    /// The directory that a hard link's target stands in, if there is one.
+    fn target_dir(&mut self, parent: &LayerPath, name: &[u8]) -> Result<Option<FileId>, Fault> {
+        if self.overlay.is_some() { self.merged_target_dir(parent, name) } else { self.existing_dir(parent) }
     }
 
     /// Makes a node, clearing its way if need be.
@@ -224,7 +293,7 @@ impl Applier<'_> {
     }
 
     /// Removes what stands in the way of an entry.
-    fn clear(&mut self, dir: FileId, name: &[u8], path: &LayerPath) -> Result<(), Fault> {
+    pub(super) fn clear(&mut self, dir: FileId, name: &[u8], path: &LayerPath) -> Result<(), Fault> {
         let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else { return Ok(()) };
         if self.brought.holds(dir, name, &status) {
             self.notice_duplicate(path);
@@ -235,7 +304,10 @@ impl Applier<'_> {
     /// Removes a name, which stands for `status`, and closes the directories that go with it.
     pub(super) fn remove(&mut self, dir: FileId, name: &[u8], status: &Status) -> Result<(), Fault> {
         match status.kind {
-            FileType::Directory => self.dirs.close_but(Some(dir))?,
+            FileType::Directory => {
+                self.dirs.close_but(Some(dir))?;
+                self.overlay.iter_mut().for_each(Overlay::forget);
+            }
             FileType::Symlink => self.dirs.forget_paths(),
             _ => {}
         }
@@ -244,13 +316,17 @@ impl Applier<'_> {
 
     /// The directory that an entry stands in, made if need be.
     fn parent_dir(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
-        let id = match self.dirs.find(path.as_bytes()) {
-            Err(Errno::NOENT | Errno::NOTDIR) => self.make_parents(path),
-            id => id.map_err(Fault::from),
-        };
+        let id = if self.overlay.is_some() { self.merged_parent(path) } else { self.plain_parent(path) };
         let id = id.doing("open the directory it stands in")?;
         self.brought.imply(id, self.dirs.get(id)?.as_fd())?;
         Ok(id)
+    }
+
+    fn plain_parent(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
+        match self.dirs.find(path.as_bytes()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => self.make_parents(path),
+            id => Ok(id?),
+        }
     }
 
     fn make_parents(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
@@ -264,7 +340,8 @@ impl Applier<'_> {
             if obstacle == Obstacle::NotDirectory {
                 self.clear(dir, name, path)?;
             }
-            let made = self.new_directory(dir, name, path, &Metadata::new(IMPLIED_MODE), false)?;
+            let new = NewDirectory { named: false, beneath: Beneath::Nothing };
+            let made = self.new_directory(dir, name, path, &Metadata::new(IMPLIED_MODE), new)?;
             Ok::<_, Fault>(own(self.dirs.get(made)?.as_fd())?)
         })?;
         drop(dir);
@@ -285,19 +362,4 @@ impl Applier<'_> {
     fn notice_duplicate(&self, path: &LayerPath) {
         self.notice(NoticeKind::Altered, path, "it replaces what the same layer brought before");
     }
-}
-
-fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => {
-                bytes = bytes.get(written..).unwrap_or_default();
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(other) => return Err(other),
-        }
-    }
-    Ok(())
 }

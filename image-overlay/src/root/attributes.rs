@@ -97,6 +97,12 @@ pub(crate) fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> Result<BTreeMap<V
     Ok(xattrs)
 }
 
+/// Reads one extended attribute of a name in a directory, not following it, and gives its length.
+pub(crate) fn get_xattr(dir: BorrowedFd<'_>, name: &[u8], xattr: &str, value: &mut [u8]) -> Result<usize> {
+    let path = [proc_path(dir).as_bytes(), b"/", name].concat();
+    rustix::fs::lgetxattr(path, xattr, value)
+}
+
 /// Sets the times of modification and of access, to the nanosecond.
 pub(crate) fn set_mtime_and_atime(node: &Node, mtime: Timestamp) -> Result<()> {
     let times = Timestamps { last_access: timespec(mtime), last_modification: timespec(mtime) };

@@ -94,6 +94,11 @@ pub(crate) fn link(old_dir: BorrowedFd<'_>, old: &[u8], dir: BorrowedFd<'_>, nam
     rustix::fs::linkat(old_dir, old, dir, name, AtFlags::empty())
 }
 
+/// Gives an open file another name; fails with `NOENT` where it has none any more.
+pub(crate) fn link_open(file: impl AsFd, dir: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
+    rustix::fs::linkat(CWD, proc_path(file.as_fd()), dir, name, AtFlags::SYMLINK_FOLLOW)
+}
+
 /// Opens a directory for reading, not following a link.
 pub(crate) fn open_dir(dir: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

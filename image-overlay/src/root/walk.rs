@@ -15,12 +15,12 @@ use super::status::Status;
 type Result<T, E = Errno> = std::result::Result<T, E>;
 
 /// How many links one path may lead through, as in the kernel.
-pub(super) const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 /// How many directories above the current one are kept open for `..`.
 const MAX_OPEN: usize = 32;
 /// How many directories are opened for one path: more than the longest path through 40 links of the greatest length
 /// needs, unless it goes up and down for the sake of it.
-const MAX_STEPS: usize = 100_000;
+pub(crate) const MAX_STEPS: usize = 100_000;
 
 /// Why a component cannot be walked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,8 @@ fn look(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Found> {
     }
 }
 
-fn open_path(dir: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
+/// Opens a directory for naming what is in it, not following a link.
+pub(crate) fn open_path(dir: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(dir, name, flags, Mode::empty())
 }

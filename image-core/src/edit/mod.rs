@@ -1,9 +1,13 @@
 //! From one image to the next: new documents, whose untouched parts stay as they are.
 
+mod rebase;
+mod recompress;
+
 use crate::{
     blob::{BlobStore, BlobStoreExt},
     config::ImageConfig,
     descriptor::{Annotations, Descriptor},
+    digest::Digest,
     document::{Document, MAX_LAYERS},
     error::{Error, Result},
     history::History,
@@ -15,8 +19,10 @@ use crate::{
 
 /// A new image, made from an old one or from nothing.
 ///
-/// Fields of the configuration and annotations that this crate has no name for are kept. Layers and the history's steps
-/// with a layer stay pairs: where an old image does not say how a layer was made, a step without words stands in.
+/// What is to be set is a field; what must change several things at once is a method. Fields of the configuration and of
+/// the manifest that this crate has no name for are kept. Layers, diffIDs and the history's steps with a layer stay
+/// in step: where an old image does not say how a layer was made, a step without words stands in. Docker's media types
+/// become OCI's.
 ///
 /// ```
 /// use image_core::{BlobStoreExt, Descriptor, DiffId, Digest, History, ImageConfig, ImageEdit};
@@ -44,14 +50,20 @@ pub struct ImageEdit {
     pub config: ImageConfig,
     /// Annotations of the manifest.
     pub annotations: Annotations,
-    layers: Vec<Descriptor>,
+    /// The manifest that this image is about, if it is about one.
+    pub subject: Option<Descriptor>,
+    /// The rest of the manifest, with the layers. What it says of the configuration is what other fields said that
+    /// are no part of what is written anew.
+    manifest: ImageManifest,
 }
 
 impl ImageEdit {
     /// An image of no layers yet.
     #[must_use]
     pub fn new(config: ImageConfig) -> Self {
-        let mut edit = Self { config, annotations: Annotations::default(), layers: Vec::new() };
+        let unwritten = Descriptor::new(MediaType::OciConfig, Digest::sha256_of(b""), 0);
+        let manifest = ImageManifest::new(unwritten, Vec::new());
+        let mut edit = Self { config, annotations: Annotations::default(), subject: None, manifest };
         edit.clear_layers();
         edit
     }
@@ -59,26 +71,35 @@ impl ImageEdit {
     /// An image that is the same as this one so far.
     #[must_use]
     pub fn of(image: &Image) -> Self {
-        let manifest = image.manifest().value();
-        let mut edit = Self {
-            config: image.config().value().clone(),
-            annotations: manifest.annotations.clone(),
-            layers: manifest.layers.iter().map(oci_layer).collect(),
-        };
-        edit.pair_history();
-        edit
+        let mut manifest = image.manifest().value().clone();
+        manifest.layers.iter_mut().for_each(|layer| layer.media_type = layer.media_type.to_oci());
+        let mut config = image.config().value().clone();
+        config.history = config.paired_history();
+        Self {
+            config,
+            annotations: std::mem::take(&mut manifest.annotations),
+            subject: manifest.subject.take(),
+            manifest,
+        }
+    }
+
+    /// The layers as they are so far, base layer first.
+    #[must_use]
+    pub fn layers(&self) -> &[Descriptor] {
+        &self.manifest.layers
     }
 
     /// Takes all layers away, and the history, which is theirs.
     pub fn clear_layers(&mut self) {
-        self.layers.clear();
+        self.manifest.layers.clear();
         self.config.rootfs.diff_ids.clear();
         self.config.history.clear();
     }
 
     /// Puts a layer on top. The image is as new as its newest layer.
     pub fn push_layer(&mut self, layer: &Descriptor, diff_id: DiffId, history: History) {
-        self.layers.push(oci_layer(layer));
+        let media_type = layer.media_type.to_oci();
+        self.manifest.layers.push(Descriptor { media_type, ..layer.clone() });
         self.config.rootfs.diff_ids.push(diff_id);
         self.push_history(History { empty_layer: false, ..history });
     }
@@ -93,43 +114,40 @@ impl ImageEdit {
         self.config.history.push(history);
     }
 
-    /// Gives each layer a step.
-    fn pair_history(&mut self) {
-        let steps = self.config.history.iter().filter(|step| !step.empty_layer).count();
-        let missing = self.layers.len().saturating_sub(steps);
-        self.config.history.extend(std::iter::repeat_n(History::default(), missing));
-    }
-
     /// Writes configuration and manifest into the store that has the layers, and points at the manifest.
     ///
     /// # Errors
-    /// [`Error::is_not_found`] where the store does not have a layer; more than [`MAX_LAYERS`] layers; a failed write.
+    /// [`Error::is_not_found`] where the store does not have a layer; [`Error::is_corrupt`] where layers, diffIDs and
+    /// the history's steps are no longer in step; more than [`MAX_LAYERS`] layers; a failed write.
     pub fn write(self, store: &dyn BlobStore) -> Result<Descriptor> {
-        if self.layers.len() > MAX_LAYERS {
-            return Err(Error::limit("layers of the image", MAX_LAYERS as u64));
-        }
-        for layer in &self.layers {
+        self.check()?;
+        for layer in &self.manifest.layers {
             if store.stat(&layer.digest)?.is_none() && layer.urls.is_empty() {
                 return Err(Error::BlobNotFound { digest: layer.digest.clone() });
             }
         }
-        let config = Document::new(self.config)?;
+        let Self { config, annotations, subject, manifest } = self;
+        let config = Document::new(config)?;
         store.put_document(&config)?;
-        let mut manifest = ImageManifest::new(config.descriptor(MediaType::OciConfig), self.layers);
-        manifest.annotations = self.annotations;
+        let Descriptor { digest, size, media_type, .. } = config.descriptor(MediaType::OciConfig);
+        let pointer = Descriptor { media_type, digest, size, data: None, urls: Vec::new(), ..manifest.config };
+        let media_type = Some(MediaType::OciManifest);
+        let manifest = ImageManifest { media_type, config: pointer, annotations, subject, ..manifest };
         let manifest = Document::new(manifest)?;
         store.put_document(&manifest)?;
         Ok(manifest.descriptor(MediaType::OciManifest).with_platform(config.value().platform()))
     }
-}
 
-/// The same layer under OCI's name for it: an OCI manifest does not mix in Docker's.
-fn oci_layer(layer: &Descriptor) -> Descriptor {
-    let media_type = match &layer.media_type {
-        MediaType::DockerLayer => MediaType::OciLayer,
-        MediaType::DockerLayerGzip => MediaType::OciLayerGzip,
-        MediaType::DockerLayerZstd => MediaType::OciLayerZstd,
-        other => other.clone(),
-    };
-    Descriptor { media_type, ..layer.clone() }
+    fn check(&self) -> Result<()> {
+        let (layers, diff_ids) = (self.manifest.layers.len(), self.config.rootfs.diff_ids.len());
+        if layers > MAX_LAYERS {
+            return Err(Error::limit("layers of the image", MAX_LAYERS as u64));
+        }
+        let steps = self.config.history.iter().filter(|step| !step.empty_layer).count();
+        if layers != diff_ids || (steps != layers && !self.config.history.is_empty()) {
+            let reason = format!("{layers} layers, but {diff_ids} diffIDs and {steps} steps of history with a layer");
+            return Err(Error::document("new image", reason));
+        }
+        Ok(())
+    }
 }

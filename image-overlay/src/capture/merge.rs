@@ -1,0 +1,205 @@
+//! Laying an upper directory over a lower tree, as the kernel does when somebody looks at the mount.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+};
+
+use image_core::{Ctx, observer::NoticeKind};
+
+use super::{CapturedContent, Place};
+use crate::{
+    entry::{EntryKind, Metadata},
+    error::{Error, Result},
+    overlayfs::{ESCAPE, OverlayXattrs},
+    path::LayerPath,
+    scan::DirContent,
+    tree::{FileTree, InodeId, NodeId, NodeRef},
+    xattr::XattrClass,
+};
+
+type Upper<'a> = NodeRef<'a, DirContent>;
+
+/// The tree that is seen.
+pub(super) fn merge<C>(
+    lower: &FileTree<C>,
+    upper: &FileTree<DirContent>,
+    xattrs: OverlayXattrs,
+    ctx: &Ctx,
+) -> Result<FileTree<CapturedContent>> {
+    let (tree, lower_inodes, upper_inodes) = Default::default();
+    let mut merge = Merge { lower, xattrs, tree, lower_inodes, upper_inodes, ctx };
+    merge.run(upper)?;
+    Ok(merge.tree)
+}
+
+struct Merge<'a, C> {
+    lower: &'a FileTree<C>,
+    xattrs: OverlayXattrs,
+    tree: FileTree<CapturedContent>,
+    /// Files of the lower tree that have a name in the new one.
+    lower_inodes: HashMap<InodeId, NodeId>,
+    /// Files of the upper directory that have one.
+    upper_inodes: HashMap<InodeId, NodeId>,
+    ctx: &'a Ctx,
+}
+
+/// A directory of the upper directory.
+struct Level<'a, C> {
+    /// What it is laid over.
+    below: Option<NodeRef<'a, C>>,
+    from: Upper<'a>,
+    to: NodeId,
+}
+
+impl<'a, C> Merge<'a, C> {
+    fn run(&mut self, upper: &'a FileTree<DirContent>) -> Result<()> {
+        let to = self.tree.root().id();
+        let root = self.content_metadata(upper.root());
+        self.tree.set_metadata(to, root);
+        let below = Some(self.lower.root()).filter(|_| !self.is_opaque(upper.root()));
+        let mut pending = vec![Level { below, from: upper.root(), to }];
+        while let Some(level) = pending.pop() {
+            for child in level.below.into_iter().flat_map(NodeRef::children) {
+                if level.from.child(child.name()).is_none() {
+                    self.keep(child, level.to)?;
+                }
+            }
+            for child in level.from.children() {
+                self.ctx.check()?;
+                pending.extend(self.lay(&level, child)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what only the lower tree has, with all below it.
+    fn keep(&mut self, top: NodeRef<'a, C>, to: NodeId) -> Result<()> {
+        let mut pending = vec![(top, to)];
+        while let Some((from, to)) = pending.pop() {
+            self.ctx.check()?;
+            if let Some(first) = self.lower_inodes.get(&from.inode_id()) {
+                self.tree.link(to, from.name(), *first);
+                continue;
+            }
+            let content = from.content().map(|_| CapturedContent(Place::Lower(from.id())));
+            let node = self.tree.insert(to, from.name(), from.kind().clone(), from.metadata(), content);
+            if from.is_directory() {
+                pending.extend(from.children().map(|child| (child, node)));
+            } else {
+                self.lower_inodes.insert(from.inode_id(), node);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one name of the upper directory; gives the directory to go on with, if it is one.
+    fn lay(&mut self, level: &Level<'a, C>, from: Upper<'a>) -> Result<Option<Level<'a, C>>> {
+        if self.is_whiteout(from) {
+            return Ok(None);
+        }
+        if let Some(first) = self.upper_inodes.get(&from.inode_id()) {
+            self.tree.link(level.to, from.name(), *first);
+            return Ok(None);
+        }
+        let metadata = self.content_metadata(from);
+        if from.is_directory() {
+            let to = self.tree.insert(level.to, from.name(), EntryKind::Directory, metadata, None);
+            let below = if self.is_opaque(from) { None } else { self.below(level, from)? };
+            return Ok(Some(Level { below: below.filter(|below| below.is_directory()), from, to }));
+        }
+        let (kind, content) = self.file(level, from)?;
+        let node = self.tree.insert(level.to, from.name(), kind, metadata, content);
+        self.upper_inodes.insert(from.inode_id(), node);
+        Ok(None)
+    }
+
+    /// What a file is, and who has its content.
+    fn file(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<(EntryKind, Option<CapturedContent>)> {
+        if self.get(&from.metadata(), "metacopy").is_none() {
+            let content = from.content().map(|_| CapturedContent(Place::Upper(from.id())));
+            return Ok((from.kind().clone(), content));
+        }
+        match self.below(level, from)? {
+            Some(below) if below.content().is_some() => {
+                Ok((below.kind().clone(), Some(CapturedContent(Place::Lower(below.id())))))
+            }
+            _ => {
+                let reason = "it was copied up without its content (metacopy), and the lower tree has no such file";
+                Err(captured(from, reason))
+            }
+        }
+    }
+
+    /// What the lower tree has for a name: under the same name, or where it was renamed from.
+    ///
+    /// # Spec
+    /// Linux, Documentation/filesystems/overlayfs.rst, § Renaming directories: a path from the root, or another
+    /// name in the same directory.
+    fn below(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<Option<NodeRef<'a, C>>> {
+        let metadata = from.metadata();
+        let Some(origin) = self.get(&metadata, "redirect") else {
+            return Ok(level.below.and_then(|below| below.child(from.name())));
+        };
+        let found = if origin.starts_with(b"/") {
+            LayerPath::parse(origin).ok().and_then(|path| self.lower.get(&path))
+        } else {
+            level.below.and_then(|below| below.child(origin))
+        };
+        let found = found.filter(|found| found.is_directory() == from.is_directory());
+        match found {
+            Some(_) => Ok(found),
+            None => Err(captured(from, "it was renamed (redirect_dir) from where the lower tree has no such thing")),
+        }
+    }
+
+    /// The value of an attribute of the mount.
+    fn get<'m>(&self, metadata: &'m Metadata, name: &str) -> Option<&'m [u8]> {
+        metadata.xattrs.get([self.xattrs.prefix(), name].concat().as_bytes()).map(Vec::as_slice)
+    }
+
+    fn is_opaque(&self, dir: Upper<'_>) -> bool {
+        self.get(&dir.metadata(), "opaque") == Some(b"y")
+    }
+
+    /// Whether a name stands for nothing: a device 0:0, or since Linux 6.7 an empty file that is marked so
+    /// in a directory that is marked to have such.
+    fn is_whiteout(&self, node: Upper<'_>) -> bool {
+        match node.kind() {
+            EntryKind::CharDevice { major: 0, minor: 0 } => true,
+            EntryKind::File { size: 0 } => {
+                self.get(&node.metadata(), "whiteout").is_some()
+                    && self.get(&node.parent().metadata(), "opaque") == Some(b"x")
+            }
+            _ => false,
+        }
+    }
+
+    /// The attributes of a name without those of the mount, and without what somebody wrote that looks like such.
+    fn content_metadata(&self, node: Upper<'_>) -> Metadata {
+        let mut metadata = node.metadata();
+        let all: BTreeMap<_, _> = mem::take(&mut metadata.xattrs);
+        for (name, value) in all {
+            match XattrClass::of(&name) {
+                XattrClass::Content => drop(metadata.xattrs.insert(name, value)),
+                _ if self.is_own(&name) => {}
+                class => {
+                    let reason = class.reason().unwrap_or_default();
+                    let message = format!("extended attribute {} left out: {reason}", name.escape_ascii());
+                    self.ctx.notice(NoticeKind::Skipped, &node.path().to_string(), &message);
+                }
+            }
+        }
+        metadata
+    }
+
+    /// Whether an attribute is the mount's. What a process wrote under such a name, the kernel keeps as `overlay.overlay.*`.
+    fn is_own(&self, name: &[u8]) -> bool {
+        let own = name.strip_prefix(self.xattrs.prefix().as_bytes());
+        own.is_some_and(|own| !own.starts_with(ESCAPE))
+    }
+}
+
+fn captured(node: Upper<'_>, reason: &'static str) -> Error {
+    Error::Captured { path: node.path().to_string(), reason }
+}

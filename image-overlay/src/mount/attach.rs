@@ -1,0 +1,159 @@
+//! The calls that mount.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags},
+    io::Errno,
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_fd,
+        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+    },
+};
+
+use super::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlayXattrs};
+use crate::error::{Error, Result};
+
+/// The kernel takes one page of options; the smallest page has this size.
+const PAGE: usize = 4096;
+
+/// Why something could not be done.
+enum Fault {
+    /// The kernel does not know the calls, or not for this.
+    Unknown,
+    System(Errno),
+    Obstacle(MountObstacle),
+    Other(Error),
+}
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+pub(super) fn mount(mount: &OverlayMount, target: &Path) -> Result<Mounted> {
+    let place = open(target)?;
+    let attached = check(mount).and_then(|()| match mount.calls {
+        MountCalls::Stepwise => match stepwise(mount, &place) {
+            Err(Fault::Unknown) => single(mount, &place),
+            result => result,
+        },
+        MountCalls::Single => single(mount, &place),
+    });
+    let error = |obstacle, errno: Option<Errno>| {
+        let source = errno.map(Into::into);
+        Err(Error::Mount { target: target.to_owned(), obstacle: Box::new(obstacle), source })
+    };
+    match attached {
+        Ok(()) => Mounted::at(target),
+        Err(Fault::Obstacle(obstacle)) => error(obstacle, None),
+        Err(Fault::System(errno)) => error(MountObstacle::of(errno, mount), Some(errno)),
+        Err(Fault::Unknown) => error(MountObstacle::Refused, Some(Errno::NOSYS)),
+        Err(Fault::Other(error)) => Err(error),
+    }
+}
+
+/// What the kernel would refuse without saying why.
+fn check(mount: &OverlayMount) -> Result<(), Fault> {
+    let (count, limit) = (mount.lower.len(), OverlayMount::MAX_LOWER);
+    let fewest = if mount.writable.is_some() { 1 } else { 2 };
+    if count > limit {
+        return Err(Fault::Obstacle(MountObstacle::TooManyLayers { count, limit }));
+    }
+    if count < fewest {
+        return Err(Fault::Obstacle(MountObstacle::TooFewLayers));
+    }
+    Ok(())
+}
+
+/// What is said of the mount besides its directories.
+fn options(mount: &OverlayMount) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    // Off alone would still follow what a layer brings.
+    let always = [("redirect_dir", Some("nofollow")), ("metacopy", Some("off")), ("index", Some("off"))];
+    let userxattr = (mount.xattrs == OverlayXattrs::User).then_some(("userxattr", None));
+    let is_volatile = mount.durability == Durability::Volatile && mount.writable.is_some();
+    always.into_iter().chain(userxattr).chain(is_volatile.then_some(("volatile", None)))
+}
+
+/// The directories by the names of their options, the topmost first.
+fn directories(mount: &OverlayMount) -> impl Iterator<Item = (&'static str, &Path)> {
+    let writable = mount.writable.iter();
+    let writable = writable.flat_map(|writable| [("upperdir", &*writable.upper), ("workdir", &*writable.work)]);
+    mount.lower.iter().rev().map(|lower| ("lowerdir+", &**lower)).chain(writable)
+}
+
+fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
+    let fs = match fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
+        Err(Errno::NOSYS | Errno::PERM) => return Err(Fault::Unknown),
+        result => result?,
+    };
+    for (key, path) in directories(mount) {
+        let directory = open(path).map_err(Fault::Other)?;
+        set_directory(fs.as_fd(), key, &directory)?;
+    }
+    for (key, value) in options(mount) {
+        match value {
+            Some(value) => fsconfig_set_string(&fs, key, value)?,
+            None => fsconfig_set_flag(&fs, key)?,
+        }
+    }
+    fsconfig_create(&fs)?;
+    let attributes = match mount.writable {
+        Some(_) => MountAttrFlags::empty(),
+        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
+    };
+    let mounted = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(&mounted, c"", place, c"", flags)?)
+}
+
+fn set_directory(fs: BorrowedFd<'_>, key: &str, directory: &OwnedFd) -> Result<(), Fault> {
+    // Linux 6.13 takes handles, and shows the names behind them.
+    if fsconfig_set_fd(fs, key, directory).is_ok() {
+        return Ok(());
+    }
+    match fsconfig_set_string(fs, key, proc_path(directory)) {
+        Err(Errno::INVAL) if key == "lowerdir+" => Err(Fault::Unknown),
+        result => Ok(result?),
+    }
+}
+
+fn single(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
+    let handles = |key| -> Result<Vec<OwnedFd>, Fault> {
+        directories(mount).filter(|(name, _)| *name == key).map(|(_, path)| open(path).map_err(Fault::Other)).collect()
+    };
+    let (lower, upper, work) = (handles("lowerdir+")?, handles("upperdir")?, handles("workdir")?);
+    let names = |handles: &[OwnedFd]| handles.iter().map(proc_path).collect::<Vec<_>>().join(":");
+    let mut data = format!("lowerdir={}", names(&lower));
+    if mount.writable.is_some() {
+        data += &format!(",upperdir={},workdir={}", names(&upper), names(&work));
+    }
+    for (key, value) in options(mount) {
+        data = match value {
+            Some(value) => format!("{data},{key}={value}"),
+            None => format!("{data},{key}"),
+        };
+    }
+    if data.len() >= PAGE {
+        let count = lower.len();
+        return Err(Fault::Obstacle(MountObstacle::TooManyLayers { count, limit: count * PAGE / data.len() }));
+    }
+    let data = CString::new(data).map_err(|_| Errno::INVAL)?;
+    let flags = if mount.writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
+    Ok(rustix::mount::mount("overlay", proc_path(place), "overlay", flags, data.as_c_str())?)
+}
+
+/// A name that leads to the directory of a handle, and that holds no character that means anything.
+fn proc_path(handle: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| Error::io("open", path, e.into()))
+}
