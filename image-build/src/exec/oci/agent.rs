@@ -5,10 +5,10 @@ use std::{
     io,
     net::Shutdown,
     os::{
-        fd::AsRawFd,
+        fd::{AsFd, AsRawFd},
         unix::net::{UnixListener, UnixStream},
     },
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,19 +16,20 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::error::{Error, Result};
 
 /// How many connections there may be at once.
 const MAX_CONNECTIONS: usize = 64;
 
+/// How long it is waited for a connection before it is looked whether the run is over.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
 /// A listening socket in the directory of a run. The run's user owns it, whoever owns the agent's, and the agent's
 /// is never seen in the run.
 #[derive(Debug)]
 pub(super) struct AgentSocket {
-    /// How to reach the socket, however long the path of its directory is.
-    address: PathBuf,
-    /// Open for as long as the address is used.
-    _directory: File,
     is_over: Arc<AtomicBool>,
     listener: Option<JoinHandle<()>>,
 }
@@ -39,47 +40,54 @@ impl AgentSocket {
         let failed = |e| Error::io("open a socket to", agent, e);
         // Better said now than as a puzzle of the command's.
         drop(UnixStream::connect(agent).map_err(failed)?);
-        let directory = directory.try_clone().map_err(failed)?;
-        let address = PathBuf::from(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()));
-        let listener = UnixListener::bind(&address).map_err(failed)?;
+        // The address of a socket is short, the path of a directory may be long.
+        let address = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+        let listener = UnixListener::bind(address).map_err(failed)?;
+        // A client that goes away before it is accepted must not hold the thread.
+        listener.set_nonblocking(true).map_err(failed)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (over, agent) = (Arc::clone(&is_over), agent.to_owned());
-        let listener = thread::Builder::new().spawn(move || accept(&listener, &agent, &over)).map_err(failed)?;
-        Ok(Self { address, _directory: directory, is_over, listener: Some(listener) })
+        let listener = thread::Builder::new().spawn(move || serve(&listener, &agent, &over)).map_err(failed)?;
+        Ok(Self { is_over, listener: Some(listener) })
     }
 }
 
 impl Drop for AgentSocket {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // Wakes the listener up. Where it cannot be reached, it has nothing to wait for either.
-        if UnixStream::connect(&self.address).is_ok()
-            && let Some(listener) = self.listener.take()
-        {
+        if let Some(listener) = self.listener.take() {
             drop(listener.join());
         }
     }
 }
 
-fn accept(listener: &UnixListener, agent: &Path, is_over: &AtomicBool) {
+/// Takes connections until the run is over.
+fn serve(listener: &UnixListener, agent: &Path, is_over: &AtomicBool) {
     let open = Arc::new(AtomicUsize::new(0));
-    for client in listener.incoming() {
-        if is_over.load(Ordering::Relaxed) {
-            return;
-        }
-        let Ok(client) = client else { continue };
-        if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+    while !is_over.load(Ordering::Relaxed) {
+        let mut ready = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
+        if poll(&mut ready, Some(&PATIENCE)) == Ok(0) {
             continue;
         }
-        if let Ok(agent) = UnixStream::connect(agent) {
-            open.fetch_add(1, Ordering::Relaxed);
-            let open = Arc::clone(&open);
-            // A client that gets no thread sees its connection end.
-            drop(thread::Builder::new().spawn(move || {
-                relay(&client, &agent);
-                open.fetch_sub(1, Ordering::Relaxed);
-            }));
+        let Ok((client, _)) = listener.accept() else { continue };
+        // One too many, or one that finds no agent, sees its connection end.
+        if open.load(Ordering::Relaxed) < MAX_CONNECTIONS
+            && let Ok(agent) = UnixStream::connect(agent)
+        {
+            begin(client, agent, &open);
         }
+    }
+}
+
+fn begin(client: UnixStream, agent: UnixStream, open: &Arc<AtomicUsize>) {
+    let left = Arc::clone(open);
+    open.fetch_add(1, Ordering::Relaxed);
+    let begun = thread::Builder::new().spawn(move || {
+        relay(&client, &agent);
+        left.fetch_sub(1, Ordering::Relaxed);
+    });
+    if begun.is_err() {
+        open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
