@@ -39,6 +39,7 @@
 //!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
 //! - [`BuildContext::fingerprint`] and [`StatCache`]: digests of many files, of which only those are read that changed.
 //! - [`fetch`]: the seam by which ADD reaches addresses.
+//! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
@@ -64,6 +65,7 @@ pub mod dockerfile;
 mod effect;
 pub mod env;
 pub mod error;
+pub mod exec;
 pub mod expand;
 pub mod fetch;
 mod files;

@@ -19,4 +19,14 @@ mod dockerfile;
 mod expand;
 mod ignore;
 mod input;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_command;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_end;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_fixture;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_mounts;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_network;
 mod stat_cache;

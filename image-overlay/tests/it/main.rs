@@ -21,6 +21,7 @@ mod image_of_layers;
 mod image_tree;
 mod layers;
 mod mount;
+mod mount_point;
 mod on_disk;
 mod path;
 mod raw_tar;
