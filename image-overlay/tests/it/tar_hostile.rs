@@ -208,7 +208,7 @@ fn streams_that_are_cut_anywhere() {
     let v10 = pax(&[("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"900")]);
     let old = Raw::new(b'S', b"o", 3).gnu().with(386, b"00000000002\x0000000000003\0").with(482, b"\x01");
     let parts = [
-        file(b"a", &[1; 700]),
+        file(b"a", [1; 700]),
         [pax(&[("path", &[b'p'; 300].map(|_| b'p')[..200]), ("size", b"5")]), Raw::new(b'0', b"b", 0).data(b"12345")]
             .concat(),
         [extended(b'K', &[b'k'; 600]), Raw::new(b'2', b"l", 0).block()].concat(),
