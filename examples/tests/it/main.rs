@@ -17,7 +17,7 @@ mod refused;
 mod refused_layout;
 mod reproducible;
 mod save;
-mod together;
+mod builds_together;
 mod tools;
 mod trees;
 mod unpack;
