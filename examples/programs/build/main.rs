@@ -77,7 +77,7 @@ impl Program for Build {
         let context = self.earlier.context(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
         let named = self.named_contexts()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
-        let layout = OciLayout::open_or_create(&self.output)?;
+        let layout = OciLayout::open_or_create(&self.output)?.leased()?;
         let state = self.earlier.state(&self.output)?;
         let imports = self.earlier.imports(ctx)?;
 

@@ -6,18 +6,21 @@
 
 mod base_image;
 mod build;
+mod builds_together;
 mod cache;
 mod copy;
+mod faults;
 mod killed;
 mod load;
 mod memory;
+mod power;
 mod program;
 mod project;
 mod refused;
 mod refused_layout;
 mod reproducible;
 mod save;
-mod builds_together;
+mod together;
 mod tools;
 mod trees;
 mod unpack;
