@@ -9,6 +9,7 @@ mod build;
 mod builds_together;
 mod cache;
 mod copy;
+mod engines;
 mod faults;
 mod killed;
 mod load;
