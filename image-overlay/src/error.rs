@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::path::LayerPath;
+use crate::{idmap::IdRange, oddity::Oddity, path::LayerPath};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,6 +106,35 @@ pub enum Error {
         expected: image_core::DiffId,
         /// What the layer hashes to.
         actual: image_core::DiffId,
+    },
+    /// A layer has what means something, but not what it should: an error only where the caller is
+    /// [strict](crate::Strictness::Strict).
+    #[error("tar entry {number}{}: {oddity}", in_parentheses(.name))]
+    #[non_exhaustive]
+    Odd {
+        /// The entry's number in the stream, from 1.
+        number: u64,
+        /// Its name, escaped; empty for the root.
+        name: String,
+        /// What is odd.
+        oddity: Oddity,
+    },
+    /// A layer is not compressed as its media type says: an error only where the caller is
+    /// [strict](crate::Strictness::Strict).
+    #[error("the media type is {media_type}, but it is {actual}")]
+    #[non_exhaustive]
+    OtherCompression {
+        /// The media type.
+        media_type: image_core::MediaType,
+        /// What the bytes are.
+        actual: image_core::Compression,
+    },
+    /// Ranges of ids that overlap, or go beyond what ids there are.
+    #[error("id range {}:{}:{} overlaps another or goes beyond 4294967294", .range.inside, .range.outside, .range.count)]
+    #[non_exhaustive]
+    InvalidIdMap {
+        /// One of them.
+        range: IdRange,
     },
     /// A table of contents that was given for a layer is not of it.
     #[error("tar entry {number}{}: not what the table of contents says that was given for the layer", in_parentheses(.name))]
@@ -289,6 +318,8 @@ impl Error {
             | Self::InvalidToc { .. }
             | Self::DiffIdMismatch { .. }
             | Self::ForeignToc { .. }
+            | Self::Odd { .. }
+            | Self::OtherCompression { .. }
             | Self::Inapplicable { .. } => true,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_corrupt(),
             _ => false,

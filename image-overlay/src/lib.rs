@@ -23,7 +23,7 @@
 //! ```
 //!
 //! # Tour
-//! - [`path`], [`entry`], [`whiteout`], [`xattr`]: what a layer says, parsed once.
+//! - [`path`], [`entry`], [`whiteout`], [`xattr`], [`oddity`]: what a layer says, parsed once. [`idmap`]: other owners.
 //! - [`tar`]: reading and writing layers as streams, within [`Limits`].
 //! - [`toc`]: what a layer holds and where, without its content.
 //! - [`tree`], [`image_tree`]: a stack of layers as one tree, without extracting it;
@@ -52,11 +52,13 @@ pub mod diff;
 pub mod entry;
 pub mod error;
 pub mod flatten;
+pub mod idmap;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod mount;
+pub mod oddity;
 pub mod overlayfs;
 pub mod pack;
 pub mod path;
@@ -77,7 +79,9 @@ pub mod whiteout;
 pub mod xattr;
 
 #[cfg(target_os = "linux")]
-pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer, apply_overlay_layer};
+pub use apply::{
+    Applied, ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer, apply_overlay_layer,
+};
 #[cfg(target_os = "linux")]
 pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
@@ -86,11 +90,13 @@ pub use diff::{Comparison, DiffOptions, diff};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
 pub use flatten::flatten;
+pub use idmap::{IdMap, IdMaps, IdRange};
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
+pub use oddity::Oddity;
 pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;

@@ -7,6 +7,7 @@ mod apply_attributes;
 mod apply_cost;
 mod apply_kernel;
 mod apply_model;
+mod apply_options;
 mod apply_overlay;
 mod apply_race;
 mod arb;
