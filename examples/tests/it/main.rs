@@ -6,8 +6,10 @@
 
 mod base_image;
 mod build;
+mod builds_together;
 mod cache;
 mod copy;
+mod engines;
 mod faults;
 mod killed;
 mod load;
@@ -25,3 +27,4 @@ mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;
+mod why;
