@@ -6,6 +6,7 @@
 
 mod base_image;
 mod build;
+mod builds_together;
 mod cache;
 mod copy;
 mod engines;
@@ -26,3 +27,4 @@ mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;
+mod why;
