@@ -8,7 +8,7 @@ use image_overlay::{ImageTree, PackedLayer};
 
 use crate::{
     cache::{IngredientKind, Recipe},
-    context::ContextFiles,
+    context::source::ContextFiles,
     copy_words::CopyWords,
     dockerfile::{Add, Copy},
     effect::{
@@ -76,7 +76,7 @@ impl StageBuild<'_> {
         let fetched = fetched.collect::<Result<Vec<_>>>()?;
         let files = fetched.iter().map(|(position, fetched)| {
             let name = words.sources.get(*position).map_or("", String::as_str);
-            Ok((*position, fetched, ContextFiles::new(&fetched.context, name, ctx)?))
+            Ok((*position, fetched, ContextFiles::new(&fetched.context, name, builder.state.stats(), ctx)?))
         });
         let files = files.collect::<Result<Vec<(usize, &Fetched, ContextFiles<'_>)>>>()?;
         let remotes = files.iter().map(|(position, fetched, files)| {
@@ -97,8 +97,8 @@ impl StageBuild<'_> {
         name: String,
         remotes: &[Remote<'_>],
     ) -> Result<Outcome> {
-        let ctx = self.build.ctx;
-        self.copy_files(&ContextFiles::new(context, name, ctx)?, words, remotes, None)
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        self.copy_files(&ContextFiles::new(context, name, state.stats(), ctx)?, words, remotes, None)
     }
 
     /// `root` is the step that explains why the files are others than in the last build, if they are.

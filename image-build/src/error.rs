@@ -220,6 +220,27 @@ pub enum Error {
         /// What it says.
         found: String,
     },
+    /// An artifact is no cache of builds, or of a form that is not read here.
+    #[error("manifest {manifest}: this is no cache of builds that can be read here")]
+    #[non_exhaustive]
+    NotACache {
+        /// The artifact's manifest.
+        manifest: image_core::Digest,
+    },
+    /// A layer of the build state is gone, or was damaged and removed.
+    #[error("layer {digest} of the build state is gone or was damaged: build again")]
+    #[non_exhaustive]
+    LayerLost {
+        /// The layer's blob.
+        digest: image_core::Digest,
+    },
+    /// The state directory is in use by a build.
+    #[error("{path}: a build is using it: try again when that is done")]
+    #[non_exhaustive]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A value cannot be written as JSON.
     #[error("cannot encode a build step")]
     #[non_exhaustive]
@@ -359,8 +380,17 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_corrupt(),
             Self::Overlay(error) => error.is_corrupt(),
-            Self::WrongCommit { .. } => true,
+            Self::NotACache { .. } | Self::LayerLost { .. } | Self::WrongCommit { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether a layer could not be read as it should be, or is gone.
+    pub(crate) fn is_about_a_layer(&self) -> bool {
+        match self.inner() {
+            Self::Core(image_core::Error::BlobNotFound { .. }) => true,
+            Self::Overlay(error) if error.is_not_found() => true,
+            _ => self.is_corrupt(),
         }
     }
 
@@ -370,7 +400,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_cancelled(),
             Self::Overlay(error) => error.is_cancelled(),
-
             _ => false,
         }
     }
@@ -395,7 +424,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_denied(),
             Self::Overlay(error) => error.is_denied(),
-
             _ => false,
         }
     }
@@ -404,6 +432,7 @@ impl Error {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         match self.inner() {
+            Self::Busy { .. } => true,
             Self::Core(error) => error.is_busy(),
             Self::Overlay(error) => error.is_busy(),
 

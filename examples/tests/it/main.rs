@@ -6,19 +6,25 @@
 
 mod base_image;
 mod build;
+mod builds_together;
 mod cache;
 mod copy;
+mod engines;
+mod faults;
 mod killed;
 mod load;
 mod memory;
+mod power;
 mod program;
 mod project;
 mod refused;
 mod refused_layout;
 mod reproducible;
 mod save;
+mod together;
 mod tools;
 mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;
+mod why;

@@ -4,9 +4,23 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 13] = [
-    "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
+const PROGRAMS: [&str; 16] = [
+    "build",
+    "unpack",
+    "inspect",
+    "verify",
+    "copy",
+    "load",
+    "save",
+    "import",
+    "commit",
+    "diff",
+    "apply",
+    "flatten",
     "cat",
+    "gc",
+    "why",
+    "task_cache",
 ];
 
 #[test]
@@ -21,7 +35,7 @@ fn every_program_prints_its_help() {
 #[test]
 fn wrong_usage_is_told_from_failure() {
     let dir = temp_dir();
-    let cases: [(&str, &[&str]); 13] = [
+    let cases: [(&str, &[&str]); 15] = [
         ("build", &[]),
         ("build", &["--no-such-flag", "-o", "out", "."]),
         ("build", &["."]),
@@ -34,6 +48,8 @@ fn wrong_usage_is_told_from_failure() {
         ("load", &["archive.tar"]),
         ("save", &["layout"]),
         ("save", &["--format", "zip", "layout", "archive.tar"]),
+        ("gc", &[]),
+        ("gc", &["--keep-days", "many", "layout"]),
         ("copy", &["--all", "--platform", "linux/amd64", "from", "to"]),
     ];
     for (name, arguments) in cases {

@@ -12,6 +12,7 @@ mod build_fidelity;
 mod build_fixture;
 mod build_property;
 mod build_security;
+mod build_state;
 mod cache;
 mod differential;
 mod dockerfile;
@@ -28,3 +29,4 @@ mod run_fixture;
 mod run_mounts;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod run_network;
+mod stat_cache;

@@ -521,6 +521,23 @@ fn archives_that_end_early() {
 }
 
 #[test]
+fn an_image_layout_of_another_version_is_not_guessed_at() {
+    let cases = [
+        (&br#"{"imageLayoutVersion":"2.0.0"}"#[..], "image layout version \"2.0.0\" is not supported"),
+        (b"{}", "it is not a JSON object with an imageLayoutVersion"),
+    ];
+    for (marker, reason) in cases {
+        let (members, descriptor) = oci("one", Compression::Gzip);
+        let root = index(vec![descriptor]);
+        let archive = Archive::default().file("./oci-layout", marker).file("./index.json", root.bytes());
+        let fixture = Fixture::new();
+        let error = load(&fixture, &with_members(archive, &members).end()).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_untouched(&fixture, reason);
+    }
+}
+
+#[test]
 fn oci_archives_that_lie() {
     let (members, descriptor) = oci("one", Compression::Gzip);
     let with = |position: usize, content: &[u8], root: &Descriptor| {

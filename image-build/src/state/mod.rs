@@ -1,5 +1,10 @@
 //! Where builds keep what later builds can use again.
 
+mod expire;
+mod export;
+mod layers;
+mod steps;
+
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
@@ -7,17 +12,23 @@ use std::{
     sync::Arc,
 };
 
-use image_core::{BlobSource, Ctx, DiffId, Digest, FsBlobStore};
+pub use expire::{Removed, StateExpiry};
+pub use export::CacheExport;
+pub(crate) use layers::{LayerCheck, Trust};
+pub use steps::LastStep;
+
+use image_core::{BlobSource, Ctx, DiffId, Digest, FsBlobStore, Timestamp};
 use image_overlay::{LayerBlob, LayerToc, Limits};
 
 use crate::{
     cache::{
-        DirRecordStore, FileChanges, RecordedLayer,
+        DirRecordStore, FileChanges,
         files::{Comparison, ListReader, ListWriter},
     },
     error::{Error, Result},
     miss::Listing,
-    temporary::{Temporary, TemporaryDirectory},
+    stat_cache::StatCache,
+    temporary::{Temporary, TemporaryDirectory, set_time},
 };
 
 /// The version of the directory's form.
@@ -26,17 +37,22 @@ const VERSION: &str = "image-build state 1\n";
 /// The largest table of contents that is read back, in bytes.
 const MAX_TOC: u64 = 1 << 30;
 
-/// A directory with the results of earlier builds: `blobs/` (layers), `records/` (what they are the
-/// result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain the next one) and `tmp/`.
+/// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
+/// `records/` (what they are the result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain
+/// the next one), `stat/` (what is known of contexts' files) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
-/// cost of work, never of correctness.
+/// cost of work, never of correctness: what is damaged counts as absent. A build locks `lock` for as long as it runs, so
+/// that [`BuildState::expire`] takes nothing away from it.
 #[derive(Debug)]
 pub struct BuildState {
+    directory: PathBuf,
     blobs: Arc<FsBlobStore>,
     records: DirRecordStore,
+    stats: StatCache,
     toc: PathBuf,
     files: PathBuf,
+    verified: PathBuf,
     temporary: Temporary,
 }
 
@@ -45,18 +61,41 @@ impl BuildState {
     ///
     /// # Errors
     /// Where it cannot be made, or is of another version.
-    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = directory.as_ref();
-        let (toc, files) = (directory.join("toc"), directory.join("files"));
-        for directory in [directory, &toc, &files] {
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let [toc, files, verified] = ["toc", "files", "verified"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &files, &verified] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join("version"))?;
         let temporary = Temporary::open(directory.join("tmp"))?;
-        let blobs = FsBlobStore::create(directory)?;
+        let blobs = FsBlobStore::create(&directory)?;
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
-        Ok(Self { blobs: Arc::new(blobs), records, toc, files, temporary })
+        let stats = StatCache::open(directory.join("stat"))?;
+        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+    }
+
+    /// The lock of builds, which they share.
+    fn lock_file(&self) -> Result<File> {
+        let path = self.directory.join("lock");
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        opened.map_err(|e| Error::io("open", &path, e))
+    }
+
+    /// Keeps everything in its place until the file is dropped.
+    pub(crate) fn in_use(&self) -> Result<File> {
+        let file = self.lock_file()?;
+        match file.lock_shared() {
+            Err(e) if e.kind() != io::ErrorKind::Unsupported => Err(Error::io("lock", self.directory.join("lock"), e)),
+            _ => Ok(file),
+        }
+    }
+
+    /// What is known of the files of contexts.
+    #[must_use]
+    pub fn stats(&self) -> &StatCache {
+        &self.stats
     }
 
     /// The layers of stages that were built.
@@ -89,20 +128,12 @@ impl BuildState {
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
-        if let Some(toc) = self.kept_toc(&layer.diff_id)? {
+        if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }
         let toc = layer.toc(&Limits::default(), ctx)?;
         self.keep_toc(&layer.diff_id, &toc)?;
         Ok(toc)
-    }
-
-    /// Whether the blob of a recorded layer is there. That it is whole shows when it is read.
-    pub(crate) fn has(&self, layer: Option<&RecordedLayer>) -> Result<bool> {
-        match layer {
-            None => Ok(true),
-            Some(layer) => Ok(self.blobs.stat(&layer.descriptor.digest)? == Some(layer.descriptor.size)),
-        }
     }
 
     /// Keeps the table of contents of a layer.
@@ -115,14 +146,15 @@ impl BuildState {
         Ok(())
     }
 
-    /// A table that is damaged counts as none: the layer is read again.
-    fn kept_toc(&self, diff_id: &DiffId) -> Result<Option<LayerToc>> {
+    /// A table that is damaged counts as none: the layer is read again. When it last served is its file's time.
+    fn kept_toc(&self, diff_id: &DiffId, now: Timestamp) -> Result<Option<LayerToc>> {
         let path = self.toc_path(diff_id);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io("open", path, e)),
         };
+        set_time(&file, now).map_err(|e| Error::io("set the time of", &path, e))?;
         let mut bytes = Vec::new();
         file.take(MAX_TOC).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
         Ok(LayerToc::from_bytes(&bytes).ok())

@@ -1,16 +1,18 @@
 //! Image configurations.
 
+mod write;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     clock::Timestamp,
     descriptor::{Annotations, Extra},
-    document::{Body, Facts},
+    document::Body,
     history::History,
     id::DiffId,
-    json::{self, SortedFields},
+    json,
     media_type::MediaType,
     platform::Platform,
 };
@@ -35,7 +37,7 @@ impl<'de> Deserialize<'de> for Empty {
 /// An image's configuration: its platform, how to run it, its layers' diffIDs and its history.
 ///
 /// The digest of its bytes is the image ID. Fields are written in the order in which Docker and BuildKit write
-/// them: here in that of their keys, those without a name in this crate among them; below it as the types have them.
+/// them: here in that of their keys, those without a name in this crate among them.
 ///
 /// # Spec
 /// OCI image-spec 1.1, config.md; Docker image specification 1.3.
@@ -76,25 +78,6 @@ pub struct ImageConfig {
     pub extra: Extra,
 }
 
-impl Serialize for ImageConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let history = Some(&self.history).filter(|history| !history.is_empty());
-        let os_features = Some(&self.os_features).filter(|features| !features.is_empty());
-        let mut fields = SortedFields::new(serializer.serialize_map(None)?, &self.extra);
-        fields.put("architecture", &self.architecture)?;
-        fields.put_some("author", self.author.as_ref())?;
-        fields.put("config", &self.config)?;
-        fields.put_some("created", self.created.as_ref())?;
-        fields.put_some("history", history)?;
-        fields.put("os", &self.os)?;
-        fields.put_some("os.features", os_features)?;
-        fields.put_some("os.version", self.os_version.as_ref())?;
-        fields.put("rootfs", &self.rootfs)?;
-        fields.put_some("variant", self.variant.as_ref())?;
-        fields.end()
-    }
-}
-
 /// The layers of an image, by diffID, base layer first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -117,55 +100,56 @@ impl Default for RootFs {
 ///
 /// Docker's fields that the OCI specification does not have (`Healthcheck`, `OnBuild`, `Shell`,
 /// `StopTimeout`) are kept in OCI images too, as Docker does; those of old images that
-/// nothing reads any more (`Hostname`, `Tty`, …) stay in [`ContainerConfig::extra`].
+/// nothing reads any more (`Hostname`, `Tty`, …) stay in [`ContainerConfig::extra`]. What has a `Hostname` is written as
+/// Docker's engine writes it, with those fields among the others; anything else as BuildKit writes it.
 ///
 /// # Spec
 /// OCI image-spec 1.1, config.md, `config`; Docker image specification 1.3.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ContainerConfig {
     /// User or UID, and after a colon group or GID.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub user: String,
     /// Ports to expose: `80/tcp`.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub exposed_ports: NameSet,
     /// The environment: `NAME=value`, in order.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub env: Vec<String>,
     /// What runs, before the arguments. An empty list is not the same as none.
-    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words")]
     pub entrypoint: Option<Vec<String>>,
     /// Arguments of the entrypoint, or what runs where there is none.
-    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words")]
     pub cmd: Option<Vec<String>>,
     /// Paths whose data lives outside the container.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub volumes: NameSet,
     /// The working directory.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub working_dir: String,
     /// Labels.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub labels: Annotations,
     /// The signal that stops the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub stop_signal: Option<String>,
     /// Whether the command is one string already escaped for Windows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub args_escaped: Option<bool>,
     /// How to tell that the container is well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub healthcheck: Option<Healthcheck>,
     /// Instructions for builds that start from this image.
-    #[serde(default, deserialize_with = "json::null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub on_build: Vec<String>,
     /// Seconds to wait for the container to stop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub stop_timeout: Option<i64>,
     /// The shell of instructions in shell form.
-    #[serde(default, deserialize_with = "json::words", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::words")]
     pub shell: Option<Vec<String>>,
     /// What this crate has no name for.
     #[serde(flatten)]
@@ -225,10 +209,6 @@ impl Body for ImageConfig {
 
     fn is_media_type(media_type: &MediaType) -> bool {
         media_type.is_config()
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        Facts { schema_version: None, media_type: None }
     }
 
     fn check(&self) -> Result<(), String> {
