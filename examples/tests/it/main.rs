@@ -20,6 +20,7 @@ mod project;
 mod refused;
 mod refused_layout;
 mod reproducible;
+mod round_trips;
 mod save;
 mod together;
 mod tools;

@@ -16,6 +16,7 @@ mod diff;
 mod edits;
 mod error;
 mod flatten;
+mod hostile;
 mod image_of_layers;
 mod image_tree;
 mod layers;
