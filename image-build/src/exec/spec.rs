@@ -328,6 +328,7 @@ impl Limits {
     }
 
     /// Whether the kernel must keep them by a control group.
+    #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
     pub(crate) fn need_cgroup(&self) -> bool {
         self.memory.is_some() || self.cpu_millis.is_some() || self.processes.is_some()
     }
