@@ -22,10 +22,10 @@ struct Why {
 
 impl Program for Why {
     fn run(&self, _: &Ctx, out: &mut dyn Write) -> Result<()> {
-        if !self.state.join("version").is_file() {
+        let Some(state) = BuildState::find(&self.state)? else {
             return Err(format!("{}: no build left its results here", self.state.display()).into());
-        }
-        let mut steps = BuildState::open(&self.state)?.last_steps()?;
+        };
+        let mut steps = state.last_steps()?;
         steps.retain(|step| self.is_meant(step));
         if let (true, Some(step)) = (steps.is_empty(), &self.step) {
             return Err(format!("the last build had no step {step:?}: write STAGE:NUMBER, or a part of it").into());

@@ -103,3 +103,20 @@ fn a_task_runs_once_for_the_same_inputs() {
     run(SCRIPT);
     assert_eq!(sum(), "1\n2\n");
 }
+
+#[test]
+fn results_that_were_collected_are_told_from_those_that_never_were() {
+    let project = project();
+    project.build();
+    let state = project.path("out.cache");
+    let collect = |arguments: &[&str]| succeed(program("gc").arg(&state).args(arguments)).stdout;
+    assert!(collect(&[]).contains("removed: 0 layers"), "a build could use all of it");
+    let told = collect(&["--keep-bytes", "0", "--dry-run"]);
+    assert!(told.contains("would be dropped: COPY a /a: ") && told.contains("would be removed: 2 layers"), "{told}");
+    assert!(project.build().steps.iter().all(|step| step.is_cached), "nothing was removed");
+    let told = collect(&["--keep-bytes", "0"]);
+    assert!(told.contains("removed: 2 layers") && told.contains("kept: "), "{told}");
+    let said = succeed(project.command().arg("--explain")).stderr;
+    assert!(said.contains("expired"), "{said}");
+    refuse(program("gc").arg(project.path("a")));
+}

@@ -34,6 +34,9 @@ use crate::{
 /// The version of the directory's form.
 const VERSION: &str = "image-build state 1\n";
 
+/// The file that tells the version.
+const VERSION_FILE: &str = "version";
+
 /// The largest table of contents that is read back, in bytes.
 const MAX_TOC: u64 = 1 << 30;
 
@@ -67,13 +70,22 @@ impl BuildState {
         for directory in [&directory, &toc, &files, &verified] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
-        check_version(&directory.join("version"))?;
+        check_version(&directory.join(VERSION_FILE))?;
         let temporary = Temporary::open(directory.join("tmp"))?;
         let blobs = FsBlobStore::create(&directory)?;
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
         Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+    }
+
+    /// Opens the state in a directory where a build has left one; `None` where none has.
+    ///
+    /// # Errors
+    /// As [`BuildState::open`].
+    pub fn find(directory: impl Into<PathBuf>) -> Result<Option<Self>> {
+        let directory = directory.into();
+        if directory.join(VERSION_FILE).is_file() { Self::open(directory).map(Some) } else { Ok(None) }
     }
 
     /// The lock of builds, which they share.
