@@ -86,6 +86,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A blob's file is not what its name says.
+    #[error("{path}: the blob is corrupt: set it aside, or remove it and copy the image again")]
+    #[non_exhaustive]
+    CorruptBlob {
+        /// The file.
+        path: PathBuf,
+        /// The digest or size that it has.
+        #[source]
+        source: Box<Self>,
+    },
     /// No image has that name.
     #[error("image {name} not found: {hint}")]
     #[non_exhaustive]
@@ -262,6 +272,7 @@ impl Error {
             Self::DigestMismatch { .. }
                 | Self::SizeMismatch { .. }
                 | Self::InvalidBlob { .. }
+                | Self::CorruptBlob { .. }
                 | Self::InvalidDocument { .. }
                 | Self::Json { .. }
                 | Self::Corrupt { .. }

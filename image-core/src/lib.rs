@@ -21,6 +21,7 @@
 //! - [`media_type`], [`descriptor`], [`manifest`], [`index`], [`config`],
 //!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
 //!   [`artifact`]: what is about an image.
+//! - [`gc`]: removing blobs that nothing needs any more.
 //! - [`codec`]: none, gzip and zstd.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
@@ -47,6 +48,8 @@ pub mod digest;
 pub mod document;
 pub mod edit;
 pub mod error;
+#[cfg(unix)]
+pub mod gc;
 pub mod hasher;
 pub mod history;
 pub mod id;

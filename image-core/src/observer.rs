@@ -37,6 +37,8 @@ pub enum TaskKind {
     Fingerprint,
     /// Makes a layer.
     Pack,
+    /// Removes blobs that nothing needs.
+    Collect,
     /// Gets files from an address.
     Fetch,
     /// Carries out one instruction of a Dockerfile.

@@ -103,15 +103,12 @@ pub fn copy(
 ) -> Result<Copied> {
     let mut walk = Walk { source, ctx, seen: HashSet::new(), bounds: Bounds::default(), graph: Graph::default() };
     walk.run(root)?;
-    let Graph { contents, documents } = walk.graph;
-    let names: HashSet<&Digest> = documents.iter().map(|document| &document.digest).collect();
-    // What is a document in one place and mere content in another waits until it is a document.
-    let (late, early): (Vec<_>, Vec<_>) = contents.iter().partition(|blob| names.contains(&blob.digest));
-    let copy = |blob: &Descriptor| destination.copy_from(source, blob, ctx);
-    let mut copied = copy_all(&early, options.threads, &copy)?;
-    for blob in documents.iter().chain(late) {
-        copied.add(&copy(blob)?);
-    }
+    let batch = destination.batch()?;
+    let copied = copy_graph(&walk.graph, options.threads, &|blob| batch.copy_from(source, blob, ctx));
+    // What arrived before an error need not be copied again.
+    let committed = batch.commit();
+    let copied = copied?;
+    committed?;
     Ok(copied)
 }
 
@@ -202,6 +199,21 @@ impl Walk<'_> {
         }
         Ok(is_left_out)
     }
+}
+
+/// Copies contents, several at once, and then what points at them.
+fn copy_graph<F>(graph: &Graph, threads: NonZeroUsize, copy: &F) -> Result<Copied, CoreError>
+where
+    F: Fn(&Descriptor) -> Result<Committed, CoreError> + Sync,
+{
+    let names: HashSet<&Digest> = graph.documents.iter().map(|document| &document.digest).collect();
+    // What is a document in one place and mere content in another waits until it is a document.
+    let (late, early): (Vec<_>, Vec<_>) = graph.contents.iter().partition(|blob| names.contains(&blob.digest));
+    let mut copied = copy_all(&early, threads, copy)?;
+    for blob in graph.documents.iter().chain(late) {
+        copied.add(&copy(blob)?);
+    }
+    Ok(copied)
 }
 
 /// Copies blobs, several at once.

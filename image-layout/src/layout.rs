@@ -5,6 +5,7 @@
 //! index.json             the images, by name
 //! blobs/<alg>/<encoded>  everything else
 //! .index.json.lock       held while index.json changes; empty
+//! ingest/ leases/        blobs on their way in, and what is protected from collection; see [`image_core::blob::fs`]
 //! ```
 //!
 //! Readers take no lock: `index.json` is replaced whole. A layout is created in the order blobs,
@@ -13,7 +14,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use image_core::{Document, ImageIndex, blob::FsBlobStore};
+use image_core::{
+    Document, ImageIndex,
+    blob::{FsBlobStore, Lease},
+};
 use serde::Deserialize;
 
 use crate::{
@@ -34,8 +38,8 @@ const VERSION: &str = "1.0.0";
 /// The directory of the blobs.
 const BLOBS: &str = "blobs";
 
-/// The directory of blobs that are being written.
-const INGEST: &str = "ingest";
+/// The directories of the blob store beside it: blobs that are being written, leases, blobs that were set aside.
+const OF_THE_STORE: [&str; 3] = ["ingest", "leases", "corrupt"];
 
 /// Ample for a file of one version number, in bytes.
 const MAX_MARKER: u64 = 64 << 10;
@@ -103,6 +107,14 @@ impl OciLayout {
         &self.blobs
     }
 
+    /// Takes a lease: what is stored through it is kept until it is dropped. Name it before.
+    ///
+    /// # Errors
+    /// [`Error::is_denied`] where the layout is read-only; the operating system's.
+    pub fn lease(&self) -> Result<Lease> {
+        Ok(self.blobs.lease()?)
+    }
+
     pub(crate) fn dir(&self) -> &Dir {
         &self.dir
     }
@@ -116,7 +128,7 @@ impl OciLayout {
     fn prepare(path: &Path) -> Result<(Self, bool)> {
         match Dir::open(path) {
             Ok(dir) if has_marker(&dir)? => return Ok((Self::from_dir(dir)?, false)),
-            Ok(dir) if !dir.holds_only(&[MARKER, BLOBS, INGEST, INDEX])? => {
+            Ok(dir) if !dir.holds_only(&[&[MARKER, BLOBS, INDEX], &OF_THE_STORE[..]].concat())? => {
                 let reason = "it is a directory with something else in it";
                 return Err(Error::NotALayout { path: path.to_owned(), reason });
             }

@@ -7,7 +7,7 @@ use std::{
 
 use image_core::{
     Descriptor, Digest, Error as CoreError, Image, ImageConfig, ImageIndex, ImageManifest, Platform,
-    blob::{BlobSource, BlobSourceExt},
+    blob::{BlobSource, BlobSourceExt, BlobStore},
 };
 
 use crate::{
@@ -43,7 +43,8 @@ impl OciLayout {
     ///
     /// Of several the first with the best [`Platform::rank`] is taken. A manifest without a platform has
     /// that of its config; an image that names none suits every platform, but any other suits it better.
-    /// Attestations and unknown media types are passed over.
+    /// Attestations and unknown media types are passed over. Where the layout can be written to, it is noted that
+    /// `descriptor` was used now, for [`OciLayout::collect`].
     ///
     /// # Errors
     /// As [`OciLayout::image`]; [`CoreError::LimitExceeded`] for indexes nested deeper than 8, or more than 1000.
@@ -53,6 +54,8 @@ impl OciLayout {
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
         let place = self.path().display().to_string();
+        // It is used, so it is not the first to go. Where that cannot be noted, it is read all the same.
+        drop(BlobStore::renew(self.blobs(), &descriptor.digest, descriptor.size));
         image_in(Arc::new(self.blobs().clone()), &place, name, descriptor, platform)
     }
 }

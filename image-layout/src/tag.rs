@@ -1,6 +1,9 @@
 //! Names of images: tag, untag, list, find.
 
-use image_core::{Descriptor, Digest, Error as CoreError, ImageIndex, Reference, blob::BlobSourceExt};
+use image_core::{
+    Descriptor, Digest, Error as CoreError, ImageIndex, Reference,
+    blob::{BlobSourceExt, BlobStore},
+};
 
 use crate::{
     error::{Error, Result, list},
@@ -55,7 +58,10 @@ impl OciLayout {
     /// [`OciLayout::update_index`].
     pub fn tag(&self, name: &str, descriptor: &Descriptor) -> Result<()> {
         check_ref_name(name)?;
+        // From here on until it has its name, no collection takes it away.
+        let _hold = self.blobs().hold()?;
         drop(self.blobs().open_verified(descriptor)?);
+        self.blobs().renew(&descriptor.digest, descriptor.size)?;
         let entry = descriptor.clone().with_annotation(REF_NAME, name);
         self.update_index(|index| {
             place(index, entry);

@@ -107,6 +107,15 @@ pub enum Error {
         /// What the layer hashes to.
         actual: image_core::DiffId,
     },
+    /// A table of contents that was given for a layer is not of it.
+    #[error("tar entry {number}{}: not what the table of contents says that was given for the layer", in_parentheses(.name))]
+    #[non_exhaustive]
+    ForeignToc {
+        /// The entry's number in the stream, from 1: the first that differs.
+        number: u64,
+        /// Its name, escaped; empty where the stream has no such entry.
+        name: String,
+    },
     /// An image cannot be unpacked to a place.
     #[error("destination {path}: {reason}")]
     #[non_exhaustive]
@@ -250,6 +259,7 @@ impl Error {
             | Self::InvalidEntry { .. }
             | Self::InvalidToc { .. }
             | Self::DiffIdMismatch { .. }
+            | Self::ForeignToc { .. }
             | Self::Inapplicable { .. } => true,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_corrupt(),
             _ => false,

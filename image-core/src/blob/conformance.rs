@@ -27,7 +27,7 @@ use crate::{
 
 /// Runs every check, each on a new and empty store.
 pub fn check_all(make: &dyn Fn() -> Box<dyn BlobStore>) {
-    let checks: [fn(&dyn BlobStore); 17] = [
+    let checks: [fn(&dyn BlobStore); 23] = [
         absent_blobs_are_none,
         commits_make_visible,
         dropped_writers_leave_nothing,
@@ -45,6 +45,12 @@ pub fn check_all(make: &dyn Fn() -> Box<dyn BlobStore>) {
         unsupported_algorithms_are_refused,
         empty_blobs_are_blobs,
         large_blobs_are_copied,
+        renewing_tells_what_is_there,
+        batches_become_visible,
+        batches_that_are_dropped_leave_whole_blobs,
+        batches_verify,
+        writers_outlive_their_batch,
+        adopted_blobs_are_verified,
     ];
     for check in checks {
         check(&*make());
@@ -247,7 +253,7 @@ pub fn sha512_blobs_are_kept(store: &dyn BlobStore) {
 
 /// A digest that cannot be verified is refused everywhere.
 pub fn unsupported_algorithms_are_refused(store: &dyn BlobStore) {
-    let digest: Digest = ok("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709".parse(), "parse");
+    let digest = unsupported();
     assert!(err(store.stat(&digest), "stat").is_unsupported(), "stat says: unsupported");
     assert!(err(store.open(&digest), "open").is_unsupported(), "open says: unsupported");
     assert!(err(store.remove(&digest), "remove").is_unsupported(), "remove says: unsupported");
@@ -278,6 +284,103 @@ pub fn large_blobs_are_copied(store: &dyn BlobStore) {
     assert!(!ok(store.copy_from(&other, &descriptor, &ctx), "copy back").already_present, "a copy back");
     let read = ok(store.read_bytes(&descriptor, 5 << 20), "read_bytes");
     assert!(read == content, "the content came through");
+}
+
+/// Renewing a blob tells whether it is there, with that size, and changes nothing that can be seen.
+pub fn renewing_tells_what_is_there(store: &dyn BlobStore) {
+    let digest = Digest::sha256_of(b"renewed");
+    assert!(!ok(store.renew(&digest, 7), "renew of an absent blob"), "an absent blob is not there");
+    ok(store.put_bytes(b"renewed"), "put");
+    assert!(!ok(store.renew(&digest, 8), "renew by another size"), "there is no such blob of another size");
+    assert!(ok(store.renew(&digest, 7), "renew"), "the blob is there");
+    assert_eq!(read(store, &digest), b"renewed", "the content stays");
+    assert!(err(store.renew(&unsupported(), 7), "renew").is_unsupported(), "renew says: unsupported");
+}
+
+/// What is committed to a batch is there for the batch at once, and for all when the batch is committed.
+pub fn batches_become_visible(store: &dyn BlobStore) {
+    let before = ok(store.put_bytes(b"before"), "put before the batch").digest;
+    let batch = ok(store.batch(), "batch");
+    assert_eq!(read(&batch, &before), b"before", "a batch has what the store has");
+    assert!(ok(batch.put_bytes(b"before"), "put to the batch").already_present, "it need not be stored again");
+    let mut expected = list(store);
+    for number in 0..300_u32 {
+        let content = number.to_le_bytes();
+        let put = ok(batch.put_bytes(&content), "put to the batch");
+        assert!(!put.already_present, "it was not there");
+        assert!(ok(batch.put_bytes(&content), "put it again").already_present, "it is in the batch");
+        assert!(ok(batch.renew(&put.digest, 4), "renew"), "it is in the batch");
+        assert_eq!(read(&batch, &put.digest), content, "the content in the batch");
+        expected.insert(put.digest, 4);
+    }
+    assert_eq!(list(&batch), expected, "the batch lists what is in it, and what the store has");
+    let gone = Digest::sha256_of(&299_u32.to_le_bytes());
+    assert!(ok(batch.remove(&gone), "remove from the batch"), "it was in the batch");
+    expected.remove(&gone);
+    ok(batch.commit(), "commit of the batch");
+    assert_eq!(list(store), expected, "all of it is visible");
+}
+
+/// A batch that is dropped leaves whole blobs or none.
+pub fn batches_that_are_dropped_leave_whole_blobs(store: &dyn BlobStore) {
+    let batch = ok(store.batch(), "batch");
+    let digest = ok(batch.put_bytes(b"dropped"), "put to the batch").digest;
+    drop(batch);
+    if ok(store.stat(&digest), "stat").is_some() {
+        assert_eq!(read(store, &digest), b"dropped", "what is visible is whole");
+    }
+    assert_eq!(ok(store.put_bytes(b"dropped"), "put again").digest, digest, "it can be stored again");
+}
+
+/// What is committed to a batch is verified like everything else.
+pub fn batches_verify(store: &dyn BlobStore) {
+    let batch = ok(store.batch(), "batch");
+    for expected in [Expected::of(Digest::sha256_of(b"expected")), Expected::sized(Digest::sha256_of(b"short"), 5)] {
+        let mut writer = ok(batch.create(&expected), "create in the batch");
+        let written = writer.write_all(b"written!");
+        assert_eq!(written.is_err(), expected.size().is_some(), "a write past the expected size fails");
+        assert!(err(writer.commit(), "commit of unexpected content").is_corrupt(), "unexpected content is corrupt");
+    }
+    ok(batch.commit(), "commit of the batch");
+    assert!(list(store).is_empty(), "unexpected content leaves nothing");
+}
+
+/// A writer that is still open when its batch is committed commits on its own.
+pub fn writers_outlive_their_batch(store: &dyn BlobStore) {
+    let batch = ok(store.batch(), "batch");
+    let mut writer = ok(batch.create(&Expected::any()), "create in the batch");
+    ok(writer.write_all(b"late"), "write");
+    ok(batch.commit(), "commit of the batch");
+    ok(writer.write_all(b"r"), "write after the batch");
+    let committed = ok(writer.commit(), "commit after the batch");
+    assert_eq!(read(store, &committed.digest), b"later", "it is visible at its own commit");
+}
+
+/// A content that is taken over is verified, and told of, as if it had been written.
+pub fn adopted_blobs_are_verified(store: &dyn BlobStore) {
+    let content = pattern(600_000);
+    let put = ok(store.put_bytes(&content), "put");
+    let blob = ok(store.require(&put.digest), "open");
+    let mut told = 0;
+    let mut count = |bytes| {
+        told += bytes;
+        Ok(())
+    };
+    let mut writer = ok(store.create(&Expected::any()), "create");
+    if ok(writer.adopt(&blob, &mut count), "adopt") {
+        let committed = ok(writer.commit(), "commit of what was taken over");
+        assert_eq!(committed, Committed { already_present: true, ..put.clone() }, "it is the same blob");
+        assert_eq!(told, 600_000, "all of it is told of");
+    }
+    let mut writer = ok(store.create(&Expected::of(Digest::sha256_of(b"other"))), "create for other content");
+    if ok(writer.adopt(&blob, &mut |_| Ok(())), "adopt") {
+        assert!(err(writer.commit(), "commit of other content").is_corrupt(), "other content is corrupt");
+    }
+    assert_eq!(list(store), BTreeMap::from([(put.digest, 600_000)]), "one blob stays one blob");
+}
+
+fn unsupported() -> Digest {
+    ok("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709".parse(), "parse")
 }
 
 fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {

@@ -95,6 +95,11 @@ impl Intake {
         if self.overrun { Err(self.size_mismatch().into()) } else { Ok(()) }
     }
 
+    /// How many bytes came in.
+    pub(super) fn count(&self) -> u64 {
+        self.hasher.count()
+    }
+
     /// Takes bytes that were stored into account.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);

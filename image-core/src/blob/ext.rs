@@ -97,7 +97,8 @@ pub trait BlobStoreExt: BlobStore {
     }
 
     /// Copies the blob that a descriptor points at from another store, verified on the way.
-    /// A blob that is already here, with the right size, is neither read nor written.
+    /// A blob that is already here, with the right size, is neither read nor written; one that this store can
+    /// share with the source is read only.
     ///
     /// One [`TaskKind::Copy`] is told to the observer; it is [`Outcome::Cached`] for a blob that was here.
     ///
@@ -108,24 +109,19 @@ pub trait BlobStoreExt: BlobStore {
     fn copy_from(&self, source: &(impl BlobSource + ?Sized), descriptor: &Descriptor, ctx: &Ctx) -> Result<Committed> {
         let digest = &descriptor.digest;
         let task = ctx.begin(TaskKind::Copy, &digest.to_string(), Some(descriptor.size));
-        if self.stat(digest)? == Some(descriptor.size) {
+        if self.renew(digest, descriptor.size)? {
             task.end(Outcome::Cached);
             return Ok(Committed::new(digest.clone(), descriptor.size, true));
         }
         let mut blob = open_sized(source, descriptor)?;
         let mut writer = self.create(&Expected::descriptor(descriptor))?;
-        let size = usize::try_from(descriptor.size).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; size.clamp(1, COPY_BUFFER)];
-        loop {
-            ctx.check()?;
-            let n = match blob.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(Error::stream("read the blob", e)),
-            };
-            writer.write_all(buffer.get(..n).unwrap_or_default()).map_err(|e| Error::stream("write the blob", e))?;
-            task.advance(n as u64, 0);
+        let mut told = |count| {
+            task.advance(count, 0);
+            ctx.check()
+        };
+        ctx.check()?;
+        if !writer.adopt(&blob, &mut told)? {
+            transfer(&mut blob, &mut *writer, &mut told)?;
         }
         let committed = writer.commit()?;
         task.end(Outcome::Done);
@@ -134,6 +130,22 @@ pub trait BlobStoreExt: BlobStore {
 }
 
 impl<S: BlobStore + ?Sized> BlobStoreExt for S {}
+
+/// Copies the rest of a blob; what is `told` of each piece may end it.
+fn transfer(blob: &mut Blob, to: &mut dyn Write, told: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
+    let size = usize::try_from(blob.size()).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; size.clamp(1, COPY_BUFFER)];
+    loop {
+        let count = match blob.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::stream("read the blob", e)),
+        };
+        to.write_all(buffer.get(..count).unwrap_or_default()).map_err(|e| Error::stream("write the blob", e))?;
+        told(count as u64)?;
+    }
+}
 
 fn open_sized<S: BlobSource + ?Sized>(source: &S, descriptor: &Descriptor) -> Result<Blob> {
     let blob = source.require(&descriptor.digest)?;

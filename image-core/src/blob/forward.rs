@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Blob, BlobSource, BlobStore, BlobWriter, Committed, Expected};
+use super::{Blob, BlobBatch, BlobSource, BlobStore, BlobWriter, Committed, Expected};
 use crate::{digest::Digest, error::Result};
 
 macro_rules! forward {
@@ -31,6 +31,14 @@ macro_rules! forward {
             fn for_each(&self, visit: &mut dyn FnMut(&Digest, u64) -> Result<()>) -> Result<()> {
                 (**self).for_each(visit)
             }
+
+            fn renew(&self, digest: &Digest, size: u64) -> Result<bool> {
+                (**self).renew(digest, size)
+            }
+
+            fn batch(&self) -> Result<Box<dyn BlobBatch + '_>> {
+                (**self).batch()
+            }
         }
     )*};
 }
@@ -40,6 +48,17 @@ forward!(&T, Box<T>, Arc<T>);
 #[deny(clippy::missing_trait_methods)]
 impl<W: BlobWriter + ?Sized> BlobWriter for Box<W> {
     fn commit(self: Box<Self>) -> Result<Committed> {
+        (*self).commit()
+    }
+
+    fn adopt(&mut self, blob: &Blob, told: &mut dyn FnMut(u64) -> Result<()>) -> Result<bool> {
+        (**self).adopt(blob, told)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<B: BlobBatch + ?Sized> BlobBatch for Box<B> {
+    fn commit(self: Box<Self>) -> Result<()> {
         (*self).commit()
     }
 }

@@ -17,11 +17,12 @@
 //! What enters a store is verified: a blob becomes visible under a digest only if its bytes
 //! hash to it. What leaves a store is not: a disk may rot, and a layout may come from a
 //! stranger. Readers that matter use [`BlobSourceExt::open_verified`] and
-//! [`BlobSourceExt::read_bytes`].
+//! [`BlobSourceExt::read_bytes`], or a store opened with `Verify::OnRead`.
 //!
 //! # Implementations
 //! An implementation of its own should pass the suite of `conformance` (the feature of that name).
 
+mod batch;
 mod expected;
 mod ext;
 mod forward;
@@ -35,10 +36,11 @@ pub mod conformance;
 
 use std::io::Write;
 
+use batch::Unbatched;
 pub use expected::{Committed, Expected};
 pub use ext::{BlobSourceExt, BlobStoreExt};
 #[cfg(unix)]
-pub use fs::{Durability, FsBlobStore, FsBlobStoreOptions};
+pub use fs::{Durability, FsBlobStore, FsBlobStoreOptions, Hold, Lease, Sharing, Verify};
 pub use handle::Blob;
 pub use memory::MemoryBlobStore;
 
@@ -108,6 +110,43 @@ pub trait BlobStore: BlobSource {
     /// # Errors
     /// The first error of `visit`, or the error of the medium.
     fn for_each(&self, visit: &mut dyn FnMut(&Digest, u64) -> Result<()>) -> Result<()>;
+
+    /// Whether a blob of this size is there; it is as new then as if it had been written now.
+    ///
+    /// Who finds that he need not write a blob asks this and not [`BlobSource::stat`], so that a garbage
+    /// collection which spares what is new, or what a lease protects, spares this blob too.
+    ///
+    /// # Errors
+    /// As [`BlobSource::stat`].
+    fn renew(&self, digest: &Digest, size: u64) -> Result<bool> {
+        Ok(self.stat(digest)? == Some(size))
+    }
+
+    /// Begins a batch: what is committed to it becomes visible and durable when the batch is committed.
+    ///
+    /// A store that gains nothing by it, as is the default, gives one whose blobs are visible at once.
+    ///
+    /// # Errors
+    /// The error of the medium.
+    fn batch(&self) -> Result<Box<dyn BlobBatch + '_>> {
+        Ok(Box::new(Unbatched::new(self)))
+    }
+}
+
+/// Blobs that enter a store together, made durable by one sync for all of them.
+///
+/// The batch itself is a store: it has what the store has, and what was committed to it, which nobody else
+/// sees yet. When there is too much of it to be held, or the batch is committed, all of it is made durable and then
+/// visible, in the order in which it came. So a document that is committed after what it points at is never
+/// visible without it. A batch that is dropped leaves of the rest nothing behind.
+pub trait BlobBatch: BlobStore {
+    /// Makes everything durable, as the store is, and then visible.
+    ///
+    /// Writers that are still open come too late: their blobs are discarded.
+    ///
+    /// # Errors
+    /// The error of the medium. Some blobs may be visible then, whole, and none without those before it.
+    fn commit(self: Box<Self>) -> Result<()>;
 }
 
 /// A blob being written. [`BlobWriter::commit`] is the only way it becomes visible.
@@ -124,4 +163,17 @@ pub trait BlobWriter: Write + Send {
     /// of the medium. In either case the content is discarded, and nothing became visible
     /// unless another writer of the same blob made it so.
     fn commit(self: Box<Self>) -> Result<Committed>;
+
+    /// Takes over all of another blob's content without copying it, where the medium can; tells whether it did.
+    ///
+    /// The content is read and hashed all the same; `told` is called with the count of bytes since it was last
+    /// called, and its error ends the work. It must come before the first write, and nothing is
+    /// written after it. The default can nothing of the kind.
+    ///
+    /// # Errors
+    /// Those of writing the content, and of `told`.
+    fn adopt(&mut self, blob: &Blob, told: &mut dyn FnMut(u64) -> Result<()>) -> Result<bool> {
+        let _ = (blob, told);
+        Ok(false)
+    }
 }

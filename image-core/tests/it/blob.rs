@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use image_core::{
     CancelToken, Ctx, Descriptor, Digest, Document, Error, Event, ImageIndex, ImageManifest, MediaType, Result,
     blob::{
-        Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, Durability, FsBlobStoreOptions, MemoryBlobStore,
-        conformance::check_all,
+        Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, Durability, FsBlobStore, FsBlobStoreOptions,
+        MemoryBlobStore, Verify, conformance::check_all,
     },
 };
 use tempfile::TempDir;
@@ -44,6 +44,31 @@ fn fs_store_conforms() {
             assert_eq!(left, 0, "no temporary file is left");
         }
     }
+}
+
+#[test]
+fn fs_store_that_verifies_what_is_read_conforms() {
+    let dirs = std::cell::RefCell::new(Vec::new());
+    check_all(&|| {
+        let dir = TempDir::new().unwrap();
+        let store = FsBlobStoreOptions::default().with_verify(Verify::OnRead).create(dir.path()).unwrap();
+        dirs.borrow_mut().push(dir);
+        Box::new(store)
+    });
+}
+
+#[test]
+fn batches_and_leases_conform() {
+    let dirs = std::cell::RefCell::new(Vec::new());
+    let store = || {
+        let dir = TempDir::new().unwrap();
+        let store: &'static FsBlobStore = Box::leak(Box::new(FsBlobStore::create(dir.path()).unwrap()));
+        dirs.borrow_mut().push(dir);
+        store
+    };
+    check_all(&|| Box::new(store().batch().unwrap()));
+    check_all(&|| Box::new(store().lease().unwrap().blobs().clone()));
+    check_all(&|| Box::new(Box::leak(Box::new(MemoryBlobStore::default())).batch().unwrap()));
 }
 
 #[test]

@@ -101,6 +101,8 @@ pub struct Loaded {
 /// image-layout.md.
 pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx: &Ctx) -> Result<Vec<Loaded>> {
     let task = ctx.begin(TaskKind::Copy, "archive", None);
+    let batch = store.batch()?;
+    let store: &dyn BlobStore = &*batch;
     let mut index = Index::read(reader, store, options, &task, ctx)?;
     let has_docker = index.has(MANIFEST.as_bytes());
     let mut images = Vec::new();
@@ -116,6 +118,8 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
         rename(&mut images, name)?;
     }
     let loaded = images.into_iter().map(|image| image.commit(&mut index, store, ctx)).collect::<Result<_>>()?;
+    drop(index);
+    batch.commit()?;
     task.end(Outcome::Done);
     Ok(loaded)
 }
@@ -230,7 +234,8 @@ impl OciLayout {
     /// # Errors
     /// Those of [`load`] and [`OciLayout::update_index`]; nothing is named then.
     pub fn load(&self, reader: impl Read, options: &LoadOptions, ctx: &Ctx) -> Result<Vec<Loaded>> {
-        let loaded = load(reader, self.blobs(), options, ctx)?;
+        let lease = self.lease()?;
+        let loaded = load(reader, lease.blobs(), options, ctx)?;
         self.update_index(|index| {
             for Loaded { descriptor, names } in &loaded {
                 if names.is_empty() {

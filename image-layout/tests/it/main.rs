@@ -6,6 +6,7 @@ mod concurrency;
 mod copy;
 mod fixture;
 mod fsck;
+mod gc;
 mod hostile;
 mod layout;
 mod load;

@@ -39,6 +39,18 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Names the path, where no entry of a stream is at hand.
+    pub(super) fn of_path(self, path: &LayerPath) -> Error {
+        match self {
+            Self::System(errno) => Error::io("write", path.to_string(), errno.into()),
+            Self::Refused { action, source } => Error::io(action, path.to_string(), source),
+            Self::Invalid { reason } => Error::inapplicable(path, reason),
+            Self::Whole(error) => error,
+        }
+    }
+}
+
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Self {
         Self::System(errno)

@@ -31,6 +31,7 @@ use self::{
     overlay::Overlay,
 };
 use crate::{
+    entry::Entry,
     error::{Error, Result},
     path::LayerPath,
     root::{Node, Root, Status, chmod, chown, is_empty_dir, own, remove_xattr, set_mtime},
@@ -43,9 +44,9 @@ const IMPLIED_MTIME: Timestamp = Timestamp::UNIX_EPOCH;
 /// The mode of a directory that no layer names.
 const IMPLIED_MODE: u32 = 0o755;
 /// How many bytes are written between two looks at the cancel token.
-const STRIDE: u64 = 1 << 20;
+pub(crate) const STRIDE: u64 = 1 << 20;
 /// How many entries are told to the observer at once.
-const BATCH: u64 = 256;
+pub(crate) const BATCH: u64 = 256;
 
 /// What a layer was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,7 +141,7 @@ pub(crate) fn apply_stream(
     ctx: &Ctx,
 ) -> Result<Applied> {
     let mut reader = TarReader::new(layer, &options.limits);
-    let mut applier = Applier::new(target, options, told, task, ctx)?;
+    let mut applier = Applier::new(target, options, told, Some(task), ctx)?;
     while let Some(mut entry) = reader.next_entry()? {
         ctx.check()?;
         applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
@@ -172,15 +173,15 @@ fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
     })
 }
 
-/// Applies the entries of one layer.
-struct Applier<'a> {
+/// Applies the entries of one layer, or of all that is left of several.
+pub(crate) struct Applier<'a> {
     dirs: Dirs<'a>,
     brought: Brought,
     /// What there is to know where the lower layers are kept apart.
     overlay: Option<Overlay<'a>>,
     options: &'a ApplyOptions,
     told: &'a mut Told,
-    task: &'a Task<'a>,
+    task: Option<&'a Task<'a>>,
     ctx: &'a Ctx,
     applied: Applied,
     /// What of `applied` the observer knows.
@@ -188,11 +189,11 @@ struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    fn new(
+    pub(crate) fn new(
         target: Target<'a>,
         options: &'a ApplyOptions,
         told: &'a mut Told,
-        task: &'a Task<'a>,
+        task: Option<&'a Task<'a>>,
         ctx: &'a Ctx,
     ) -> Result<Self> {
         let failed = |e: rustix::io::Errno| Error::io("read", "/", e.into());
@@ -233,7 +234,24 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Applied> {
+    /// Places a file of this path and with these attributes, and with the content of an entry of a stream.
+    pub(crate) fn file<R: Read>(&mut self, file: &Entry, content: &mut TarEntry<'_, R>) -> Result<()> {
+        self.place_content(file, content).map_err(|fault| fault.of_entry(content.number(), &file.path))
+    }
+
+    /// Places what is no file.
+    pub(crate) fn dataless(&mut self, entry: &Entry) -> Result<()> {
+        self.ctx.check()?;
+        self.place_dataless(entry).map_err(|fault| fault.of_path(&entry.path))
+    }
+
+    /// What was applied so far.
+    pub(crate) fn applied(&self) -> Applied {
+        self.applied
+    }
+
+    /// Closes what is open, with the attributes that it should have.
+    pub(crate) fn finish(mut self) -> Result<Applied> {
         let restored = self.bring_up_names().doing("link what lower layers have");
         restored.map_err(|fault| fault.of_entry(self.applied.entries, &LayerPath::root()))?;
         self.dirs.close_but(None).map_err(|e| Error::io("restore the time of a directory in", "/", e.into()))?;
@@ -253,7 +271,9 @@ impl<'a> Applier<'a> {
 
     fn report(&mut self) {
         let bytes = self.applied.content_bytes - self.reported.content_bytes;
-        self.task.advance(bytes, self.applied.entries - self.reported.entries);
+        if let Some(task) = self.task {
+            task.advance(bytes, self.applied.entries - self.reported.entries);
+        }
         self.reported = self.applied;
     }
 

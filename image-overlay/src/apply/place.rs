@@ -53,10 +53,27 @@ impl Beneath {
 }
 
 impl Applier<'_> {
-    /// Lays one entry over what is there.
+    /// Lays one entry of the stream over what is there.
     pub(super) fn place<R: Read>(&mut self, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
         let entry = tar.entry().clone();
-        let Entry { path, kind, metadata, .. } = &entry;
+        match entry.kind {
+            EntryKind::File { .. } if !entry.path.is_root() => self.place_content(&entry, tar),
+            _ => self.place_dataless(&entry),
+        }
+    }
+
+    /// Lays a regular file over what is there, with the content of an entry of the stream.
+    pub(super) fn place_content<R: Read>(&mut self, entry: &Entry, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
+        let (Some(parent), Some(name)) = (entry.path.parent(), entry.path.file_name()) else { return Ok(()) };
+        let dir = self.parent_dir(&parent)?;
+        self.place_file(dir, name, entry, tar)?;
+        self.brought.add(dir, name);
+        Ok(())
+    }
+
+    /// Lays what is no regular file over what is there.
+    pub(super) fn place_dataless(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let Entry { path, kind, metadata, .. } = entry;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return self.place_root(kind, path, metadata);
         };
@@ -66,7 +83,6 @@ impl Applier<'_> {
         let dir = self.parent_dir(&parent)?;
         match kind {
             EntryKind::Directory => return self.place_directory(dir, name, path, metadata),
-            EntryKind::File { size } => self.place_file(dir, name, &entry, tar, *size)?,
             EntryKind::Symlink { target } => {
                 let node = self.make(dir, name, path, &mut |dir| make_symlink(dir, name, target));
                 self.set_attributes_in(dir, &node.doing("create the symbolic link")?, path, metadata)?;
@@ -78,7 +94,7 @@ impl Applier<'_> {
                 self.place_node(dir, name, path, metadata, (FileType::BlockDevice, *major, *minor))?;
             }
             EntryKind::Fifo => self.place_node(dir, name, path, metadata, (FileType::Fifo, 0, 0))?,
-            EntryKind::HardLink { .. } => {}
+            EntryKind::File { .. } | EntryKind::HardLink { .. } => {}
         }
         self.brought.add(dir, name);
         Ok(())
@@ -170,7 +186,6 @@ impl Applier<'_> {
         name: &[u8],
         entry: &Entry,
         tar: &mut TarEntry<'_, R>,
-        size: u64,
     ) -> Result<(), Fault> {
         let Entry { path, metadata, .. } = entry;
         // Rights that the file shall have, but none that depend on its owner; and the owner may write attributes.
@@ -185,8 +200,8 @@ impl Applier<'_> {
             end = chunk.offset + chunk.bytes.len() as u64;
             self.wrote(chunk.bytes.len())?;
         }
-        if end != size {
-            rustix::fs::ftruncate(&node, size).doing("set the length of the file")?;
+        if end != entry.kind.size() {
+            rustix::fs::ftruncate(&node, entry.kind.size()).doing("set the length of the file")?;
         }
         self.set_attributes_in(dir, &node, path, metadata)
     }

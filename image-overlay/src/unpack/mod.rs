@@ -2,10 +2,12 @@
 //!
 //! - `decode`: reads, verifies and decompresses the layers on a thread of its own, ahead of the writing.
 //! - `destination`: where the tree is built, and how it becomes visible.
+//! - `merged`: writing what is left of all layers, where it is known ahead.
 //! - `temporary`: the directory in which it is built, and what a killed process left of one.
 
 mod decode;
 mod destination;
+mod merged;
 mod options;
 mod temporary;
 
@@ -39,7 +41,8 @@ pub struct Unpacked {
     pub layers: usize,
     /// Entries of all layers, markers among them.
     pub entries: u64,
-    /// Bytes of files' content in all layers, without holes.
+    /// Bytes of files' content that were written, without holes: all that is in the layers, unless it was known
+    /// ahead what is [left of them](UnpackOptions::with_tocs).
     pub content_bytes: u64,
 }
 
@@ -53,6 +56,9 @@ pub struct Unpacked {
 /// the directory beside it, which hinders nobody and may be removed. Where `dest` cannot be
 /// renamed over, since it is a mount point or a link, the tree is built in it and
 /// cleared away after an error.
+///
+/// Layers are laid one over the other, or, where their [tables of contents](UnpackOptions::with_tocs) are
+/// known, what is left of them is written: the tree is the same. The tables are compared with the layers.
 ///
 /// The root directory has the attributes that the last layer with an entry for it says; without any,
 /// mode 0755, of root, time 0. Beyond that, layers are applied as [`apply_layer`](crate::apply_layer) does.
@@ -88,7 +94,11 @@ fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx)
             .name("unpack-decode".to_owned())
             .spawn_scoped(scope, move || decode_layers(image, &options.decode, &pieces, ctx))
             .map_err(|e| image_core::Error::stream("start a thread", e))?;
-        apply_layers(image, root, &options.apply, streams, ctx)
+        if options.tocs.is_empty() || options.tocs.len() != image.layers().len() {
+            apply_layers(image, root, &options.apply, streams, ctx)
+        } else {
+            merged::write(image, root, options, streams, ctx)
+        }
     })
 }
 

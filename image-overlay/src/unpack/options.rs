@@ -1,8 +1,10 @@
 //! Choices for unpacking.
 
+use std::sync::Arc;
+
 use image_core::codec::DecodeOptions;
 
-use crate::apply::ApplyOptions;
+use crate::{apply::ApplyOptions, toc::LayerToc};
 
 /// Choices for [`unpack`](crate::unpack()).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct UnpackOptions {
     pub apply: ApplyOptions,
     /// Bounds on decompression.
     pub decode: DecodeOptions,
+    /// The tables of contents of the image's layers, base layer first; none where they are not known.
+    pub tocs: Arc<[LayerToc]>,
 }
 
 impl UnpackOptions {
@@ -19,6 +23,15 @@ impl UnpackOptions {
     #[must_use]
     pub fn with_apply(self, apply: ApplyOptions) -> Self {
         Self { apply, ..self }
+    }
+
+    /// With these tables of contents, one for each layer, base layer first.
+    ///
+    /// What an upper layer hides is then not written at all. It is worth it where the tables are there already, as from
+    /// an earlier reading of the layers: reading them takes longer than writing and removing what is hidden.
+    #[must_use]
+    pub fn with_tocs(self, tocs: impl IntoIterator<Item = LayerToc>) -> Self {
+        Self { tocs: tocs.into_iter().collect(), ..self }
     }
 
     /// With these bounds on decompression.

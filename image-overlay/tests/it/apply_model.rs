@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use image_overlay::{EntryKind, LayerPath, Metadata, Resolution, Whiteout};
+use image_core::Ctx;
+use image_overlay::{EntryKind, ImageTree, LayerPath, LayerToc, Limits, Metadata, Resolution, Whiteout};
 use proptest::{collection::vec, prelude::*, sample::select};
 use test_support::require_root;
 
 use super::{
-    layers::{Item, char_device, dir, fifo, file, hard_link, symlink, with},
+    layers::{Item, char_device, dir, fifo, file, hard_link, layer, symlink, with},
     on_disk::{Sandbox, full},
 };
 
@@ -234,6 +235,42 @@ pub(crate) fn arb_item() -> impl Strategy<Value = Item> {
         // To what an earlier item of the layer brought, if it did.
         2 => (path(), path()).prop_map(|(path, target)| hard_link(path, &target)),
     ]
+}
+
+/// With markers of the root too, and with hard links to anything.
+fn arb_any_item() -> impl Strategy<Value = Item> {
+    let name = || select(&["a", "b", "c", "l", "a/b", "a/c", "b/l", "c/a", "l/a"][..]);
+    prop_oneof![
+        12 => arb_item(),
+        4 => (name(), name()).prop_map(|(path, target)| hard_link(path, target)),
+        1 => Just(file(".wh..wh..opq", "")),
+    ]
+}
+
+/// Layers of every kind of entry in any order; one stack in five may have entries that cannot be applied.
+pub(crate) fn arb_layers() -> impl Strategy<Value = Vec<Vec<Item>>> {
+    (vec(vec(arb_any_item(), 0..9), 1..5), 0..5)
+        .prop_map(|(layers, wild)| if wild == 0 { layers } else { applicable(layers) })
+}
+
+/// Leaves out the entries that cannot be applied.
+fn applicable(layers: Vec<Vec<Item>>) -> Vec<Vec<Item>> {
+    let mut below = ImageTree::new();
+    let keep = |(position, items): (usize, Vec<Item>)| {
+        let (mut kept, mut tree) = (Vec::new(), below.clone());
+        for item in items {
+            kept.push(item);
+            let toc = LayerToc::read(&layer(&kept)[..], &Limits::default(), &Ctx::default()).unwrap();
+            let mut with_it = below.clone();
+            match with_it.push(position, &toc) {
+                Ok(()) => tree = with_it,
+                Err(_) => drop(kept.pop()),
+            }
+        }
+        below = tree;
+        kept
+    };
+    layers.into_iter().enumerate().map(keep).collect()
 }
 
 /// Leaves out what means nothing or what depends on the order.

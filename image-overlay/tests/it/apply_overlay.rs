@@ -4,12 +4,12 @@ use std::{fs, path::PathBuf, process::Command};
 
 use image_core::Ctx;
 use image_overlay::{ApplyOptions, OverlayXattrs, Root, apply_layer, apply_overlay_layer};
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::prelude::*;
 use tempfile::TempDir;
 use test_support::require_root;
 
 use super::{
-    apply_model::arb_item,
+    apply_model::arb_layers,
     layers::{Item, char_device, dir, file, hard_link, layer, symlink, with},
     on_disk::{causes, full, shape, xattrs},
 };
@@ -94,21 +94,11 @@ impl Drop for Mounted {
     }
 }
 
-/// With hard links to lower layers more often, and markers of the root.
-fn arb_any_item() -> impl Strategy<Value = Item> {
-    let name = || select(&["a", "b", "c", "l", "a/b", "a/c", "b/l", "c/a", "l/a"][..]);
-    prop_oneof![
-        12 => arb_item(),
-        2 => (name(), name()).prop_map(|(path, target)| hard_link(path, target)),
-        1 => Just(file(".wh..wh..opq", "")),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_forms_agree_with_the_kernel(layers in vec(vec(arb_any_item(), 0..9), 1..5)) {
+    fn both_forms_agree_with_the_kernel(layers in arb_layers()) {
         if !require_root() {
             return Ok(());
         }

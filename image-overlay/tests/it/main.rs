@@ -30,5 +30,6 @@ mod tar_write;
 mod toc;
 mod trees;
 mod unpack;
+mod unpack_merged;
 mod usage;
 mod whiteout;

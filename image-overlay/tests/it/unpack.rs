@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A layer as it is stored, and what the manifest and config say of it.
-struct Stored {
+pub(crate) struct Stored {
     media_type: &'static str,
     bytes: Vec<u8>,
     digest: Digest,
@@ -37,11 +37,17 @@ impl Stored {
         Self { media_type, bytes, digest, size, diff_id: Digest::sha256_of(plain), missing: false }
     }
 
-    fn plain(tar: &[u8]) -> Self {
+    pub(crate) fn plain(tar: &[u8]) -> Self {
         Self::new("application/vnd.oci.image.layer.v1.tar", tar.to_vec(), tar)
     }
 
-    fn gzip(tar: &[u8]) -> Self {
+    /// Other bytes than its digest says.
+    pub(crate) fn damage(&mut self) {
+        let middle = self.bytes.len() / 2;
+        self.bytes[middle] ^= 1;
+    }
+
+    pub(crate) fn gzip(tar: &[u8]) -> Self {
         Self::new("application/vnd.oci.image.layer.v1.tar+gzip", gzip(tar), tar)
     }
 
@@ -78,7 +84,7 @@ impl BlobSource for Source {
     }
 }
 
-fn image(layers: Vec<Stored>) -> Image {
+pub(crate) fn image(layers: Vec<Stored>) -> Image {
     let documents = MemoryBlobStore::default();
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});

@@ -2,23 +2,38 @@
 
 use std::{
     fs::File,
-    os::fd::OwnedFd,
+    io,
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Mode, OFlags, Stat},
+    fs::{self, Access, AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps},
     io::Errno,
 };
 
 use super::options::{Durability, Symlinks};
-use crate::error::{Error, Result};
+use crate::{
+    clock::Timestamp,
+    error::{Error, Result},
+};
 
 /// An open directory, and the path it goes by in errors.
 #[derive(Debug)]
 pub(super) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+/// What is known of a file without reading it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// In bytes.
+    pub(super) size: u64,
+    /// When it was last written or renewed.
+    pub(super) modified: Timestamp,
+    /// Which file it is, as long as somebody has it open.
+    pub(super) inode: (u64, u64),
 }
 
 /// What stands under a name.
@@ -68,10 +83,10 @@ impl Dir {
         dir.ok_or_else(|| self.error("open", name, Errno::NOENT))
     }
 
-    /// The size of a file.
-    pub(super) fn stat_file(&self, name: &str, symlinks: Symlinks) -> Result<Found<u64>> {
+    /// What is known of a file.
+    pub(super) fn stat_file(&self, name: &str, symlinks: Symlinks) -> Result<Found<Facts>> {
         match fs::statat(&self.fd, name, symlinks.at_flags()) {
-            Ok(stat) if is_file(&stat) => Ok(Found::File(u64::try_from(stat.st_size).unwrap_or(0))),
+            Ok(stat) if is_file(&stat) => Ok(Found::File(facts(&stat))),
             Ok(_) | Err(Errno::LOOP) => Ok(Found::Other),
             Err(Errno::NOENT) => Ok(Found::Nothing),
             Err(e) => Err(self.error("stat", name, e)),
@@ -92,15 +107,57 @@ impl Dir {
         Ok(if is_file(&stat) { Found::File(fd.into()) } else { Found::Other })
     }
 
-    /// Makes a file for writing that is read-only to everyone who opens it later;
+    /// Makes a file for writing and reading that is read-only to everyone who opens it later;
     /// `None` where the name is taken.
     pub(super) fn create_file(&self, name: &str) -> Result<Option<File>> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::RGRP | Mode::ROTH) {
             Ok(fd) => Ok(Some(fd.into())),
             Err(Errno::EXIST) => Ok(None),
             Err(e) => Err(self.error("create", name, e)),
         }
+    }
+
+    /// Gives an open file a name here; `false` where that cannot be done, for whatever reason.
+    pub(super) fn link(&self, file: &File, name: &str) -> bool {
+        fs::linkat(fs::CWD, open_file_path(file), &self.fd, name, AtFlags::SYMLINK_FOLLOW).is_ok()
+    }
+
+    /// Makes a file as new as if it had been written now. `false` where it is gone, or somebody else's that
+    /// could be replaced; one that cannot be replaced by us stays as it is.
+    pub(super) fn renew(&self, name: &str, symlinks: Symlinks) -> Result<bool> {
+        match fs::utimensat(&self.fd, name, &NOW, symlinks.at_flags()) {
+            Ok(()) | Err(Errno::ROFS) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                Ok(fs::accessat(&self.fd, ".", Access::WRITE_OK, AtFlags::EACCESS).is_err())
+            }
+            Err(e) => Err(self.error("renew", name, e)),
+        }
+    }
+
+    /// Waits for a lock on the directory itself, which is held until the directory is closed; `false` where
+    /// the file system has no locks.
+    pub(super) fn lock(&self, operation: FlockOperation) -> Result<bool> {
+        loop {
+            match fs::flock(&self.fd, operation) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::BADF) => return Ok(false),
+                Err(e) => return Err(Error::io("lock", &self.path, e.into())),
+            }
+        }
+    }
+
+    /// Writes out all that waits to be written to the file system of the directory; `false` where that cannot be asked for.
+    pub(super) fn sync_file_system(&self) -> Result<bool> {
+        #[cfg(target_os = "linux")]
+        match fs::syncfs(&self.fd) {
+            Ok(()) => return Ok(true),
+            Err(Errno::NOSYS) => {}
+            Err(e) => return Err(Error::io("sync the file system of", &self.path, e.into())),
+        }
+        Ok(false)
     }
 
     /// Moves a file to another directory, over what stands there.
@@ -161,6 +218,39 @@ impl Symlinks {
             Self::Followed => AtFlags::empty(),
         }
     }
+}
+
+/// The access time stays, the time of change becomes that of the file system's clock.
+const NOW: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
+};
+
+/// Makes an open file as new as if it had been written now, where that is allowed.
+pub(super) fn renew_open(file: &File) {
+    // A file whose time cannot be set has the time when it was last written.
+    let _: Result<(), Errno> = fs::futimens(file, &NOW);
+}
+
+/// A path that leads to an open file, whatever its name is by now.
+pub(super) fn open_file_path(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+#[expect(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields have other types elsewhere")]
+fn facts(stat: &Stat) -> Facts {
+    let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    let seconds = i64::from(stat.st_mtime);
+    Facts {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: Timestamp::new(seconds, nanoseconds).unwrap_or_else(|| Timestamp::from_seconds(seconds)),
+        inode: (stat.st_dev as u64, stat.st_ino as u64),
+    }
+}
+
+/// What is known of an open file.
+pub(super) fn facts_of(file: &File) -> io::Result<Facts> {
+    Ok(facts(&fs::fstat(file)?))
 }
 
 fn is_file(stat: &Stat) -> bool {

@@ -21,6 +21,37 @@ pub enum Durability {
     Fast,
 }
 
+/// Whether blobs are verified when they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Verify {
+    /// When they are written only. Readers that matter verify what they read:
+    /// see [`crate::blob::BlobSourceExt::open_verified`].
+    #[default]
+    OnWrite,
+    /// Each time one is opened too, by reading all of it first. One that is not what its name says is
+    /// [`crate::Error::CorruptBlob`], which names its path; where it is to be written, it is written anew.
+    /// [`FsBlobStore::set_aside`] moves it out of the way.
+    OnRead,
+}
+
+/// Whether a blob that is copied from a file on the same file system is copied without copying its bytes.
+///
+/// It is read and verified in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// By a reflink, which has all advantages of a copy, or else by a hard link, but only to a file that is
+    /// read-only and belongs to the same user. Blobs are never changed in place; whoever does it all the same
+    /// changes both.
+    #[default]
+    HardLink,
+    /// By a reflink only.
+    Reflink,
+    /// Never.
+    Never,
+}
+
 /// Whether symbolic links stand for what they point at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Symlinks {
@@ -41,6 +72,8 @@ pub(super) enum Symlinks {
 pub struct FsBlobStoreOptions {
     pub(super) durability: Durability,
     pub(super) symlinks: Symlinks,
+    pub(super) verify: Verify,
+    pub(super) sharing: Sharing,
 }
 
 impl FsBlobStoreOptions {
@@ -48,6 +81,18 @@ impl FsBlobStoreOptions {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// Verifies blobs at these times; [`Verify::OnWrite`] otherwise.
+    #[must_use]
+    pub fn with_verify(self, verify: Verify) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// Shares files with other stores in this way; [`Sharing::HardLink`] otherwise.
+    #[must_use]
+    pub fn with_sharing(self, sharing: Sharing) -> Self {
+        Self { sharing, ..self }
     }
 
     /// Follows symbolic links, for stores whose blobs, or directories of blobs, are links to

@@ -1,27 +1,32 @@
 //! The store itself.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use super::{
+    batch::Batch,
     dir::{Dir, Found},
     ingest::{self, Ingest},
-    options::{FsBlobStoreOptions, Symlinks},
+    inner::{INGEST, Inner, not_a_file},
+    lease::{LEASES, Lease, LeaseFile, Protected},
+    lock::Hold,
+    options::{Durability, FsBlobStoreOptions, Symlinks, Verify},
+    temporary::Temporary,
 };
 use crate::{
-    blob::{Blob, BlobSource, BlobStore, BlobWriter, Expected},
+    blob::{Blob, BlobBatch, BlobSource, BlobStore, BlobWriter, Expected},
     digest::{Algorithm, Digest},
     error::{Error, Result},
+    verify::VerifyingReader,
 };
 
-const BLOBS: &str = "blobs";
-const INGEST: &str = "ingest";
+/// From how many files on one sync of the file system takes the place of a sync of each. It also writes what
+/// others have written, so it is not for a few.
+const SYNC_TOGETHER: usize = 4;
 
 /// Keeps blobs in a directory, as an OCI layout does: see the [module](super) for what lies where.
 ///
@@ -44,6 +49,8 @@ const INGEST: &str = "ingest";
 #[derive(Clone)]
 pub struct FsBlobStore {
     inner: Arc<Inner>,
+    /// What this handle's blobs are protected by.
+    lease: Option<Arc<LeaseFile>>,
 }
 
 impl fmt::Debug for FsBlobStore {
@@ -71,7 +78,7 @@ impl FsBlobStore {
 
     pub(super) fn open_with(root: PathBuf, options: FsBlobStoreOptions) -> Result<Self> {
         let root = Dir::open_ambient(root)?;
-        Ok(Self { inner: Arc::new(Inner { root, options, is_cleaned: AtomicBool::new(false) }) })
+        Ok(Self { inner: Arc::new(Inner::new(root, options)), lease: None })
     }
 
     pub(super) fn create_with(root: PathBuf, options: FsBlobStoreOptions) -> Result<Self> {
@@ -82,7 +89,7 @@ impl FsBlobStore {
             Dir::open_ambient(parent.to_owned())?.sync(options.durability)?;
         }
         let store = Self::open_with(root, options)?;
-        store.inner.root.make_dir(BLOBS, options.symlinks, options.durability)?;
+        store.inner.make_blobs()?;
         Ok(store)
     }
 
@@ -105,14 +112,103 @@ impl FsBlobStore {
             None => Ok(0),
         }
     }
-}
 
-impl BlobSource for FsBlobStore {
-    fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.inner.stat(digest)
+    /// Takes a lease: what is stored through it is kept until it is dropped.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn lease(&self) -> Result<Lease> {
+        Lease::new(self)
     }
 
-    fn open(&self, digest: &Digest) -> Result<Option<Blob>> {
+    /// Waits until no garbage collection is removing blobs, and keeps one from doing so for a moment.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn hold(&self) -> Result<Hold> {
+        Hold::shared(self.inner.open_blobs()?)
+    }
+
+    /// Moves a blob that is not what its name says out of the way, so that it can be looked at and the right one stored.
+    /// Tells where it is now; `None` where there is none, or it is whole.
+    ///
+    /// # Errors
+    /// As [`BlobSource::open`]; [`Error::is_denied`] where the store may not be changed.
+    pub fn set_aside(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        super::aside::set_aside(self, digest)
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(super) fn options(&self) -> FsBlobStoreOptions {
+        self.inner.options
+    }
+
+    /// The same store; what comes into it is protected.
+    pub(super) fn with_lease(&self, lease: Arc<LeaseFile>) -> Self {
+        Self { inner: Arc::clone(&self.inner), lease: Some(lease) }
+    }
+
+    /// The directory of the leases, made where it is missing.
+    pub(super) fn leases_dir(&self) -> Result<Dir> {
+        // A lease does not outlive its process, and so no loss of power.
+        self.inner.root.make_dir(LEASES, Symlinks::Refused, Durability::Fast)
+    }
+
+    /// Makes verified files durable and then visible, in their order.
+    pub(super) fn place(&self, blobs: Vec<(Digest, Temporary)>) -> Result<()> {
+        let durability = self.inner.options.durability;
+        if durability == Durability::Synced {
+            sync_contents(&blobs)?;
+        }
+        let hold = Hold::shared(Some(self.inner.make_blobs()?))?;
+        let mut places = BTreeMap::new();
+        for (digest, file) in blobs {
+            let algorithm = digest.algorithm().as_str();
+            if !places.contains_key(algorithm) {
+                places.insert(algorithm.to_owned(), self.inner.make_algorithm_dir(&digest)?);
+            }
+            if let Some(lease) = &self.lease {
+                lease.add(Protected::Blob(digest.clone()))?;
+            }
+            if let Some(place) = places.get(algorithm) {
+                file.persist(place, digest.encoded())?;
+            }
+        }
+        drop(hold);
+        places.values().try_for_each(|place| place.sync(durability))
+    }
+
+    /// Makes durable what others made visible.
+    pub(super) fn sync_places(&self) -> Result<()> {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            if let Some(dir) = self.inner.open_named_dir(&algorithm)? {
+                dir.sync(self.inner.options.durability)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews a blob, whose removal the caller keeps from happening.
+    pub(super) fn renew_held(&self, hold: &Hold, digest: &Digest, size: u64) -> Result<bool> {
+        let symlinks = self.inner.options.symlinks;
+        let Some(blobs) = hold.blobs() else { return Ok(false) };
+        let Some(dir) = blobs.open_dir(digest.algorithm().as_str(), symlinks)? else { return Ok(false) };
+        match dir.stat_file(digest.encoded(), symlinks)? {
+            Found::File(facts) if facts.size == size => {}
+            Found::File(_) | Found::Nothing => return Ok(false),
+            Found::Other => return Err(not_a_file(&dir, digest)),
+        }
+        if let Some(lease) = &self.lease {
+            lease.add(Protected::Blob(digest.clone()))?;
+        }
+        dir.renew(digest.encoded(), symlinks)
+    }
+
+    /// Opens a blob, whatever its content is.
+    pub(super) fn open_unverified(&self, digest: &Digest) -> Result<Option<Blob>> {
         let Some(dir) = self.inner.open_algorithm_dir(digest)? else { return Ok(None) };
         match dir.open_file(digest.encoded(), self.inner.options.symlinks)? {
             Found::Nothing => Ok(None),
@@ -122,11 +218,49 @@ impl BlobSource for FsBlobStore {
     }
 }
 
+/// Syncs files in the way that costs the least.
+fn sync_contents(blobs: &[(Digest, Temporary)]) -> Result<()> {
+    if let (Some((_, first)), true) = (blobs.first(), blobs.len() >= SYNC_TOGETHER)
+        && first.sync_file_system()?
+    {
+        return Ok(());
+    }
+    blobs.iter().try_for_each(|(_, file)| file.sync())
+}
+
+/// Reads all of a blob; an error that names its path where it is not what the digest says.
+pub(super) fn verify(digest: &Digest, blob: &Blob) -> Result<()> {
+    let verified =
+        VerifyingReader::new(blob.clone(), digest.clone(), blob.size()).and_then(|mut reader| reader.drain());
+    match (verified, blob.path()) {
+        (Err(error), Some(path)) if error.is_corrupt() => {
+            Err(Error::CorruptBlob { path: path.to_owned(), source: Box::new(error) })
+        }
+        (verified, _) => verified,
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl BlobSource for FsBlobStore {
+    fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.inner.stat(digest)
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Option<Blob>> {
+        let blob = self.open_unverified(digest)?;
+        if let (Some(blob), Verify::OnRead) = (&blob, self.inner.options.verify) {
+            verify(digest, blob)?;
+        }
+        Ok(blob)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
 impl BlobStore for FsBlobStore {
     /// Begins a blob. Its commit fails with [`Error::is_not_found`] where `expected` named a blob
     /// that was there, and that somebody removed before the commit.
     fn create(&self, expected: &Expected) -> Result<Box<dyn BlobWriter>> {
-        Ok(Box::new(Ingest::begin(Arc::clone(&self.inner), expected)?))
+        Ok(Box::new(Ingest::begin(self, expected, || self.inner.ingest_dir().map(Arc::new))?))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
@@ -137,71 +271,21 @@ impl BlobStore for FsBlobStore {
     }
 
     fn for_each(&self, visit: &mut dyn FnMut(&Digest, u64) -> Result<()>) -> Result<()> {
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let Some(dir) = self.inner.open_named_dir(&algorithm)? else { continue };
-            dir.for_each_name(&mut |name| {
-                let Ok(digest) = format!("{algorithm}:{name}").parse::<Digest>() else { return Ok(()) };
-                match dir.stat_file(name, self.inner.options.symlinks)? {
-                    Found::File(size) => visit(&digest, size),
-                    Found::Nothing | Found::Other => Ok(()),
-                }
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// What all clones and writers of a store share.
-#[derive(Debug)]
-pub(super) struct Inner {
-    root: Dir,
-    pub(super) options: FsBlobStoreOptions,
-    is_cleaned: AtomicBool,
-}
-
-impl Inner {
-    pub(super) fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
-        let Some(dir) = self.open_algorithm_dir(digest)? else { return Ok(None) };
-        match dir.stat_file(digest.encoded(), self.options.symlinks)? {
-            Found::Nothing => Ok(None),
-            Found::File(size) => Ok(Some(size)),
-            Found::Other => Err(not_a_file(&dir, digest)),
-        }
+        self.inner.for_each(&mut |digest, facts| visit(digest, facts.size))
     }
 
-    /// The directory of the digest's algorithm, made where it is missing.
-    pub(super) fn make_algorithm_dir(&self, digest: &Digest) -> Result<Dir> {
+    fn renew(&self, digest: &Digest, size: u64) -> Result<bool> {
         digest.require_supported()?;
-        let FsBlobStoreOptions { durability, symlinks } = self.options;
-        let blobs = self.root.make_dir(BLOBS, symlinks, durability)?;
-        blobs.make_dir(digest.algorithm().as_str(), symlinks, durability)
-    }
-
-    /// The directory for files being written, made where it is missing, and cleaned once.
-    pub(super) fn ingest_dir(&self) -> Result<Dir> {
-        let dir = self.root.make_dir(INGEST, Symlinks::Refused, self.options.durability)?;
-        if !self.is_cleaned.swap(true, Ordering::Relaxed) {
-            // What cannot be cleaned now is no reason not to write.
-            drop(ingest::clean(&dir));
+        if self.inner.options.verify == Verify::OnRead {
+            match self.open(digest) {
+                Err(Error::CorruptBlob { .. }) => return Ok(false),
+                opened => drop(opened?),
+            }
         }
-        Ok(dir)
+        self.renew_held(&self.hold()?, digest, size)
     }
 
-    /// The directory of the digest's algorithm. Only supported algorithms become paths.
-    fn open_algorithm_dir(&self, digest: &Digest) -> Result<Option<Dir>> {
-        digest.require_supported()?;
-        self.open_named_dir(digest.algorithm())
+    fn batch(&self) -> Result<Box<dyn BlobBatch + '_>> {
+        Ok(Box::new(Batch::new(self)))
     }
-
-    fn open_named_dir(&self, algorithm: &Algorithm) -> Result<Option<Dir>> {
-        match self.root.open_dir(BLOBS, self.options.symlinks)? {
-            Some(blobs) => blobs.open_dir(algorithm.as_str(), self.options.symlinks),
-            None => Ok(None),
-        }
-    }
-}
-
-fn not_a_file(dir: &Dir, digest: &Digest) -> Error {
-    let path = dir.path().join(digest.encoded());
-    Error::InvalidBlob { digest: digest.clone(), path, reason: "not a regular file" }
 }
