@@ -95,6 +95,11 @@ impl BuildContext {
         &self.path
     }
 
+    /// What of it is left out.
+    pub(crate) fn ignore(&self) -> &Ignore {
+        &self.ignore
+    }
+
     /// Lists the files, once.
     pub(crate) fn list(&self, ctx: &Ctx) -> Result<&ContextTree> {
         if let Some(tree) = self.tree.get() {

@@ -10,7 +10,7 @@ use image_core::{
 use image_overlay::{PackOptions, PackedLayer};
 
 use crate::{
-    args::GlobalArgs,
+    args::{GlobalArgs, warn_of_defaults},
     assemble::{self, BuiltImage},
     cache::{IngredientKind, Recipe, Record, RecordStore, RecordedLayer},
     context::BuildContext,
@@ -92,11 +92,13 @@ impl<'a> Builder<'a> {
         ctx: &Ctx,
     ) -> Result<BuiltImage> {
         let global = GlobalArgs::new(dockerfile, options)?;
-        let graph = BuildGraph::new(dockerfile, &global, options)?;
-        refuse_unsupported(dockerfile, &graph)?;
+        let graph = BuildGraph::new(dockerfile, &global, options, &|reference, platform| {
+            Ok(self.resolve(reference, platform)?.config().value().config.on_build.clone())
+        })?;
+        refuse_unsupported(&graph)?;
         let build = Build { builder: self, dockerfile, options, global: &global, graph: &graph, ctx };
-        for warning in dockerfile.warnings() {
-            build.warn(dockerfile, warning);
+        for warning in dockerfile.warnings().iter().chain(&warn_of_defaults(dockerfile, options)) {
+            build.warn(dockerfile, warning)?;
         }
         let records = self.state.records();
         let mut trace = Trace::open(records, build.name(), graph.labels())?;
@@ -109,10 +111,10 @@ impl<'a> Builder<'a> {
 }
 
 /// Instructions that nothing carries out yet are refused before any work is done.
-fn refuse_unsupported(dockerfile: &Dockerfile, graph: &BuildGraph<'_>) -> Result<()> {
-    for step in graph.stages().flat_map(|stage| stage.steps) {
-        let Command::Run(_) = &step.command else { continue };
-        return Err(dockerfile.unsupported(step.span, "RUN"));
+fn refuse_unsupported(graph: &BuildGraph<'_>) -> Result<()> {
+    for step in graph.stages().flat_map(Stage::steps) {
+        let Command::Run(_) = &step.instruction.command else { continue };
+        return Err(step.file.unsupported(step.instruction.span, "RUN"));
     }
     Ok(())
 }
@@ -239,6 +241,8 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) stage: &'b Stage<'b>,
     /// Where the instruction at hand stands.
     pub(crate) file: &'b Dockerfile,
+    /// Whether it is a trigger.
+    triggered: bool,
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
@@ -259,11 +263,13 @@ impl<'b> StageBuild<'b> {
         built: &'b BTreeMap<usize, StageState>,
         trace: &'b mut Trace,
     ) -> Result<StageResult> {
-        let texts = std::iter::once(stage.from).chain(stage.steps).map(|step| step.text.clone()).collect();
+        let own = stage.steps().map(|step| step.instruction);
+        let texts = std::iter::once(stage.from).chain(own).map(|step| step.text.clone()).collect();
         let mut this = Self {
             build,
             stage,
             file: build.dockerfile,
+            triggered: false,
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
@@ -273,8 +279,9 @@ impl<'b> StageBuild<'b> {
         };
         this.in_step(stage.from, 1, Self::begin)?;
         let mut copies = 0;
-        for (at, step) in stage.steps.iter().enumerate() {
-            this.in_step(step, at + 2, |this| this.step(step, &mut copies))?;
+        for (at, step) in stage.steps().enumerate() {
+            (this.file, this.triggered) = (step.file, step.triggered);
+            this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
         }
         this.steps.complete();
         Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
@@ -289,11 +296,12 @@ impl<'b> StageBuild<'b> {
     ) -> Result<()> {
         let ctx = self.build.ctx;
         ctx.check()?;
-        let count = self.stage.steps.len() + 1;
-        let label = format!("[{} {number}/{count}] {}", self.stage.label(), instruction.text);
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        let label = format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text);
         let task = ctx.begin(TaskKind::Step, &label, None);
         self.steps.begin(number - 1, &mut self.state.roots);
-        let outcome = work(self).map_err(|e| e.in_step(self.build.dockerfile, instruction))?;
+        let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
         match outcome {
             Outcome::Cached => self.cached += 1,
             _ => self.done += 1,
@@ -325,16 +333,13 @@ impl<'b> StageBuild<'b> {
             }
             Base::Image(reference) => {
                 let image = self.build.resolve(reference, &self.stage.platform)?;
+                self.warn_of_platform(&image)?;
                 let digest = image.descriptor().digest.clone();
                 recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
                 StageState::of_image(&image)
             }
         };
-        if !self.state.config.config.on_build.is_empty() {
-            let trigger = self.state.config.config.on_build.join("; ");
-            let what = format!("a base image with ONBUILD triggers ({trigger})");
-            return Err(self.build.dockerfile.unsupported(self.stage.from.span, what));
-        }
+        self.state.config.config.on_build.clear();
         self.state.begin_env();
         Ok(self.record(recipe, None, |_, _| Ok(Made { layer: None }))?.1)
     }
@@ -352,7 +357,7 @@ impl<'b> StageBuild<'b> {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
-                    let declared = build.global.declare(build.dockerfile, declaration, env, build.options)?;
+                    let declared = build.global.declare(self.file, declaration, env, build.options)?;
                     self.steps
                         .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');
@@ -363,7 +368,7 @@ impl<'b> StageBuild<'b> {
             command => match self.change_config(command)? {
                 Some(Change::Line(line)) => self.metadata(&line),
                 Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
-                None => Err(self.build.dockerfile.unsupported(instruction.span, command.name())),
+                None => Err(self.file.unsupported(instruction.span, command.name())),
             },
         }
     }
@@ -505,7 +510,14 @@ impl Build<'_> {
 
     /// The image of a name, or an error that says which names there are.
     pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        let resolver = self.builder.resolver;
+        self.builder.resolve(reference, platform)
+    }
+}
+
+impl Builder<'_> {
+    /// The image of a name, or an error that says which names there are.
+    fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
+        let resolver = self.resolver;
         if let Some(image) = resolver.resolve(reference, platform)? {
             return Ok(image);
         }
