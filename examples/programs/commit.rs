@@ -31,8 +31,8 @@ struct Commit {
 
 impl Program for Commit {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        let layout = OciLayout::open(&self.image.layout)?;
-        let image = self.image.open(None)?;
+        let layout = OciLayout::open(&self.image.layout)?.leased()?;
+        let image = layout.image(&self.image.reference, None)?;
         let lower = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
         let upper = DirSource::scan(Root::open(&self.rootfs)?, ctx)?;
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;

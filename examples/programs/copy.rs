@@ -36,7 +36,7 @@ impl Program for Copy {
         } else {
             from.image(&self.from.reference, self.platform.as_ref())?.descriptor().clone()
         };
-        let to = OciLayout::open_or_create(&self.to.layout)?;
+        let to = OciLayout::open_or_create(&self.to.layout)?.leased()?;
         let copied = copy(from.blobs(), to.blobs(), &image, &CopyOptions::default(), ctx)?;
         if self.to.reference != self.from.reference {
             image.annotations.remove(IMAGE_NAME);

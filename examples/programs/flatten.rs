@@ -25,8 +25,8 @@ struct Flatten {
 
 impl Program for Flatten {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        let layout = OciLayout::open(&self.image.layout)?;
-        let image = self.image.open(None)?;
+        let layout = OciLayout::open(&self.image.layout)?.leased()?;
+        let image = layout.image(&self.image.reference, None)?;
         let files = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
         let layer = flatten(&files, layout.blobs(), PackOptions::default(), ctx)?;
         let mut edit = ImageEdit::of(&image);

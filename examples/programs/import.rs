@@ -46,7 +46,7 @@ impl Program for Import {
         if let Some(json) = &self.config {
             config.config = serde_json::from_str::<ContainerConfig>(json).map_err(|e| format!("--config: {e}"))?;
         }
-        let layout = OciLayout::open_or_create(&self.image.layout)?;
+        let layout = OciLayout::open_or_create(&self.image.layout)?.leased()?;
         let layer = if self.source.is_dir() {
             let tree = DirSource::scan(Root::open(&self.source)?, ctx)?;
             Changes::whole(&tree).pack(layout.blobs(), PackOptions::default(), ctx)?

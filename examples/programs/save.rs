@@ -1,15 +1,16 @@
 //! Saves images into an archive.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    path::PathBuf,
+    fs::Permissions,
+    io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, ValueEnum};
 use examples::{ImageName, Program, Result, text};
-use image_core::{Ctx, Error, Platform};
+use image_core::{Ctx, Error, Image, Platform};
 use image_layout::{ArchiveFormat, SaveOptions, save};
 
 /// Saves images into one archive, for Docker and podman to load.
@@ -38,6 +39,25 @@ enum Format {
     Oci,
 }
 
+impl Save {
+    /// Writes the archive beside its place, and moves it there when it is whole; gives its size in bytes.
+    fn write(&self, images: &[(Image, Vec<String>)], options: &SaveOptions, ctx: &Ctx) -> Result<u64> {
+        let failed = |e| Error::io("create", &self.archive, e);
+        if self.archive.symlink_metadata().is_ok() {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()).into());
+        }
+        let beside = self.archive.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let mode = Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
+        save(images, BufWriter::new(&file), options, ctx)?;
+        let written = |e| Error::io("write", &self.archive, e);
+        file.as_file().sync_all().map_err(written)?;
+        let size = file.as_file().metadata().map_err(written)?.len();
+        file.persist_noclobber(&self.archive).map_err(|e| failed(e.error))?;
+        Ok(size)
+    }
+}
+
 impl Program for Save {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let images = self.images.iter();
@@ -51,13 +71,7 @@ impl Program for Save {
             save(&images, out, &options, ctx)?;
             return Ok(());
         }
-        let file = File::create_new(&self.archive).map_err(|e| Error::io("create", &self.archive, e))?;
-        if let Err(error) = save(&images, BufWriter::new(&file), &options, ctx) {
-            // Half an archive is of no use. That it cannot be removed is not what went wrong first.
-            drop(std::fs::remove_file(&self.archive));
-            return Err(error.into());
-        }
-        let size = file.metadata().map_err(|e| Error::io("stat", &self.archive, e))?.len();
+        let size = self.write(&images, &options, ctx)?;
         writeln!(out, "saved {}: {}", self.archive.display(), text::size(size))?;
         Ok(())
     }

@@ -15,8 +15,8 @@
 use std::{path::Path, sync::Arc};
 
 use image_core::{
-    Document, ImageIndex,
-    blob::{FsBlobStore, Lease},
+    Descriptor, Document, ImageIndex,
+    blob::{BlobStore, FsBlobStore, Lease},
 };
 use serde::Deserialize;
 
@@ -54,6 +54,7 @@ const MAX_MARKER: u64 = 64 << 10;
 pub struct OciLayout {
     dir: Arc<Dir>,
     blobs: FsBlobStore,
+    lease: Option<Lease>,
 }
 
 #[derive(Deserialize)]
@@ -107,12 +108,28 @@ impl OciLayout {
         &self.blobs
     }
 
-    /// Takes a lease: what is stored through it is kept until it is dropped. Name it before.
+    /// The layout under a lease: what is stored through this handle, or found there instead of being stored, and all of an image
+    /// that is opened by it, is not collected before the handle and its clones are dropped, or the process has ended. Name it
+    /// before.
+    ///
+    /// Who copies or builds into a layout that others may collect, and names the result afterwards, does it by such a handle.
+    /// [`OciLayout::load`] takes a lease of its own.
     ///
     /// # Errors
     /// [`Error::is_denied`] where the layout is read-only; the operating system's.
-    pub fn lease(&self) -> Result<Lease> {
-        Ok(self.blobs.lease()?)
+    pub fn leased(self) -> Result<Self> {
+        let lease = self.blobs.lease()?;
+        Ok(Self { blobs: lease.blobs().clone(), lease: Some(lease), ..self })
+    }
+
+    /// Notes that something is used; under a lease it stays, with all below it.
+    pub(crate) fn note_use(&self, descriptor: &Descriptor) -> Result<()> {
+        match &self.lease {
+            Some(lease) => drop(lease.keep(descriptor)?),
+            // Where it cannot be noted, as in a layout that is read-only, it is read all the same.
+            None => drop(self.blobs.renew(&descriptor.digest, descriptor.size)),
+        }
+        Ok(())
     }
 
     pub(crate) fn dir(&self) -> &Dir {
@@ -121,7 +138,7 @@ impl OciLayout {
 
     fn from_dir(dir: Dir) -> Result<Self> {
         let blobs = FsBlobStore::open(dir.path())?;
-        Ok(Self { dir: Arc::new(dir), blobs })
+        Ok(Self { dir: Arc::new(dir), blobs, lease: None })
     }
 
     /// Opens or creates a layout, and says whether it created one.

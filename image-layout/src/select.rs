@@ -7,7 +7,7 @@ use std::{
 
 use image_core::{
     Descriptor, Digest, Error as CoreError, Image, ImageConfig, ImageIndex, ImageManifest, Platform,
-    blob::{BlobSource, BlobSourceExt, BlobStore},
+    blob::{BlobSource, BlobSourceExt},
 };
 
 use crate::{
@@ -54,8 +54,7 @@ impl OciLayout {
     /// media types are ignored.
     pub fn image_at(&self, name: &str, descriptor: &Descriptor, platform: Option<&Platform>) -> Result<Image> {
         let place = self.path().display().to_string();
-        // It is used, so it is not the first to go. Where that cannot be noted, it is read all the same.
-        drop(BlobStore::renew(self.blobs(), &descriptor.digest, descriptor.size));
+        self.note_use(descriptor)?;
         image_in(Arc::new(self.blobs().clone()), &place, name, descriptor, platform)
     }
 }

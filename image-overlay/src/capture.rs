@@ -8,7 +8,7 @@ use std::io::Read;
 
 use image_core::Ctx;
 
-use self::merge::merge;
+use self::merge::{merge, whole};
 use crate::{
     error::{Error, Result},
     overlayfs::OverlayXattrs,
@@ -77,6 +77,16 @@ impl<'a, L: TreeSource> CapturedSource<'a, L> {
     pub fn new(lower: &'a L, upper: Root, xattrs: OverlayXattrs, ctx: &Ctx) -> Result<Self> {
         let upper = DirSource::look(upper, Sight::Overlay, ctx)?;
         let tree = merge(lower.tree(), upper.tree(), xattrs, ctx)?;
+        Ok(Self { lower, upper, tree })
+    }
+
+    /// Takes a directory for what was once all of the lower tree, and was changed in place. No mark means anything in it.
+    ///
+    /// # Errors
+    /// As [`DirSource::scan`].
+    pub fn of_whole(lower: &'a L, changed: Root, ctx: &Ctx) -> Result<Self> {
+        let upper = DirSource::scan(changed, ctx)?;
+        let tree = whole(upper.tree(), ctx)?;
         Ok(Self { lower, upper, tree })
     }
 

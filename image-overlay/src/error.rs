@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::path::LayerPath;
+use crate::{idmap::IdRange, oddity::Oddity, path::LayerPath};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -107,6 +107,35 @@ pub enum Error {
         /// What the layer hashes to.
         actual: image_core::DiffId,
     },
+    /// A layer has what means something, but not what it should: an error only where the caller is
+    /// [strict](crate::Strictness::Strict).
+    #[error("tar entry {number}{}: {oddity}", in_parentheses(.name))]
+    #[non_exhaustive]
+    Odd {
+        /// The entry's number in the stream, from 1.
+        number: u64,
+        /// Its name, escaped; empty for the root.
+        name: String,
+        /// What is odd.
+        oddity: Oddity,
+    },
+    /// A layer is not compressed as its media type says: an error only where the caller is
+    /// [strict](crate::Strictness::Strict).
+    #[error("the media type is {media_type}, but it is {actual}")]
+    #[non_exhaustive]
+    OtherCompression {
+        /// The media type.
+        media_type: image_core::MediaType,
+        /// What the bytes are.
+        actual: image_core::Compression,
+    },
+    /// Ranges of ids that overlap, or go beyond what ids there are.
+    #[error("id range {}:{}:{} overlaps another or goes beyond 4294967294", .range.inside, .range.outside, .range.count)]
+    #[non_exhaustive]
+    InvalidIdMap {
+        /// One of them.
+        range: IdRange,
+    },
     /// A table of contents that was given for a layer is not of it.
     #[error("tar entry {number}{}: not what the table of contents says that was given for the layer", in_parentheses(.name))]
     #[non_exhaustive]
@@ -172,6 +201,27 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// Something cannot be done with a snapshot.
+    #[cfg(target_os = "linux")]
+    #[error("snapshot {name}: {problem}")]
+    #[non_exhaustive]
+    Snapshot {
+        /// Its chainID or key.
+        name: String,
+        /// Why not.
+        problem: crate::snapshot::SnapshotProblem,
+    },
+    /// A directory holds snapshots of another form or version.
+    #[error("{path} says {found}, not {expected}: use another directory, or remove this one")]
+    #[non_exhaustive]
+    SnapshotStore {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
     /// An image has no layer at a position.
     #[error("there is no layer {position}")]
     #[non_exhaustive]
@@ -216,6 +266,12 @@ impl Error {
         Self::Unwritable { path: path.to_string(), reason }
     }
 
+    /// Something that cannot be done with a snapshot.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn snapshot(name: &dyn std::fmt::Display, problem: crate::snapshot::SnapshotProblem) -> Self {
+        Self::Snapshot { name: name.to_string(), problem }
+    }
+
     /// Names the path of a failed operation of the file system.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::recover(source).unwrap_or_else(|source| image_core::Error::io(action, path, source).into())
@@ -245,6 +301,8 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_not_found(),
+            #[cfg(target_os = "linux")]
+            Self::Snapshot { problem, .. } => *problem == crate::snapshot::SnapshotProblem::Missing,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_not_found(),
             _ => false,
         }
@@ -260,6 +318,8 @@ impl Error {
             | Self::InvalidToc { .. }
             | Self::DiffIdMismatch { .. }
             | Self::ForeignToc { .. }
+            | Self::Odd { .. }
+            | Self::OtherCompression { .. }
             | Self::Inapplicable { .. } => true,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_corrupt(),
             _ => false,
@@ -307,6 +367,8 @@ impl Error {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Core(inner) => inner.is_busy(),
+            #[cfg(target_os = "linux")]
+            Self::Snapshot { problem, .. } => problem.is_busy(),
             #[cfg(target_os = "linux")]
             Self::Mount { obstacle, .. } => **obstacle == crate::mount::MountObstacle::Busy,
             Self::Layer { source, .. } | Self::LayerBlob { source, .. } => source.is_busy(),

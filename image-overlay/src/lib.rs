@@ -23,7 +23,7 @@
 //! ```
 //!
 //! # Tour
-//! - [`path`], [`entry`], [`whiteout`], [`xattr`]: what a layer says, parsed once.
+//! - [`path`], [`entry`], [`whiteout`], [`xattr`], [`oddity`]: what a layer says, parsed once. [`idmap`]: other owners.
 //! - [`tar`]: reading and writing layers as streams, within [`Limits`].
 //! - [`toc`]: what a layer holds and where, without its content.
 //! - [`tree`], [`image_tree`]: a stack of layers as one tree, without extracting it;
@@ -36,7 +36,8 @@
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
 //!   image. Linux only.
-//! - [`mount`]: layers as one tree by the kernel. Linux only.
+//! - [`mount`]: layers as one tree by the kernel; [`snapshot`]: the layers of many images on disk, each once, to be
+//!   mounted, changed and collected. Linux only.
 //!
 //! # Limits
 //! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
@@ -51,11 +52,13 @@ pub mod diff;
 pub mod entry;
 pub mod error;
 pub mod flatten;
+pub mod idmap;
 pub mod image_source;
 pub mod image_tree;
 pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod mount;
+pub mod oddity;
 pub mod overlayfs;
 pub mod pack;
 pub mod path;
@@ -63,6 +66,8 @@ pub mod path;
 pub mod root;
 #[cfg(target_os = "linux")]
 pub mod scan;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 pub mod source;
 pub mod tar;
 pub mod toc;
@@ -74,7 +79,9 @@ pub mod whiteout;
 pub mod xattr;
 
 #[cfg(target_os = "linux")]
-pub use apply::{Applied, ApplyOptions, Ownership, RefusedXattr, apply_layer, apply_overlay_layer};
+pub use apply::{
+    Applied, ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer, apply_overlay_layer,
+};
 #[cfg(target_os = "linux")]
 pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
@@ -83,11 +90,13 @@ pub use diff::{Comparison, DiffOptions, diff};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
 pub use flatten::flatten;
+pub use idmap::{IdMap, IdMaps, IdRange};
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
+pub use oddity::Oddity;
 pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
@@ -95,6 +104,11 @@ pub use path::LayerPath;
 pub use root::{Resolution, Root};
 #[cfg(target_os = "linux")]
 pub use scan::{DirContent, DirSource};
+#[cfg(target_os = "linux")]
+pub use snapshot::{
+    Access, Active, Collected, CopyForm, Keep, OverlayForm, RootFs, SnapshotDirs, SnapshotForm, SnapshotId,
+    SnapshotInfo, SnapshotKey, SnapshotProblem, SnapshotUsage, Snapshots, View,
+};
 pub use source::{InodeState, OpenFile, TreeSource};
 pub use tar::{Segment, TarEntry, TarReader, TarWriter};
 pub use toc::{Content, LayerToc, TocEntry};

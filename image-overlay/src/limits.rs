@@ -3,7 +3,7 @@
 /// Bounds on what one layer's tar stream may hold.
 ///
 /// Every length in a stream is compared with its limit before memory is set aside for it.
-/// Paths are bounded apart from this, by what Linux can name: see
+/// The bytes of paths are bounded apart from this, by what Linux can name: see
 /// [`LayerPath`](crate::LayerPath).
 ///
 /// ```
@@ -18,6 +18,12 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of one layer's plain tar stream, and bytes of all its files with their holes; `None` is unlimited.
     pub layer_bytes: Option<u64>,
+    /// Bytes of all layers of an image together, counted as those of one; `None` is unlimited.
+    pub image_bytes: Option<u64>,
+    /// Bytes of one file, holes included; `None` is unlimited.
+    pub file_bytes: Option<u64>,
+    /// Names in one path.
+    pub path_names: u64,
     /// Bytes of extended headers and long names before one entry.
     pub extension_bytes: u64,
     /// Extended headers and long names before one entry.
@@ -40,6 +46,9 @@ impl Default for Limits {
         Self {
             entries: 10_000_000,
             layer_bytes: None,
+            image_bytes: None,
+            file_bytes: None,
+            path_names: 2048,
             extension_bytes: 1 << 20,
             extension_headers: 16,
             sparse_segments: 65_536,
@@ -62,6 +71,24 @@ impl Limits {
     #[must_use]
     pub const fn with_layer_bytes(self, layer_bytes: Option<u64>) -> Self {
         Self { layer_bytes, ..self }
+    }
+
+    /// With this bound on the bytes of all layers of an image together.
+    #[must_use]
+    pub const fn with_image_bytes(self, image_bytes: Option<u64>) -> Self {
+        Self { image_bytes, ..self }
+    }
+
+    /// With this bound on the bytes of one file.
+    #[must_use]
+    pub const fn with_file_bytes(self, file_bytes: Option<u64>) -> Self {
+        Self { file_bytes, ..self }
+    }
+
+    /// With this bound on the names in one path.
+    #[must_use]
+    pub const fn with_path_names(self, path_names: u64) -> Self {
+        Self { path_names, ..self }
     }
 
     /// With this bound on the bytes of extended headers and long names before one entry.

@@ -69,6 +69,16 @@ impl Whiteout {
         }
     }
 
+    /// What it is about: the path that it hides, or the directory below which it hides; `None` for [`Whiteout::Reserved`].
+    #[must_use]
+    pub fn subject(&self) -> Option<&LayerPath> {
+        match self {
+            Self::Plain { target } => Some(target),
+            Self::Opaque { dir } => Some(dir),
+            Self::Reserved => None,
+        }
+    }
+
     /// The path of this marker in a layer; `None` for [`Whiteout::Reserved`] and for the root,
     /// which cannot be hidden.
     ///

@@ -86,7 +86,7 @@ impl Program for Build {
         let context = BuildContext::open(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
         let named = self.named_contexts()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
-        let layout = OciLayout::open_or_create(&self.output)?;
+        let layout = OciLayout::open_or_create(&self.output)?.leased()?;
         let state = BuildState::open(self.cache.clone().unwrap_or_else(|| beside(&self.output)))?;
 
         let mut builder = Builder::new(&state, &context, &bases);

@@ -84,6 +84,70 @@ fn a_killed_unpack_shows_no_tree_that_is_not_whole() {
     }
 }
 
+#[test]
+fn killed_loads_copies_saves_and_collections_leave_what_verifies() {
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let base = image(base, SHORT_NAME);
+    let dir = temp_dir();
+    let (layout, archive) = (dir.path().join("layout"), dir.path().join("archive.tar"));
+    let saved = dir.path().join("saved.tar");
+    let whole = |command: &mut Command| {
+        let started = Instant::now();
+        program::succeed(command);
+        started.elapsed()
+    };
+    let save = |to: &Path| {
+        let mut command = program("save");
+        command.arg(&base).arg(to);
+        command
+    };
+    let with_layout = |name: &str, from: &Path, more: &str| {
+        let mut command = program(name);
+        command.args([from, &layout].into_iter().filter(|path| !path.as_os_str().is_empty()));
+        if !more.is_empty() {
+            command.args(more.split(' '));
+        }
+        command
+    };
+    let save_time = whole(&mut save(&archive));
+    let copy = || {
+        let mut command = program("copy");
+        command.arg(&base).arg(image(&layout, "copied"));
+        command
+    };
+    let load = || with_layout("load", &archive, "--ref loaded");
+    let collect = || with_layout("gc", Path::new(""), "--keep-bytes 1");
+    let load_time = whole(&mut load());
+    let copy_time = whole(&mut copy());
+    let collect_time = whole(&mut collect());
+
+    for moment in 0..MOMENTS / 2 {
+        let part = |time: Duration| time * moment / (MOMENTS / 2);
+        kill_at(&mut save(&saved), part(save_time));
+        if saved.exists() {
+            assert_eq!(fs::read(&saved).unwrap(), fs::read(&archive).unwrap(), "an archive is whole or not there");
+            fs::remove_file(&saved).unwrap();
+        }
+        kill_at(&mut load(), part(load_time));
+        verify(&layout);
+        kill_at(&mut copy(), part(copy_time));
+        verify(&layout);
+        if moment % 4 == 3 {
+            program::succeed(&mut load());
+            program::succeed(&mut copy());
+            verify(&layout);
+        }
+        kill_at(&mut collect(), part(collect_time));
+        verify(&layout);
+    }
+    program::succeed(&mut collect());
+    let left = fs::read_dir(layout.join("blobs/sha256")).unwrap().count();
+    assert_eq!(left, 0, "nothing of the killed runs is left");
+    for directory in ["ingest", "leases"] {
+        assert_eq!(fs::read_dir(layout.join(directory)).map_or(0, Iterator::count), 0, "{directory}");
+    }
+}
+
 /// Starts a program and kills it a while later.
 fn kill_at(command: &mut Command, moment: Duration) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -4,9 +4,9 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
-    "cat",
+    "cat", "gc",
 ];
 
 #[test]
@@ -21,7 +21,7 @@ fn every_program_prints_its_help() {
 #[test]
 fn wrong_usage_is_told_from_failure() {
     let dir = temp_dir();
-    let cases: [(&str, &[&str]); 13] = [
+    let cases: [(&str, &[&str]); 15] = [
         ("build", &[]),
         ("build", &["--no-such-flag", "-o", "out", "."]),
         ("build", &["."]),
@@ -34,6 +34,8 @@ fn wrong_usage_is_told_from_failure() {
         ("load", &["archive.tar"]),
         ("save", &["layout"]),
         ("save", &["--format", "zip", "layout", "archive.tar"]),
+        ("gc", &[]),
+        ("gc", &["--keep-days", "many", "layout"]),
         ("copy", &["--all", "--platform", "linux/amd64", "from", "to"]),
     ];
     for (name, arguments) in cases {

@@ -234,9 +234,9 @@ impl OciLayout {
     /// # Errors
     /// Those of [`load`] and [`OciLayout::update_index`]; nothing is named then.
     pub fn load(&self, reader: impl Read, options: &LoadOptions, ctx: &Ctx) -> Result<Vec<Loaded>> {
-        let lease = self.lease()?;
-        let loaded = load(reader, lease.blobs(), options, ctx)?;
-        self.update_index(|index| {
+        let leased = self.clone().leased()?;
+        let loaded = load(reader, leased.blobs(), options, ctx)?;
+        leased.update_index(|index| {
             for Loaded { descriptor, names } in &loaded {
                 if names.is_empty() {
                     tag::add(index, descriptor.clone());

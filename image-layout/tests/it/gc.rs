@@ -172,12 +172,12 @@ fn copies_and_names_survive_collections_at_any_moment() {
                         let layout = OciLayout::open(to.path()).expect("a layout");
                         for round in 0..60 {
                             let image = &images[(writer + round) % images.len()];
-                            let lease = layout.lease().expect("a lease");
-                            copy(from.layout.blobs(), lease.blobs(), image, &CopyOptions::default(), &Ctx::default())
+                            let leased = layout.clone().leased().expect("a lease");
+                            copy(from.layout.blobs(), leased.blobs(), image, &CopyOptions::default(), &Ctx::default())
                                 .expect("a copy");
                             let name = format!("writer-{writer}");
                             layout.tag(&name, image).expect("a name");
-                            drop(lease);
+                            drop(leased);
                             let report = layout.verify(Some(&name), &VerifyOptions::default(), &Ctx::default());
                             let report = report.expect("it is verified");
                             assert!(report.is_clean(), "round {round}: {report:?}");

@@ -6,11 +6,14 @@ use image_core::observer::NoticeKind;
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
-    Applier, IMPLIED_MODE, Ownership, RefusedXattr,
+    Applier, IMPLIED_MODE, Ownership, Strictness, XattrPolicy,
     fault::{Doing, Fault},
+    rootless,
 };
 use crate::{
     entry::Metadata,
+    idmap::IdMaps,
+    oddity::Oddity,
     overlayfs::escape_xattr,
     path::LayerPath,
     root::{Node, chmod, chown, list_xattrs, remove_xattr, set_mtime_and_atime, set_xattr},
@@ -30,12 +33,12 @@ impl Applier<'_> {
         metadata: &Metadata,
         acl: bool,
     ) -> Result<(), Fault> {
-        let owned = self.set_owner(node, metadata)?;
+        let owned = self.set_owner(node, path, metadata)?;
         if acl {
             remove_inherited_acl(node)?;
         }
         self.set_xattrs(node, path, metadata)?;
-        let changed = owned || acl || !metadata.xattrs.is_empty();
+        let changed = owned || acl || !metadata.xattrs.is_empty() || self.options.ownership == Ownership::Recorded;
         if node.status.kind != FileType::Symlink && (changed || node.status.mode != metadata.mode) {
             chmod(node, metadata.mode).doing("set the mode")?;
         }
@@ -51,7 +54,7 @@ impl Applier<'_> {
         metadata: &Metadata,
         origin: DirectoryOrigin,
     ) -> Result<(), Fault> {
-        self.set_owner(node, metadata)?;
+        self.set_owner(node, path, metadata)?;
         match origin {
             DirectoryOrigin::New { acl: true } => remove_inherited_acl(node)?,
             DirectoryOrigin::New { acl: false } => {}
@@ -68,45 +71,85 @@ impl Applier<'_> {
     }
 
     /// Sets the owner where it differs, and says whether it did.
-    fn set_owner(&mut self, node: &Node, metadata: &Metadata) -> Result<bool, Fault> {
-        let Metadata { uid, gid, .. } = *metadata;
+    fn set_owner(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<bool, Fault> {
+        let (uid, gid) = match &self.options.ownership {
+            Ownership::AsIs => (metadata.uid, metadata.gid),
+            Ownership::Mapped(maps) => mapped(maps, metadata)?,
+            Ownership::Current => {
+                self.tell_owners(node, metadata, "they are the caller's, not those of the layers");
+                return Ok(false);
+            }
+            Ownership::Recorded => {
+                self.tell_owners(node, metadata, "they are recorded: the files are the caller's");
+                self.record_owner(node, path, metadata)?;
+                return Ok(false);
+            }
+        };
         if (node.status.uid, node.status.gid) == (uid, gid) {
             return Ok(false);
         }
-        if self.options.ownership == Ownership::AsIs {
-            chown(node, uid, gid).doing("set the owner")?;
-            return Ok(true);
-        }
-        if !self.told.ownership {
+        chown(node, uid, gid).doing("set the owner")?;
+        Ok(true)
+    }
+
+    fn tell_owners(&mut self, node: &Node, metadata: &Metadata, message: &str) {
+        let differs = (node.status.uid, node.status.gid) != (metadata.uid, metadata.gid);
+        if differs && !self.told.ownership {
             self.told.ownership = true;
-            self.ctx.notice(NoticeKind::Altered, "owners", "they are the caller's, not those of the layers");
+            self.ctx.notice(NoticeKind::Altered, "owners", message);
         }
-        Ok(false)
+    }
+
+    /// Notes on a file or directory whose it should be.
+    fn record_owner(&self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+        let Some(value) = rootless::resource(metadata.uid, metadata.gid) else {
+            // What it was before the layer said otherwise.
+            return remove_xattr(node, rootless::XATTR).doing("remove the recorded owner");
+        };
+        if !matches!(node.status.kind, FileType::RegularFile | FileType::Directory) {
+            let message = format!("its owner {}:{} cannot be recorded", metadata.uid, metadata.gid);
+            self.notice(NoticeKind::Altered, path, &message);
+            return Ok(());
+        }
+        set_xattr(node, rootless::XATTR, &value).or_else(|errno| self.refused(path, rootless::XATTR, errno))
     }
 
     fn set_xattrs(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
-        for (name, value) in &metadata.xattrs {
-            let escaped = self.overlay.as_ref().and_then(|_| escape_xattr(name));
-            match (escaped, XattrClass::of(name).reason()) {
-                (None, Some(reason)) => {
-                    self.xattr_notice(path, name, reason);
-                    continue;
-                }
-                (None, None) => set_xattr(node, name, value),
-                (Some(escaped), _) => {
-                    self.escaped_notice(path, name, &escaped);
-                    set_xattr(node, &escaped, value)
-                }
+        if self.options.xattrs == XattrPolicy::Skip {
+            if !metadata.xattrs.is_empty() && !self.told.xattrs {
+                self.told.xattrs = true;
+                self.ctx.notice(NoticeKind::Skipped, "extended attributes", "they are left out, as was asked for");
             }
-            .or_else(|errno| self.refused(path, name, errno))?;
+            return Ok(());
         }
-        Ok(())
+        metadata.xattrs.iter().try_for_each(|(name, value)| self.set_xattr(node, path, name, value))
+    }
+
+    fn set_xattr(&self, node: &Node, path: &LayerPath, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        if name == rootless::XATTR && self.options.ownership == Ownership::Recorded {
+            self.xattr_notice(path, name, "it is a record of this tree's owners");
+            return Ok(());
+        }
+        let class = XattrClass::of(name);
+        if class == XattrClass::Overlay && self.options.strictness == Strictness::Strict {
+            return Err(Fault::Odd(Oddity::OverlayXattr));
+        }
+        let escaped = self.overlay.as_ref().and_then(|_| escape_xattr(name));
+        if let Some(escaped) = &escaped {
+            self.escaped_notice(path, name, escaped);
+        } else if let Some(reason) = class.reason() {
+            self.xattr_notice(path, name, reason);
+            return Ok(());
+        }
+        set_xattr(node, escaped.as_deref().unwrap_or(name), value).or_else(|errno| self.refused(path, name, errno))
     }
 
     /// Removes what an entry that replaces a directory's attributes does not have.
     fn remove_other_xattrs(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         for name in list_xattrs(node).doing("list the extended attributes")? {
-            if metadata.xattrs.contains_key(&name) || XattrClass::of(&name) != XattrClass::Content {
+            let recorded = name == rootless::XATTR && self.options.ownership == Ownership::Recorded;
+            let kept = metadata.xattrs.contains_key(&name) && self.options.xattrs != XattrPolicy::Skip;
+            if kept || recorded || XattrClass::of(&name) != XattrClass::Content {
                 continue;
             }
             if let Err(errno) = remove_xattr(node, &name) {
@@ -119,8 +162,8 @@ impl Applier<'_> {
     /// Decides what becomes of an extended attribute that the system refused.
     fn refused(&self, path: &LayerPath, name: &[u8], errno: Errno) -> Result<(), Fault> {
         let by_policy = matches!(errno, Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS | Errno::INVAL);
-        let needed = name == b"security.capability" && self.options.ownership == Ownership::AsIs;
-        if !by_policy || needed || self.options.refused_xattr == RefusedXattr::Fail {
+        let needed = name == b"security.capability" && self.options.ownership.is_given();
+        if !by_policy || needed || self.options.xattrs == XattrPolicy::Require {
             let refused = std::io::Error::from(errno);
             return Err(Fault::Refused {
                 action: "set an extended attribute",
@@ -162,4 +205,11 @@ pub(super) fn remove_inherited_acl(node: &Node) -> Result<(), Fault> {
         remove_xattr(node, DEFAULT_ACL).doing("remove the inherited access list")?;
     }
     Ok(())
+}
+
+fn mapped(maps: &IdMaps, metadata: &Metadata) -> Result<(u32, u32), Fault> {
+    let unmapped = |what, id| Fault::Unsupported { what: format!("{what} {id}, which no range maps,") };
+    let uid = maps.users.outside(metadata.uid).ok_or_else(|| unmapped("user", metadata.uid))?;
+    let gid = maps.groups.outside(metadata.gid).ok_or_else(|| unmapped("group", metadata.gid))?;
+    Ok((uid, gid))
 }

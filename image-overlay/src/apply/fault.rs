@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use crate::{
     error::Error,
+    oddity::Oddity,
     path::{LayerPath, escape},
 };
 
@@ -18,6 +19,10 @@ pub(super) enum Fault {
     Refused { action: &'static str, source: io::Error },
     /// The entry breaks a rule.
     Invalid { reason: String },
+    /// The entry asks for what cannot be done.
+    Unsupported { what: String },
+    /// The entry is odd, and the caller strict.
+    Odd(Oddity),
     /// An error that says all there is to say.
     Whole(Error),
 }
@@ -34,6 +39,8 @@ impl Fault {
             Self::System(errno) => Error::Entry { number, name, action: "apply it", source: errno.into() },
             Self::Refused { action, source } => Error::Entry { number, name, action, source },
             Self::Invalid { reason } => Error::InvalidEntry { number, name, reason },
+            Self::Unsupported { what } => Error::UnsupportedEntry { number, name, what },
+            Self::Odd(oddity) => Error::Odd { number, name, oddity },
             Self::Whole(error) => error,
         }
     }
@@ -46,6 +53,8 @@ impl Fault {
             Self::System(errno) => Error::io("write", path.to_string(), errno.into()),
             Self::Refused { action, source } => Error::io(action, path.to_string(), source),
             Self::Invalid { reason } => Error::inapplicable(path, reason),
+            Self::Unsupported { what } => Error::inapplicable(path, format!("{what} is not supported")),
+            Self::Odd(oddity) => Error::inapplicable(path, oddity.to_string()),
             Self::Whole(error) => error,
         }
     }

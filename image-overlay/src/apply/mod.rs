@@ -15,6 +15,7 @@ mod hide;
 mod options;
 mod overlay;
 mod place;
+mod rootless;
 
 use std::{io::Read, os::fd::AsFd};
 
@@ -23,7 +24,7 @@ use image_core::{
     observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
-pub use self::options::{ApplyOptions, Ownership, RefusedXattr};
+pub use self::options::{ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
 use self::{
     brought::{Brought, Form, Origin},
     dirs::Dirs,
@@ -31,8 +32,9 @@ use self::{
     overlay::Overlay,
 };
 use crate::{
-    entry::Entry,
+    entry::{Entry, EntryKind},
     error::{Error, Result},
+    oddity::Oddity,
     path::LayerPath,
     root::{Node, Root, Status, chmod, chown, is_empty_dir, own, remove_xattr, set_mtime},
     tar::{TarEntry, TarReader},
@@ -125,10 +127,15 @@ pub(crate) enum Target<'a> {
     Overlay { upper: &'a Root, lowers: &'a [Root] },
 }
 
-/// What an observer was told that it need not hear again.
+/// What there is to know of the layers before: what the observer need not hear again, and how large they are.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     ownership: bool,
+    xattrs: bool,
+    /// Something was left out that hard links may name.
+    left_out: bool,
+    /// Bytes of the layers so far that count against the limits.
+    pub(crate) bytes: u64,
 }
 
 /// Applies one layer as part of `task`.
@@ -140,13 +147,14 @@ pub(crate) fn apply_stream(
     task: &Task<'_>,
     ctx: &Ctx,
 ) -> Result<Applied> {
-    let mut reader = TarReader::new(layer, &options.limits);
+    let mut reader = TarReader::after(told.bytes, layer, &options.limits);
     let mut applier = Applier::new(target, options, told, Some(task), ctx)?;
     while let Some(mut entry) = reader.next_entry()? {
         ctx.check()?;
         applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
     }
     reader.drain()?;
+    applier.told.bytes += reader.bytes();
     applier.finish()
 }
 
@@ -154,8 +162,14 @@ pub(crate) fn apply_stream(
 pub(crate) fn prepare_root(root: &Root, options: &ApplyOptions) -> Result<()> {
     let prepare = || {
         let node = Node::open(own(root)?)?;
-        if options.ownership == Ownership::AsIs {
-            chown(&node, 0, 0)?;
+        match &options.ownership {
+            Ownership::AsIs => chown(&node, 0, 0)?,
+            Ownership::Mapped(maps) => {
+                let root = (maps.users.outside(0), maps.groups.outside(0));
+                let (Some(uid), Some(gid)) = root else { return Err(rustix::io::Errno::OVERFLOW) };
+                chown(&node, uid, gid)?;
+            }
+            Ownership::Current | Ownership::Recorded => {}
         }
         for acl in [&b"system.posix_acl_access"[..], b"system.posix_acl_default"] {
             remove_xattr(&node, acl)?;
@@ -215,17 +229,27 @@ impl<'a> Applier<'a> {
         let mut brought = Brought::new(form);
         let id = Status::of(root).map_err(failed)?.id;
         brought.set_origin(id, Origin { fresh, ours: fresh, named: false });
-        let dirs = Dirs::new(root, options.ownership == Ownership::Current);
+        let dirs = Dirs::new(root, !options.ownership.is_given());
         let (applied, reported) = Default::default();
         Ok(Self { dirs, brought, overlay, options, told, task, ctx, applied, reported })
     }
 
     fn apply<R: Read>(&mut self, entry: &mut TarEntry<'_, R>) -> Result<(), Fault> {
-        let path = &entry.entry().path;
-        match marker_of(path)? {
-            None => self.place(entry)?,
-            Some(Whiteout::Reserved) => self.notice(NoticeKind::Skipped, path, "the name is reserved for aufs"),
-            Some(marker) => self.hide(&marker)?,
+        let Entry { path, kind, .. } = entry.entry();
+        let marker = marker_of(path)?;
+        if !self.passes(marker.as_ref().and_then(Whiteout::subject).unwrap_or(path)) {
+            self.told.left_out = true;
+            self.notice(NoticeKind::Skipped, path, "the filter leaves it out");
+        } else if let Some(marker) = marker {
+            if *kind != (EntryKind::File { size: 0 }) && marker != Whiteout::Reserved {
+                self.odd(Oddity::MarkerWithContent, NoticeKind::Altered, path)?;
+            }
+            match marker {
+                Whiteout::Reserved => self.odd(Oddity::ReservedName, NoticeKind::Skipped, path)?,
+                marker => self.hide(&marker)?,
+            }
+        } else {
+            self.place(entry)?;
         }
         self.applied.entries += 1;
         if self.applied.entries - self.reported.entries >= BATCH {
@@ -275,6 +299,19 @@ impl<'a> Applier<'a> {
             task.advance(bytes, self.applied.entries - self.reported.entries);
         }
         self.reported = self.applied;
+    }
+
+    fn passes(&self, path: &LayerPath) -> bool {
+        self.options.filter.as_ref().is_none_or(|filter| filter.passes(path))
+    }
+
+    /// Tells of what is odd, or fails for it.
+    fn odd(&self, oddity: Oddity, kind: NoticeKind, path: &LayerPath) -> Result<(), Fault> {
+        if self.options.strictness == Strictness::Strict {
+            return Err(Fault::Odd(oddity));
+        }
+        self.notice(kind, path, &oddity.to_string());
+        Ok(())
     }
 
     fn notice(&self, kind: NoticeKind, path: &LayerPath, message: &str) {

@@ -9,13 +9,14 @@ use image_core::observer::NoticeKind;
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
-    Applier, IMPLIED_MODE, Overlay, Ownership,
+    Applier, DirLinks, IMPLIED_MODE, Overlay,
     attributes::DirectoryOrigin,
     brought::Origin,
     fault::{Doing, Fault},
 };
 use crate::{
     entry::{Entry, EntryKind, Metadata},
+    oddity::Oddity,
     overlayfs::is_whiteout,
     path::LayerPath,
     root::{
@@ -123,6 +124,9 @@ impl Applier<'_> {
             let id = self.dirs.adopt(known, child).doing("open the directory")?;
             return self.merge_directory(id, path, metadata);
         }
+        if let Some(id) = self.linked_directory(path, found)? {
+            return self.merge_directory(id, path, metadata);
+        }
         if found.is_some() {
             self.clear(dir, name, path)?;
         }
@@ -131,13 +135,22 @@ impl Applier<'_> {
         self.new_directory(dir, name, path, metadata, new).map(drop).doing("create the directory")
     }
 
+    /// The directory that a link in the place of an entry leads to, where such links are to be kept.
+    fn linked_directory(&mut self, path: &LayerPath, found: Option<Status>) -> Result<Option<FileId>, Fault> {
+        let may_be_link = found.map_or_else(|| self.overlay.is_some(), |status| status.kind == FileType::Symlink);
+        if self.options.dir_links == DirLinks::Replace || !may_be_link {
+            return Ok(None);
+        }
+        self.existing_dir(path)
+    }
+
     /// Gives a directory that is there the attributes of its entry.
     fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         let dir = self.dirs.get(id)?.as_fd();
         self.brought.imply(id, dir)?;
         let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, ours: false, named: false });
         if origin.named {
-            self.notice_duplicate(path);
+            self.odd(Oddity::Duplicate, NoticeKind::Altered, path)?;
         }
         self.brought.set_origin(id, Origin { named: true, ..origin });
         let node = Node::open(own(dir)?)?;
@@ -189,9 +202,9 @@ impl Applier<'_> {
     ) -> Result<(), Fault> {
         let Entry { path, metadata, .. } = entry;
         // Rights that the file shall have, but none that depend on its owner; and the owner may write attributes.
-        let mode = match self.options.ownership {
-            Ownership::AsIs => metadata.mode & 0o777,
-            Ownership::Current => metadata.mode & 0o777 | 0o600,
+        let mode = match self.options.ownership.is_given() {
+            true => metadata.mode & 0o777,
+            false => metadata.mode & 0o777 | 0o600,
         };
         let node = self.make(dir, name, path, &mut |dir| create_file(dir, name, mode)).doing("create the file")?;
         let mut end = 0;
@@ -223,7 +236,8 @@ impl Applier<'_> {
         }
         let mode = metadata.mode & 0o777;
         match self.make(dir, name, path, &mut |dir| make_node(dir, name, kind, device, mode)) {
-            Err(Fault::System(Errno::PERM)) if self.options.ownership == Ownership::Current => {
+            Err(Fault::System(Errno::PERM)) if !self.options.ownership.is_given() => {
+                self.told.left_out = true;
                 self.clear(dir, name, path)?;
                 self.cover(dir, &path.parent().unwrap_or_default(), name)?;
                 self.notice(NoticeKind::Skipped, path, "only root may make devices");
@@ -247,16 +261,19 @@ impl Applier<'_> {
         let (Some(target_parent), Some(target_name)) = (target.parent(), target.file_name()) else {
             return refuse("which is a directory");
         };
-        let Some(target_dir) = self.target_dir(&target_parent, target_name)? else {
-            return refuse("which does not exist");
-        };
+        let target_dir = self.target_dir(&target_parent, target_name)?;
         // A handle of its own: clearing the way below closes directories.
-        let target_fd = own(self.dirs.get(target_dir)?.as_fd())?;
-        match Status::at(target_fd.as_fd(), target_name)? {
-            None => return refuse("which does not exist"),
-            Some(status) if self.overlay.is_some() && is_whiteout(&status) => return refuse("which does not exist"),
-            Some(status) if status.kind == FileType::Directory => return refuse("which is a directory"),
-            Some(_) => {}
+        let target_fd = target_dir.map(|dir| own(self.dirs.get(dir)?.as_fd())).transpose()?;
+        let found = match &target_fd {
+            Some(dir) => Status::at(dir.as_fd(), target_name)?,
+            None => None,
+        };
+        let found = found.filter(|status| self.overlay.is_none() || !is_whiteout(status));
+        let (Some(target_dir), Some(target_fd), Some(status)) = (target_dir, target_fd, found) else {
+            return if self.told.left_out { self.leave_link_out(path, target) } else { refuse("which does not exist") };
+        };
+        if status.kind == FileType::Directory {
+            return refuse("which is a directory");
         }
         let dir = self.parent_dir(parent)?;
         if (dir, name) == (target_dir, target_name) {
@@ -267,6 +284,12 @@ impl Applier<'_> {
             result => result.doing("create the hard link")?,
         }
         self.brought.add(dir, name);
+        Ok(())
+    }
+
+    /// Leaves out a hard link to nothing, after things were left out that it may mean.
+    fn leave_link_out(&mut self, path: &LayerPath, target: &LayerPath) -> Result<(), Fault> {
+        self.notice(NoticeKind::Skipped, path, &format!("it is a hard link to {target}, which was left out"));
         Ok(())
     }
 
@@ -296,7 +319,7 @@ impl Applier<'_> {
     pub(super) fn clear(&mut self, dir: FileId, name: &[u8], path: &LayerPath) -> Result<(), Fault> {
         let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else { return Ok(()) };
         if self.brought.holds(dir, name, &status) {
-            self.notice_duplicate(path);
+            self.odd(Oddity::Duplicate, NoticeKind::Altered, path)?;
         }
         self.remove(dir, name, &status).doing("remove what is in its place")
     }
@@ -338,6 +361,7 @@ impl Applier<'_> {
                 return Err(Fault::invalid(THROUGH_LINK));
             }
             if obstacle == Obstacle::NotDirectory {
+                self.odd(Oddity::FileInTheWay, NoticeKind::Altered, path)?;
                 self.clear(dir, name, path)?;
             }
             let new = NewDirectory { named: false, beneath: Beneath::Nothing };
@@ -357,9 +381,5 @@ impl Applier<'_> {
     ) -> Result<(), Fault> {
         let acl = self.dirs.get(dir)?.has_default_acl();
         self.set_attributes(node, path, metadata, acl)
-    }
-
-    fn notice_duplicate(&self, path: &LayerPath) {
-        self.notice(NoticeKind::Altered, path, "it replaces what the same layer brought before");
     }
 }

@@ -33,6 +33,45 @@ pub(super) fn merge<C>(
     Ok(merge.tree)
 }
 
+/// The tree of an upper directory that has all in it.
+pub(super) fn whole(upper: &FileTree<DirContent>, ctx: &Ctx) -> Result<FileTree<CapturedContent>> {
+    let mut tree = FileTree::new();
+    let root = tree.root().id();
+    tree.set_metadata(root, upper.root().metadata());
+    let mut inodes = HashMap::new();
+    for child in upper.root().children() {
+        copy(child, &mut tree, root, &mut inodes, Place::Upper, ctx)?;
+    }
+    Ok(tree)
+}
+
+/// Copies a name and all below it from one tree to another.
+fn copy<C>(
+    top: NodeRef<'_, C>,
+    tree: &mut FileTree<CapturedContent>,
+    to: NodeId,
+    inodes: &mut HashMap<InodeId, NodeId>,
+    place: fn(NodeId) -> Place,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut pending = vec![(top, to)];
+    while let Some((from, to)) = pending.pop() {
+        ctx.check()?;
+        if let Some(first) = inodes.get(&from.inode_id()) {
+            tree.link(to, from.name(), *first);
+            continue;
+        }
+        let content = from.content().map(|_| CapturedContent(place(from.id())));
+        let node = tree.insert(to, from.name(), from.kind().clone(), from.metadata(), content);
+        if from.is_directory() {
+            pending.extend(from.children().map(|child| (child, node)));
+        } else {
+            inodes.insert(from.inode_id(), node);
+        }
+    }
+    Ok(())
+}
+
 struct Merge<'a, C> {
     lower: &'a FileTree<C>,
     xattrs: OverlayXattrs,
@@ -75,22 +114,7 @@ impl<'a, C> Merge<'a, C> {
 
     /// Takes what only the lower tree has, with all below it.
     fn keep(&mut self, top: NodeRef<'a, C>, to: NodeId) -> Result<()> {
-        let mut pending = vec![(top, to)];
-        while let Some((from, to)) = pending.pop() {
-            self.ctx.check()?;
-            if let Some(first) = self.lower_inodes.get(&from.inode_id()) {
-                self.tree.link(to, from.name(), *first);
-                continue;
-            }
-            let content = from.content().map(|_| CapturedContent(Place::Lower(from.id())));
-            let node = self.tree.insert(to, from.name(), from.kind().clone(), from.metadata(), content);
-            if from.is_directory() {
-                pending.extend(from.children().map(|child| (child, node)));
-            } else {
-                self.lower_inodes.insert(from.inode_id(), node);
-            }
-        }
-        Ok(())
+        copy(top, &mut self.tree, to, &mut self.lower_inodes, Place::Lower, self.ctx)
     }
 
     /// Takes one name of the upper directory; gives the directory to go on with, if it is one.

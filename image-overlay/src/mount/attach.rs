@@ -40,17 +40,17 @@ pub(super) fn mount(mount: &OverlayMount, target: &Path) -> Result<Mounted> {
     let place = open(target)?;
     let attached = check(mount).and_then(|()| match mount.calls {
         MountCalls::Stepwise => match stepwise(mount, &place) {
-            Err(Fault::Unknown) => single(mount, &place),
+            Err(Fault::Unknown) => single(mount, &place, target),
             result => result,
         },
-        MountCalls::Single => single(mount, &place),
+        MountCalls::Single => single(mount, &place, target),
     });
     let error = |obstacle, errno: Option<Errno>| {
         let source = errno.map(Into::into);
         Err(Error::Mount { target: target.to_owned(), obstacle: Box::new(obstacle), source })
     };
     match attached {
-        Ok(()) => Mounted::at(target),
+        Ok(mounted) => Ok(Mounted::new(target, mounted)),
         Err(Fault::Obstacle(obstacle)) => error(obstacle, None),
         Err(Fault::System(errno)) => error(MountObstacle::of(errno, mount), Some(errno)),
         Err(Fault::Unknown) => error(MountObstacle::Refused, Some(Errno::NOSYS)),
@@ -87,7 +87,8 @@ fn directories(mount: &OverlayMount) -> impl Iterator<Item = (&'static str, &Pat
     mount.lower.iter().rev().map(|lower| ("lowerdir+", &**lower)).chain(writable)
 }
 
-fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
+/// Gives a handle of the mount.
+fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<OwnedFd, Fault> {
     let fs = match fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
         Err(Errno::NOSYS | Errno::PERM) => return Err(Fault::Unknown),
         result => result?,
@@ -109,7 +110,8 @@ fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
     };
     let mounted = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(move_mount(&mounted, c"", place, c"", flags)?)
+    move_mount(&mounted, c"", place, c"", flags)?;
+    Ok(mounted)
 }
 
 fn set_directory(fs: BorrowedFd<'_>, key: &str, directory: &OwnedFd) -> Result<(), Fault> {
@@ -123,7 +125,8 @@ fn set_directory(fs: BorrowedFd<'_>, key: &str, directory: &OwnedFd) -> Result<(
     }
 }
 
-fn single(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
+/// Gives a handle of the mount.
+fn single(mount: &OverlayMount, place: &OwnedFd, target: &Path) -> Result<OwnedFd, Fault> {
     let handles = |key| -> Result<Vec<OwnedFd>, Fault> {
         directories(mount).filter(|(name, _)| *name == key).map(|(_, path)| open(path).map_err(Fault::Other)).collect()
     };
@@ -145,7 +148,9 @@ fn single(mount: &OverlayMount, place: &OwnedFd) -> Result<(), Fault> {
     }
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
     let flags = if mount.writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
-    Ok(rustix::mount::mount("overlay", proc_path(place), "overlay", flags, data.as_c_str())?)
+    rustix::mount::mount("overlay", proc_path(place), "overlay", flags, data.as_c_str())?;
+    // The one of before is of what is below the mount now.
+    open(target).map_err(Fault::Other)
 }
 
 /// A name that leads to the directory of a handle, and that holds no character that means anything.

@@ -29,12 +29,30 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// What was just mounted over a directory.
-    pub(super) fn at(target: &Path) -> Result<Self> {
+    /// What a handle stands for, mounted over a directory.
+    pub(super) fn new(target: &Path, mount: OwnedFd) -> Self {
+        Self { target: target.to_owned(), mount: Some(mount) }
+    }
+
+    /// What is mounted over a directory.
+    fn at(target: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mount = rustix::fs::openat(CWD, target, flags, Mode::empty());
         let mount = mount.map_err(|e| Error::io("open", target, e.into()))?;
-        Ok(Self { target: target.to_owned(), mount: Some(mount) })
+        Ok(Self::new(target, mount))
+    }
+
+    /// Shows one directory over another.
+    ///
+    /// # Errors
+    /// [`Error::Mount`], which is [`Error::is_denied`] where the process may not mount.
+    pub fn bind(from: &Path, target: &Path) -> Result<Self> {
+        rustix::mount::mount_bind(from, target).map_err(|errno| Error::Mount {
+            target: target.to_owned(),
+            obstacle: Box::new(if errno == Errno::PERM { MountObstacle::Denied } else { MountObstacle::Refused }),
+            source: Some(errno.into()),
+        })?;
+        Self::at(target)
     }
 
     /// Where it is mounted.

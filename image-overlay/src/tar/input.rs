@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     header::{BLOCK, Block},
 };
-use crate::error::Error;
+use crate::{error::Error, limits::Limits};
 
 const BUFFER: usize = 128 << 10;
 
@@ -17,13 +17,30 @@ pub(super) struct Input<R> {
     start: usize,
     end: usize,
     position: u64,
+    bounds: [Bound; 2],
+}
+
+/// How many bytes a layer may have.
+struct Bound {
+    at: u64,
+    /// What the caller set it to.
     limit: u64,
+    /// What there is too much of beyond it, be it in the stream or in its files.
+    stream: &'static str,
+    files: &'static str,
 }
 
 impl<R: Read> Input<R> {
-    pub(super) fn new(inner: R, limit: Option<u64>) -> Self {
+    /// Begins with a layer before which an image had `before` bytes.
+    pub(super) fn new(inner: R, limits: &Limits, before: u64) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { inner, buffer, start: 0, end: 0, position: 0, limit: limit.unwrap_or(u64::MAX) }
+        let image = limits.image_bytes.map_or(u64::MAX, |limit| limit.saturating_sub(before));
+        let (layer, whole) = (limits.layer_bytes.unwrap_or(u64::MAX), limits.image_bytes.unwrap_or(u64::MAX));
+        let (stream, files) = ("bytes of the layer's plain tar stream", "bytes of the layer's files");
+        let layer = Bound { at: layer, limit: layer, stream, files };
+        let (stream, files) = ("bytes of the plain layers of the image", "bytes of the files of the image's layers");
+        let image = Bound { at: image, limit: whole, stream, files };
+        Self { inner, buffer, start: 0, end: 0, position: 0, bounds: [layer, image] }
     }
 
     /// How many bytes of the stream were handed out.
@@ -113,10 +130,19 @@ impl<R: Read> Input<R> {
     }
 
     fn check_limit(&self) -> Result<(), Failure> {
-        if self.position + (self.end - self.start) as u64 > self.limit {
-            return Err(Failure::Limit("bytes of the layer's plain tar stream", self.limit));
+        let length = self.position + (self.end - self.start) as u64;
+        match self.bounds.iter().find(|bound| length > bound.at) {
+            Some(bound) => Err(Failure::Limit(bound.stream, bound.limit)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Fails where files of so many bytes are too many.
+    pub(super) fn check_files(&self, bytes: u64) -> Result<(), Failure> {
+        match self.bounds.iter().find(|bound| bytes > bound.at) {
+            Some(bound) => Err(Failure::Limit(bound.files, bound.limit)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -93,8 +93,13 @@ impl<R> fmt::Debug for TarReader<R> {
 impl<R: Read> TarReader<R> {
     /// Reads `reader`, which needs no buffer of its own.
     pub fn new(reader: R, limits: &Limits) -> Self {
+        Self::after(0, reader, limits)
+    }
+
+    /// Reads a layer of an image whose layers below it have so many [bytes](TarReader::bytes).
+    pub(crate) fn after(before: u64, reader: R, limits: &Limits) -> Self {
         Self {
-            input: Input::new(reader, limits.layer_bytes),
+            input: Input::new(reader, limits, before),
             limits: *limits,
             state: State::Reading,
             number: 0,
@@ -143,6 +148,11 @@ impl<R: Read> TarReader<R> {
         }
         self.input.drain().map_err(|failure| self.error(failure))?;
         Ok(self.input.position())
+    }
+
+    /// How many bytes count against the limits: those of the stream so far, or of its files with their holes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.input.position().max(self.expanded)
     }
 
     /// The reader below. What was read ahead is lost, unless [`TarReader::drain`] came before.
@@ -219,9 +229,9 @@ impl<R: Read> TarReader<R> {
 
     /// Makes an entry of its header and of what was said of it before.
     fn open(&mut self, header: &Header, mut extensions: Extensions) -> Result<(Entry, u64), Failure> {
-        within(self.number, "entries of the layer", self.limits.entries)?;
         let name = decode::name(header, &mut extensions);
         self.set_name(&name);
+        within(self.number, "entries of the layer", self.limits.entries)?;
         let path = decode::path(&name)?;
         let stored = extensions.size.map_or_else(|| header.size(), Ok)?;
         let metadata = decode::metadata(header, &mut extensions)?;
@@ -235,7 +245,9 @@ impl<R: Read> TarReader<R> {
             return Err("the root can only be a directory".into());
         }
         self.expanded = self.expanded.saturating_add(kind.size());
-        within(self.expanded, "bytes of the layer's files", self.limits.layer_bytes.unwrap_or(u64::MAX))?;
+        within(kind.size(), "bytes of the file", self.limits.file_bytes.unwrap_or(u64::MAX))?;
+        within(path.components().count() as u64, "names of its path", self.limits.path_names)?;
+        self.input.check_files(self.expanded)?;
         Ok((Entry::new(path, kind, metadata), self.input.position()))
     }
 

@@ -6,15 +6,15 @@ use std::{
 };
 
 use image_core::{
-    Compression, Ctx, DiffId, Image,
-    blob::BlobSourceExt,
-    codec::{DecodeOptions, Decoder},
-    hasher::Hasher,
-    image::Layer,
+    Compression, Ctx, DiffId, Image, blob::BlobSourceExt, codec::Decoder, hasher::Hasher, image::Layer,
     observer::NoticeKind,
 };
 
-use crate::error::{Error, Result};
+use super::UnpackOptions;
+use crate::{
+    apply::Strictness,
+    error::{Error, Result},
+};
 
 /// Bytes of one piece of a stream.
 const PIECE: usize = 256 << 10;
@@ -49,7 +49,7 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
 }
 
 /// Decodes all layers in order, until one fails or nobody wants more.
-pub(super) fn decode_layers(image: &Image, options: &DecodeOptions, out: &Pieces, ctx: &Ctx) {
+pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
     for layer in image.layers() {
         let last = match decode_layer(image, &layer, options, out, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
@@ -72,11 +72,14 @@ enum Flow {
     Unwanted,
 }
 
-fn decode_layer(image: &Image, layer: &Layer<'_>, options: &DecodeOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
+fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
     let blob = image.source().open_verified(layer.descriptor)?;
     let media_type = &layer.descriptor.media_type;
     let declared = media_type.layer_compression().unwrap_or(Compression::None);
-    let mut decoder = Decoder::detect(blob, declared, options)?;
+    let mut decoder = Decoder::detect(blob, declared, &options.decode)?;
+    if decoder.compression() != declared && options.apply.strictness == Strictness::Strict {
+        return Err(Error::OtherCompression { media_type: media_type.clone(), actual: decoder.compression() });
+    }
     if decoder.compression() != declared {
         let message = format!("the media type is {media_type}, but it is {}", decoder.compression());
         ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);

@@ -18,7 +18,6 @@ use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     image_tree::ImageTree,
-    limits::Limits,
     path::escape,
     root::Root,
     tar::{TarEntry, TarReader},
@@ -39,12 +38,13 @@ pub(super) fn write(
     let mut told = Told::default();
     let mut applier = Applier::new(Target::Plain(root), &options.apply, &mut told, None, ctx)?;
     plan.dataless.iter().try_for_each(|node| applier.dataless(&entry(tree.node(*node))))?;
-    let mut unpacked = Unpacked::default();
+    let (mut unpacked, mut before) = (Unpacked::default(), 0);
     for ((layer, toc), files) in image.layers().zip(&*options.tocs).zip(&plan.files) {
         let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
         let mut pass = Pass { tree: &tree, files, applier: &mut applier, task: &task, ctx };
-        let entries = pass.run(toc, streams.next_layer(), &options.apply.limits);
-        unpacked.entries += entries.map_err(|error| in_layer(&layer, error))?;
+        let mut reader = TarReader::after(before, streams.next_layer(), &options.apply.limits);
+        unpacked.entries += pass.run(toc, &mut reader).map_err(|error| in_layer(&layer, error))?;
+        before += reader.bytes();
         unpacked.layers += 1;
         task.end(Outcome::Done);
     }
@@ -109,8 +109,7 @@ struct Pass<'p, 'a> {
 
 impl Pass<'_, '_> {
     /// Writes the files that have their content in this layer, and gives how many entries it has.
-    fn run(&mut self, toc: &LayerToc, stream: LayerStream<'_>, limits: &Limits) -> Result<u64> {
-        let mut reader = TarReader::new(stream, limits);
+    fn run(&mut self, toc: &LayerToc, reader: &mut TarReader<LayerStream<'_>>) -> Result<u64> {
         let mut known = toc.entries();
         let mut progress = Progress { task: self.task, entries: 0, bytes: self.applier.applied().content_bytes };
         let mut entries = 0;

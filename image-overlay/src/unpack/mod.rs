@@ -92,12 +92,12 @@ fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx)
     thread::scope(|scope| {
         thread::Builder::new()
             .name("unpack-decode".to_owned())
-            .spawn_scoped(scope, move || decode_layers(image, &options.decode, &pieces, ctx))
+            .spawn_scoped(scope, move || decode_layers(image, options, &pieces, ctx))
             .map_err(|e| image_core::Error::stream("start a thread", e))?;
-        if options.tocs.is_empty() || options.tocs.len() != image.layers().len() {
-            apply_layers(image, root, &options.apply, streams, ctx)
-        } else {
+        if options.merges(image.layers().len()) {
             merged::write(image, root, options, streams, ctx)
+        } else {
+            apply_layers(image, root, &options.apply, streams, ctx)
         }
     })
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use image_core::{Ctx, Event, Timestamp};
-use image_overlay::{ApplyOptions, Metadata, Ownership, RefusedXattr, apply_layer};
+use image_overlay::{ApplyOptions, Metadata, Ownership, XattrPolicy, apply_layer};
 use test_support::{require_root, unprivileged};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     on_disk::{Sandbox, causes, full, xattrs},
 };
 
-fn owned(uid: u32, gid: u32, mode: u32) -> impl Fn(&mut Metadata) {
+pub(crate) fn owned(uid: u32, gid: u32, mode: u32) -> impl Fn(&mut Metadata) {
     move |metadata| (metadata.uid, metadata.gid, metadata.mode) = (uid, gid, mode)
 }
 
@@ -22,12 +22,12 @@ fn at(seconds: i64, nanoseconds: u32) -> impl Fn(&mut Metadata) {
     move |metadata| metadata.mtime = Timestamp::new(seconds, nanoseconds).unwrap()
 }
 
-fn xattr(name: &str, value: &[u8]) -> impl Fn(&mut Metadata) {
+pub(crate) fn xattr(name: &str, value: &[u8]) -> impl Fn(&mut Metadata) {
     move |metadata| drop(metadata.xattrs.insert(name.into(), value.into()))
 }
 
 /// Applies a layer and gives the notices.
-fn notices(sandbox: &Sandbox, items: &[Item]) -> Vec<String> {
+pub(crate) fn notices(sandbox: &Sandbox, items: &[Item]) -> Vec<String> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = Arc::clone(&told);
     let ctx = Ctx::default().with_observer(Arc::new(move |event: &Event<'_>| {
@@ -199,7 +199,7 @@ fn refused_attributes_are_a_notice_or_an_error() {
         told[0].starts_with("/f: extended attribute system.nonsense left out: the system refused it: "),
         "{told:?}"
     );
-    sandbox.options = ApplyOptions::default().with_refused_xattr(RefusedXattr::Fail);
+    sandbox.options = ApplyOptions::default().with_xattrs(XattrPolicy::Require);
     let error = sandbox.apply(&items).unwrap_err();
     assert!(error.starts_with("tar entry 1 (f): cannot set an extended attribute: system.nonsense: "), "{error}");
     // A file capability is never lost in silence.

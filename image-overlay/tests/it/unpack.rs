@@ -23,7 +23,7 @@ use super::{
 
 /// A layer as it is stored, and what the manifest and config say of it.
 pub(crate) struct Stored {
-    media_type: &'static str,
+    pub(crate) media_type: &'static str,
     bytes: Vec<u8>,
     digest: Digest,
     size: u64,

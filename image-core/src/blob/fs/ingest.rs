@@ -6,11 +6,9 @@ use std::{
 };
 
 use super::{
-    dir::{Dir, Found},
-    lock,
-    options::Symlinks,
+    dir::Dir,
     store::FsBlobStore,
-    temporary::{Shared, Temporary},
+    temporary::{self, Shared, Temporary},
 };
 use crate::{
     blob::{Blob, BlobStore, BlobWriter, Committed, Expected, expected::Intake},
@@ -157,25 +155,7 @@ impl BlobWriter for Ingest {
     }
 }
 
-/// Removes the files that dead processes left; tells how many. One that cannot be removed does not keep the others.
+/// Removes the files that dead writers left; tells how many.
 pub(super) fn clean(dir: &Dir) -> Result<u64> {
-    let (mut removed, mut failed) = (0, None);
-    dir.for_each_name(&mut |name| {
-        match remove_abandoned(dir, name) {
-            Ok(is_removed) => removed += u64::from(is_removed),
-            Err(e) => failed = Some(e),
-        }
-        Ok(())
-    })?;
-    failed.map_or(Ok(removed), Err)
-}
-
-fn remove_abandoned(dir: &Dir, name: &str) -> Result<bool> {
-    if !name.starts_with(PREFIX) {
-        return Ok(false);
-    }
-    match dir.open_file(name, Symlinks::Refused)? {
-        Found::File(file) if lock::is_abandoned(&file) => dir.remove_file(name),
-        _ => Ok(false),
-    }
+    temporary::clean(dir, PREFIX)
 }

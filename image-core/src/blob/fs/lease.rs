@@ -2,7 +2,8 @@
 //!
 //! A lease is a file `leases/lease-<number>` that its holder keeps locked, with one line for each thing that it protects: a
 //! digest, or a descriptor whose whole graph is meant. Lines are only ever added, under the shared lock of `blobs`; a
-//! collection reads them under the exclusive one. A lease whose file nobody has locked is over, however its process ended.
+//! collection reads them under the exclusive one. A lease whose file nobody has locked is over, however its process ended;
+//! the next lease or collection removes it.
 
 use std::{
     collections::HashSet,
@@ -15,7 +16,7 @@ use super::{
     lock,
     options::Symlinks,
     store::FsBlobStore,
-    temporary::Temporary,
+    temporary::{self, Temporary},
 };
 use crate::{
     blob::BlobStore,
@@ -101,7 +102,10 @@ impl LeaseFile {
     fn create(store: &FsBlobStore) -> Result<Self> {
         // No collection looks between the making of the file and its locking.
         let _hold = store.hold()?;
-        let file = Temporary::create(Arc::new(store.leases_dir()?), PREFIX)?;
+        let dir = store.leases_dir()?;
+        // What cannot be cleaned now is no reason not to take a lease.
+        drop(temporary::clean(&dir, PREFIX));
+        let file = Temporary::create(Arc::new(dir), PREFIX)?;
         Ok(Self { content: Mutex::new((file, HashSet::new())) })
     }
 

@@ -118,3 +118,27 @@ pub(super) enum Shared {
 pub(super) fn unique_name(prefix: &str) -> String {
     format!("{prefix}{:016x}", RandomState::new().build_hasher().finish())
 }
+
+/// Removes the files with such names that dead processes left; tells how many. One that cannot be removed does not keep the
+/// others.
+pub(super) fn clean(dir: &Dir, prefix: &str) -> Result<u64> {
+    let (mut removed, mut failed) = (0, None);
+    dir.for_each_name(&mut |name| {
+        match remove_abandoned(dir, prefix, name) {
+            Ok(is_removed) => removed += u64::from(is_removed),
+            Err(e) => failed = Some(e),
+        }
+        Ok(())
+    })?;
+    failed.map_or(Ok(removed), Err)
+}
+
+fn remove_abandoned(dir: &Dir, prefix: &str, name: &str) -> Result<bool> {
+    if !name.starts_with(prefix) {
+        return Ok(false);
+    }
+    match dir.open_file(name, Symlinks::Refused)? {
+        Found::File(file) if lock::is_abandoned(&file) => dir.remove_file(name),
+        _ => Ok(false),
+    }
+}

@@ -20,6 +20,7 @@ mod view;
 
 use std::{collections::HashMap, mem::MaybeUninit, os::fd::AsFd};
 
+use image_core::observer::NoticeKind;
 use rustix::{
     fs::{FileType, Mode, RawDir},
     io::Errno,
@@ -38,6 +39,7 @@ use super::{
 };
 use crate::{
     entry::Metadata,
+    oddity::Oddity,
     overlayfs::OPAQUE,
     path::LayerPath,
     root::{FileId, MAX_LINKS, MAX_STEPS, Node, Obstacle, Root, Status, open_dir, own, set_xattr},
@@ -212,6 +214,9 @@ impl<'a> Applier<'a> {
         }
         // A marker of this layer, or a file of any.
         let cleared = obstacle == Obstacle::NotDirectory || Status::at(self.dirs.get(dir)?.as_fd(), &name)?.is_some();
+        if obstacle == Obstacle::NotDirectory {
+            self.odd(Oddity::FileInTheWay, NoticeKind::Altered, path)?;
+        }
         if cleared {
             self.clear(dir, &name, path)?;
         }
