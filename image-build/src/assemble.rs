@@ -4,7 +4,12 @@ use image_core::{
     BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageId, ImageManifest, MediaType, document::MAX_LAYERS,
 };
 
-use crate::{cache::explain::Miss, error::Result, options::BuildOptions, solve::StageState};
+use crate::{
+    cache::{CacheKey, explain::Miss},
+    error::Result,
+    options::BuildOptions,
+    solve::StageState,
+};
 
 /// An image that was built.
 #[derive(Debug, Clone)]
@@ -22,12 +27,18 @@ pub struct BuiltImage {
     pub done: usize,
     /// Why they were carried out, in the order in which they were.
     pub misses: Vec<Miss>,
+    /// The records of the steps, in their order. A step that can be found in two ways has two.
+    pub records: Vec<StepRecord>,
 }
 
-impl BuiltImage {
-    pub(crate) fn with_steps(self, cached: usize, done: usize, misses: Vec<Miss>) -> Self {
-        Self { cached, done, misses, ..self }
-    }
+/// The record of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepRecord {
+    /// The key.
+    pub key: CacheKey,
+    /// Whether the step is one of the stages that the image is made of, not only copied from.
+    pub is_in_result: bool,
 }
 
 /// Puts the image into the store: layers first, then what names them, so that nothing there ever
@@ -70,5 +81,6 @@ pub(crate) fn assemble(
         cached: 0,
         done: 0,
         misses: Vec::new(),
+        records: Vec::new(),
     })
 }

@@ -8,7 +8,7 @@ use image_overlay::{ImageTree, PackedLayer};
 
 use crate::{
     cache::{IngredientKind, Recipe},
-    context::ContextFiles,
+    context::source::ContextFiles,
     copy_words::CopyWords,
     dockerfile::{Add, Copy, Rule, Warning},
     effect::{
@@ -78,7 +78,7 @@ impl StageBuild<'_> {
         let fetched = fetched.collect::<Result<Vec<_>>>()?;
         let files = fetched.iter().map(|(position, fetched)| {
             let name = words.sources.get(*position).map_or("", String::as_str);
-            Ok((*position, fetched, ContextFiles::new(&fetched.context, name, ctx)?))
+            Ok((*position, fetched, ContextFiles::new(&fetched.context, name, builder.state.stats(), ctx)?))
         });
         let files = files.collect::<Result<Vec<(usize, &Fetched, ContextFiles<'_>)>>>()?;
         let remotes = files.iter().map(|(position, fetched, files)| {
@@ -99,9 +99,9 @@ impl StageBuild<'_> {
         name: String,
         remotes: &[Remote<'_>],
     ) -> Result<Outcome> {
-        let ctx = self.build.ctx;
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
         self.warn_of_ignored(words, context.ignore())?;
-        self.copy_files(&ContextFiles::new(context, name, ctx)?, words, remotes, None)
+        self.copy_files(&ContextFiles::new(context, name, state.stats(), ctx)?, words, remotes, None)
     }
 
     /// Warns of sources that the ignore file leaves out; where it also takes back, nothing can be said.

@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use image_overlay::LayerPath;
 
-use crate::dockerfile::{Dockerfile, Instruction, Location};
+use crate::{
+    dockerfile::{Dockerfile, Instruction, Location},
+    exec::Exit,
+};
 
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -176,6 +179,36 @@ pub enum Error {
         /// Why it is unknown.
         reason: String,
     },
+    /// A command that was run failed.
+    #[error("the command failed: {}", .exit.report())]
+    #[non_exhaustive]
+    Command {
+        /// How.
+        exit: Box<Exit>,
+    },
+    /// A command could not be run.
+    #[error("cannot run the command: {reason}")]
+    #[non_exhaustive]
+    Runtime {
+        /// Why not, as whatever failed tells it.
+        reason: String,
+    },
+    /// This machine does not have what it takes to run commands, or to run them so.
+    #[error("this machine cannot run the command: {reason}")]
+    #[non_exhaustive]
+    CannotRun {
+        /// What is missing.
+        reason: String,
+    },
+    /// Something cannot be mounted for a command, or the command cannot begin there.
+    #[error("{path} of the command: {reason}")]
+    #[non_exhaustive]
+    Mount {
+        /// The path in the root file system, escaped.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// The state directory is not of the form that this version reads.
     #[error(
         "{path}: {found:?} is not a version of the build state that is read here: use another directory, or delete this one"
@@ -186,6 +219,27 @@ pub enum Error {
         path: PathBuf,
         /// What it says.
         found: String,
+    },
+    /// An artifact is no cache of builds, or of a form that is not read here.
+    #[error("manifest {manifest}: this is no cache of builds that can be read here")]
+    #[non_exhaustive]
+    NotACache {
+        /// The artifact's manifest.
+        manifest: image_core::Digest,
+    },
+    /// A layer of the build state is gone, or was damaged and removed.
+    #[error("layer {digest} of the build state is gone or was damaged: build again")]
+    #[non_exhaustive]
+    LayerLost {
+        /// The layer's blob.
+        digest: image_core::Digest,
+    },
+    /// The state directory is in use by a build.
+    #[error("{path}: a build is using it: try again when that is done")]
+    #[non_exhaustive]
+    Busy {
+        /// The directory.
+        path: PathBuf,
     },
     /// A value cannot be written as JSON.
     #[error("cannot encode a build step")]
@@ -237,6 +291,12 @@ impl Error {
 
     pub(crate) fn destination(path: &LayerPath, reason: &'static str) -> Self {
         Self::Destination { path: path.to_string(), reason }
+    }
+
+    /// Names a path of a command that something is wrong with.
+    #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+    pub(crate) fn mount(path: &str, reason: impl Into<String>) -> Self {
+        Self::Mount { path: excerpt(path, 256), reason: reason.into() }
     }
 
     pub(crate) fn changed(path: impl Into<PathBuf>) -> Self {
@@ -320,8 +380,17 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_corrupt(),
             Self::Overlay(error) => error.is_corrupt(),
-            Self::WrongCommit { .. } => true,
+            Self::NotACache { .. } | Self::LayerLost { .. } | Self::WrongCommit { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether a layer could not be read as it should be, or is gone.
+    pub(crate) fn is_about_a_layer(&self) -> bool {
+        match self.inner() {
+            Self::Core(image_core::Error::BlobNotFound { .. }) => true,
+            Self::Overlay(error) if error.is_not_found() => true,
+            _ => self.is_corrupt(),
         }
     }
 
@@ -331,7 +400,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_cancelled(),
             Self::Overlay(error) => error.is_cancelled(),
-
             _ => false,
         }
     }
@@ -340,7 +408,10 @@ impl Error {
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match self.inner() {
-            Self::UnsupportedInstruction { .. } | Self::FeatureOff { .. } | Self::NoFetcher { .. } => true,
+            Self::UnsupportedInstruction { .. }
+            | Self::FeatureOff { .. }
+            | Self::NoFetcher { .. }
+            | Self::CannotRun { .. } => true,
             Self::Core(error) => error.is_unsupported(),
             Self::Overlay(error) => error.is_unsupported(),
             _ => false,
@@ -353,7 +424,6 @@ impl Error {
         match self.inner() {
             Self::Core(error) => error.is_denied(),
             Self::Overlay(error) => error.is_denied(),
-
             _ => false,
         }
     }
@@ -362,6 +432,7 @@ impl Error {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         match self.inner() {
+            Self::Busy { .. } => true,
             Self::Core(error) => error.is_busy(),
             Self::Overlay(error) => error.is_busy(),
 

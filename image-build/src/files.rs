@@ -23,6 +23,13 @@ pub(crate) struct FileFacts {
     pub(crate) xattrs: Option<Box<Xattrs>>,
 }
 
+impl FileFacts {
+    /// Those of a file without holes and extended attributes.
+    pub(crate) fn plain(size: u64, sha256: [u8; 32]) -> Self {
+        Self { size, sha256, sparse: false, xattrs: None }
+    }
+}
+
 /// A tree of files that can be copied into an image.
 ///
 /// The order of calls: [`SourceFiles::tree`], then [`SourceFiles::fingerprint`] for the regular files

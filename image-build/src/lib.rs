@@ -34,9 +34,12 @@
 //! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
 //!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//! - [`BuildState`]: the directory of what earlier builds left, and how to make it smaller; [`cache`]: keys, recipes and
+//!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
+//!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
+//! - [`BuildContext::fingerprint`] and [`StatCache`]: digests of many files, of which only those are read that changed.
 //! - [`fetch`]: the seam by which ADD reaches addresses.
-//! - [`BuildState`]: the directory of what earlier builds left; [`cache`]: keys, recipes and records, which
-//!   know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was not cached.
+//! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
@@ -47,7 +50,8 @@
 //! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
 //!
 //! # Features
-//! `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
+//! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
+//! - `conformance`: the suite that every store of records must pass, for implementers.
 
 #![forbid(unsafe_code)]
 
@@ -61,10 +65,10 @@ pub mod dockerfile;
 mod effect;
 pub mod env;
 pub mod error;
+pub mod exec;
 pub mod expand;
 pub mod fetch;
 mod files;
-mod fingerprint;
 mod graph;
 pub mod ignore;
 mod input;
@@ -73,18 +77,20 @@ mod options;
 mod pattern;
 mod rootfs;
 mod solve;
+mod stat_cache;
 mod state;
 mod step;
 mod suggest;
 mod temporary;
 
-pub use assemble::BuiltImage;
-pub use context::BuildContext;
+pub use assemble::{BuiltImage, StepRecord};
+pub use context::{BuildContext, FileFingerprint, Fingerprint, ModePolicy};
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use fetch::Fetcher;
 pub use ignore::Ignore;
-pub use options::{BuildOptions, CachePolicy, Explanations};
+pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
 pub use solve::Builder;
-pub use state::BuildState;
+pub use stat_cache::StatCache;
+pub use state::{BuildState, CacheExport, LastStep, Removed, StateExpiry};

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use image_core::Timestamp;
+use rustix::fs::{Timespec, Timestamps};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -74,6 +76,12 @@ impl Temporary {
         }
         Ok(())
     }
+}
+
+/// Sets the time that a file was last written at.
+pub(crate) fn set_time(file: &File, time: Timestamp) -> io::Result<()> {
+    let time = Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() };
+    Ok(rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time })?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a directory of this module's own, which no link leads out of")]

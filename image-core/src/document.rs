@@ -22,21 +22,27 @@ pub trait Body: Serialize + DeserializeOwned {
     /// What it is called in an error.
     const KIND: &'static str;
 
-    /// Whether a descriptor of this media type points at such a document.
-    fn is_media_type(media_type: &MediaType) -> bool;
+    /// Whether a descriptor of this media type points at such a document. None does where the kind has no media type.
+    fn is_media_type(_: &MediaType) -> bool {
+        false
+    }
 
-    /// What the document says of itself.
-    fn facts(&self) -> Facts<'_>;
+    /// What the document says of itself; nothing, unless the kind has fields for it.
+    fn facts(&self) -> Facts<'_> {
+        Facts::default()
+    }
 
-    /// Checks the rules of this kind.
+    /// Checks the rules of this kind, beyond those that its fields have.
     ///
     /// # Errors
     /// The rule that the document breaks, in words.
-    fn check(&self) -> Result<(), String>;
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What a document says of itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::exhaustive_structs, reason = "made by implementers of Body, whose contract it is")]
 pub struct Facts<'a> {
     /// Its `schemaVersion`; `None` for a kind that has none.

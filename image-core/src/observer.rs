@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Names one piece of work among all of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -73,7 +73,7 @@ pub enum NoticeKind {
 
 /// What an [`Observer`] is told.
 ///
-/// Serialised, it is an object whose `event` is `begin`, `advance`, `because`, `end` or `notice`, with the fields beside it.
+/// Serialised, it is an object whose `event` is `begin`, `advance`, `because`, `output`, `end` or `notice`, with the fields beside it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 #[non_exhaustive]
@@ -108,6 +108,16 @@ pub enum Event<'a> {
         /// Why, for a person; one line.
         reason: &'a str,
     },
+    /// A program that a piece of work runs wrote something.
+    #[non_exhaustive]
+    Output {
+        /// Which one.
+        task: TaskId,
+        /// A line with its end, as it was written; of a very long line a part, and of the last one what there is.
+        /// All of them together are all that was written. Serialised, it is text, with what is no UTF-8 replaced.
+        #[serde(serialize_with = "as_text")]
+        line: &'a [u8],
+    },
     /// A piece of work ended.
     #[non_exhaustive]
     End {
@@ -126,6 +136,10 @@ pub enum Event<'a> {
         /// What happened.
         message: &'a str,
     },
+}
+
+fn as_text<S: Serializer>(line: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(line))
 }
 
 /// Is told of progress. One for all crates; it must not block and cannot fail.
@@ -168,6 +182,11 @@ impl<'a> Task<'a> {
     /// Tells a reason why the work is carried out.
     pub fn because(&self, reason: &str) {
         self.observer.event(&Event::Because { task: self.id, reason });
+    }
+
+    /// Tells what a program of the work wrote: a line with its end, as it was written.
+    pub fn output(&self, line: &[u8]) {
+        self.observer.event(&Event::Output { task: self.id, line });
     }
 
     /// Ends the work well.

@@ -42,7 +42,7 @@ const BLOBS: &str = "blobs";
 const OF_THE_STORE: [&str; 3] = ["ingest", "leases", "corrupt"];
 
 /// Ample for a file of one version number, in bytes.
-const MAX_MARKER: u64 = 64 << 10;
+pub(crate) const MAX_MARKER: u64 = 64 << 10;
 
 /// An OCI image layout.
 ///
@@ -172,13 +172,16 @@ impl OciLayout {
 /// Whether the directory says that it is a layout, of a version that is known.
 fn has_marker(dir: &Dir) -> Result<bool> {
     let Some(bytes) = dir.read(MARKER, MAX_MARKER)? else { return Ok(false) };
-    let marker: Marker = serde_json::from_slice(&bytes).map_err(|_| Error::NotALayout {
-        path: dir.path_of(MARKER),
-        reason: "it is not a JSON object with an imageLayoutVersion",
-    })?;
+    check_marker(&bytes, &dir.path_of(MARKER)).map(|()| true)
+}
+
+/// Says what is wrong with an `oci-layout` file; `path` says which.
+pub(crate) fn check_marker(bytes: &[u8], path: &Path) -> Result<()> {
+    let reason = "it is not a JSON object with an imageLayoutVersion";
+    let marker: Marker =
+        serde_json::from_slice(bytes).map_err(|_| Error::NotALayout { path: path.to_owned(), reason })?;
     if marker.image_layout_version == VERSION {
-        Ok(true)
-    } else {
-        Err(Error::UnsupportedVersion { path: dir.path_of(MARKER), version: excerpt(&marker.image_layout_version) })
+        return Ok(());
     }
+    Err(Error::UnsupportedVersion { path: path.to_owned(), version: excerpt(&marker.image_layout_version) })
 }

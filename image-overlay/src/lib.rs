@@ -101,7 +101,7 @@ pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
 pub use path::LayerPath;
 #[cfg(target_os = "linux")]
-pub use root::{Resolution, Root};
+pub use root::{MountPoints, Resolution, Root};
 #[cfg(target_os = "linux")]
 pub use scan::{DirContent, DirSource};
 #[cfg(target_os = "linux")]

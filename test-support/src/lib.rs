@@ -3,7 +3,11 @@
 pub mod containerd;
 mod daemon;
 pub mod docker;
+pub mod hostile;
+mod law;
+pub mod layout;
 pub mod privilege;
+pub mod raw_tar;
 mod reference;
 pub mod skip;
 pub mod temp;
@@ -12,6 +16,7 @@ pub mod tree;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
+pub use law::cases;
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip};

@@ -55,7 +55,7 @@ fn is_executable(file: &OsStr) -> bool {
     is_file && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-fn variable(name: &str) -> Option<std::ffi::OsString> {
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     #[expect(clippy::disallowed_methods, reason = "tests are steered through the environment")]
     env::var_os(name)
 }

@@ -6,10 +6,6 @@ use examples::Result;
 /// Accepted, so that a user hears what the matter is, and not shown in the help.
 #[derive(Debug, Args)]
 pub(crate) struct Later {
-    #[arg(long, hide = true, value_name = "LAYOUT:REF")]
-    cache_from: Vec<String>,
-    #[arg(long, hide = true, value_name = "LAYOUT:REF")]
-    cache_to: Option<String>,
     #[arg(long, hide = true, value_name = "id=ID,src=FILE")]
     secret: Vec<String>,
     #[arg(long, hide = true, value_name = "none|host|user")]
@@ -22,8 +18,6 @@ impl Later {
     /// Says which option is not carried out yet.
     pub(crate) fn refuse(&self) -> Result<()> {
         let given = [
-            ("--cache-from", !self.cache_from.is_empty()),
-            ("--cache-to", self.cache_to.is_some()),
             ("--secret", !self.secret.is_empty()),
             ("--network", self.network.is_some()),
             ("--runtime", self.runtime.is_some()),

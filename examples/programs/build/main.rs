@@ -1,18 +1,13 @@
 //! Builds an image from a Dockerfile.
 
+mod cache;
 mod later;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use examples::{Program, ProgressMode, Result, name::DEFAULT_REF, text};
-use image_build::{
-    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, CachePolicy, Dockerfile, Explanations, Ignore,
-};
+use image_build::{BuildContext, BuildOptions, Builder, BuiltImage, Dockerfile, Explanations, Ignore};
 use image_core::{Ctx, Platform, Reference, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
 
@@ -46,19 +41,15 @@ struct Build {
     /// The platform of the image [default: linux on this machine's architecture]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
-    /// Where results are kept for later builds [default: LAYOUT.cache]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Carry every step out, whatever earlier builds left.
-    #[arg(long)]
-    no_cache: bool,
+    #[command(flatten)]
+    earlier: cache::CacheOptions,
     /// Date everything new no later than this, in seconds since 1970.
     #[arg(long, value_name = "N", env = "SOURCE_DATE_EPOCH", value_parser = epoch)]
     source_date_epoch: Option<Timestamp>,
     /// How layers are compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
     #[arg(long, value_name = "FORMAT", default_value = "gzip")]
     compression: EncodeOptions,
-    /// Say of each step that is carried out why an earlier result did not serve.
+    /// Say in full of each step that is carried out why an earlier result did not serve.
     #[arg(long)]
     explain: bool,
     /// How progress is shown.
@@ -83,18 +74,23 @@ impl Program for Build {
         let options = self.options()?;
         let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
         let dockerfile = Dockerfile::open(&file)?;
-        let context = BuildContext::open(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
+        let context = self.earlier.context(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
         let named = self.named_contexts()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
-        let state = BuildState::open(self.cache.clone().unwrap_or_else(|| beside(&self.output)))?;
+        let state = self.earlier.state(&self.output)?;
+        let imports = self.earlier.imports(ctx)?;
 
         let mut builder = Builder::new(&state, &context, &bases);
         for ((name, _), context) in self.build_context.iter().zip(&named) {
             builder = builder.with_named_context(name, context);
         }
+        for import in &imports {
+            builder = builder.with_cache_from(&import.records, import.layout.blobs());
+        }
         let built = builder.build(&dockerfile, &options, layout.blobs(), ctx)?;
         layout.tag(&self.reference, &built.manifest)?;
+        self.earlier.export(&state, &built, ctx)?;
         self.print(&built, out)
     }
 }
@@ -104,8 +100,8 @@ impl Build {
         let mut options = BuildOptions::default()
             .with_source_date_epoch(self.source_date_epoch)
             .with_encode(self.compression.clone())
-            .with_explanations(if self.explain { Explanations::Observed } else { Explanations::Returned })
-            .with_cache(if self.no_cache { CachePolicy::Refresh } else { CachePolicy::Use });
+            .with_explanations(if self.explain { Explanations::Observed } else { Explanations::OneLine });
+        options = self.earlier.apply(options);
         match self.platform.as_slice() {
             [] => {}
             [platform] => options = options.with_platform(platform.normalised()),
@@ -122,7 +118,7 @@ impl Build {
 
     fn named_contexts(&self) -> Result<Vec<BuildContext>, image_build::Error> {
         let directories = self.build_context.iter().map(|(_, directory)| directory);
-        directories.map(|directory| BuildContext::open(directory, Ignore::for_context(directory)?)).collect()
+        directories.map(|directory| self.earlier.context(directory.as_ref(), Ignore::for_context(directory)?)).collect()
     }
 
     fn print(&self, built: &BuiltImage, out: &mut dyn Write) -> Result<()> {
@@ -165,13 +161,6 @@ impl Build {
         let name = if name.contains('/') { name.clone() } else { format!("localhost/{name}") };
         if name.parse::<Reference>().is_ok() { name } else { "localhost/image:latest".into() }
     }
-}
-
-/// The state of a layout's builds, beside it.
-fn beside(layout: &Path) -> PathBuf {
-    let mut path = layout.components().as_path().as_os_str().to_owned();
-    path.push(".cache");
-    path.into()
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

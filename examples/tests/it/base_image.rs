@@ -44,18 +44,30 @@ const PACKAGES: [&str; 19] = [
     "util-linux",
 ];
 
-/// How the layers of the image are compressed.
+/// How the layers of the image are compressed, and what they need of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Gzip,
     Zstd,
+    /// Compressed by gzip, and without what engines do not take that lay each layer into a directory of its own: names
+    /// that go through a link of another layer, and hard links to a file of another layer.
+    Separate,
 }
 
 impl Form {
     fn tool(self) -> &'static str {
         match self {
+            Self::Gzip | Self::Separate => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// Of the directory that keeps the layout.
+    fn name(self) -> &'static str {
+        match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Separate => "separate",
         }
     }
 }
@@ -64,12 +76,12 @@ impl Form {
 ///
 /// It is made once and kept below cargo's target directory: nobody writes to it.
 pub(crate) fn base_image(form: Form) -> Option<&'static Path> {
-    static MADE: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
+    static MADE: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
     let tools = ["tar", "dpkg-query", "gzip", "zstd"];
     if !tools.into_iter().all(test_support::require_tool) {
         return None;
     }
-    Some(MADE[usize::from(form == Form::Zstd)].get_or_init(|| kept().join(form.tool())))
+    Some(MADE[form as usize].get_or_init(|| kept().join(form.name())))
 }
 
 /// The images as an earlier run left them, or new ones. What makes them is part of the name, so that a change of
@@ -94,9 +106,13 @@ fn is_root() -> bool {
 }
 
 fn make(work: &Path) {
-    let tars = [packages(work), rarities(work), changes(work), members(work), empty(work)];
-    for form in [Form::Gzip, Form::Zstd] {
-        write_layout(&work.join("layouts").join(form.tool()), form, &tars);
+    let (separate, changes) = changes(work);
+    let mut tars = [packages(work), rarities(work), changes, members(work), empty(work)];
+    for form in [Form::Gzip, Form::Zstd, Form::Separate] {
+        if form == Form::Separate {
+            tars[2].clone_from(&separate);
+        }
+        write_layout(&work.join("layouts").join(form.name()), form, &tars);
     }
 }
 
@@ -220,8 +236,8 @@ fn rarities(work: &Path) -> PathBuf {
     tar
 }
 
-/// What a later layer does to earlier ones: hides, replaces, changes, adds beside and links to.
-fn changes(work: &Path) -> PathBuf {
+/// What a later layer does to earlier ones: hides, replaces, changes, adds beside; and the same with links to them.
+fn changes(work: &Path) -> (PathBuf, PathBuf) {
     let root = work.join("changes");
     TreeBuilder::new()
         // Plain whiteouts, of a directory, a file, a link and nothing.
@@ -246,8 +262,9 @@ fn changes(work: &Path) -> PathBuf {
         .file("srv/attributed", "without notes", 0o600)
         .file("srv/.wh.linked", "", 0o644)
         .write_to(&root);
-    let tar = work.join("changes.tar");
-    tool::run(tar_command(&tar).arg("--directory").arg(&root).arg("."));
+    let (separate, tar) = (work.join("separate.tar"), work.join("changes.tar"));
+    tool::run(tar_command(&separate).arg("--directory").arg(&root).arg("."));
+    fs::copy(&separate, &tar).unwrap();
 
     // A name through a link of a lower layer, and a whiteout through it.
     let through = work.join("through");
@@ -267,7 +284,7 @@ fn changes(work: &Path) -> PathBuf {
     let names = ["srv/linked-too", "srv/name-of-lower"];
     tool::run(Command::new("tar").arg("--append").arg("--file").arg(&tar).arg("--directory").arg(&linked).args(names));
     tool::run(Command::new("tar").arg("--delete").arg("--file").arg(&tar).arg("srv/linked-too"));
-    tar
+    (separate, tar)
 }
 
 /// An ordinary layer; [`compress`] makes more than one member of it.
@@ -302,7 +319,7 @@ fn put_layer(layout: &Path, form: Form, tar: &Path) -> Value {
     let (first, second) = plain.split_at(plain.len() / 3 + 1);
     let bytes = [compress(form, first), compress(form, second)].concat();
     let media_type = match form {
-        Form::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Form::Gzip | Form::Separate => "application/vnd.oci.image.layer.v1.tar+gzip",
         Form::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
     };
     put(layout, media_type, &bytes)

@@ -6,8 +6,10 @@
 
 mod base_image;
 mod build;
+mod builds_together;
 mod cache;
 mod copy;
+mod engines;
 mod faults;
 mod killed;
 mod load;
@@ -18,6 +20,7 @@ mod project;
 mod refused;
 mod refused_layout;
 mod reproducible;
+mod round_trips;
 mod save;
 mod together;
 mod tools;
@@ -25,3 +28,4 @@ mod trees;
 mod unpack;
 mod unprivileged;
 mod usage;
+mod why;

@@ -2,16 +2,18 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write},
-    path::Path,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
     process::Command,
 };
 
-use test_support::{require_tool, temp_dir};
+use image_core::hasher::{Hasher, HashingReader};
+use serde_json::json;
+use test_support::{require_tool, temp_dir, tool};
 
 use crate::{
     base_image::{Form, base_image},
-    program::succeed,
+    program::{self, program, succeed},
     project::Project,
 };
 
@@ -42,12 +44,68 @@ fn building_and_unpacking_a_large_image_stays_small() {
     let first = peak(&mut project.command());
     let second = peak(&mut project.command());
     let tree = temp_dir();
-    let mut unpack = crate::program::program("unpack");
+    let mut unpack = program("unpack");
     let unpacked = peak(unpack.arg("--rootless").arg(project.image()).arg(tree.path().join("tree")));
-    let verified = peak(crate::program::program("verify").arg(project.output()));
+    let verified = peak(program("verify").arg(project.output()));
     for (what, bytes) in [("build", first), ("cached build", second), ("unpack", unpacked), ("verify", verified)] {
         println!("{what}: {} MiB at most", bytes >> 20);
         assert!(bytes < MOST, "{what} takes {bytes} bytes of memory");
+    }
+}
+
+/// Of load and save, in bytes.
+const MOST_OF_ARCHIVES: u64 = 64 << 20;
+
+/// An archive of an image with three layers of some 200 MiB each, one for each way in which they are stored.
+fn large_archive(dir: &Path) -> PathBuf {
+    let members = dir.join("members");
+    fs::create_dir(&members).unwrap();
+    let forms: [(&str, &[&str]); 3] =
+        [("0.tar", &[]), ("1.tar.gz", &["gzip", "-1"]), ("2.tar.zst", &["zstd", "--quiet", "--rm"])];
+    let mut diff_ids = Vec::new();
+    for (number, (_, compress)) in (0..).zip(forms) {
+        // Zeros are a tar of nothing, and cost the disk nothing. No two layers are the same.
+        let path = members.join(format!("{number}.tar"));
+        File::create(&path).unwrap().set_len((200 + number) << 20).unwrap();
+        let mut hashed = HashingReader::new(File::open(&path).unwrap(), Hasher::sha256());
+        io::copy(&mut hashed, &mut io::sink()).unwrap();
+        diff_ids.push(hashed.into_parts().1.finish().to_string());
+        if let Some((program, arguments)) = compress.split_first() {
+            tool::run(Command::new(program).args(arguments).arg(&path));
+        }
+    }
+    let names = forms.map(|(name, _)| name);
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let manifest = json!([{"Config": "config.json", "RepoTags": ["localhost/large:1"], "Layers": names}]);
+    fs::write(members.join("config.json"), config.to_string()).unwrap();
+    fs::write(members.join("manifest.json"), manifest.to_string()).unwrap();
+    let archive = dir.join("large.tar");
+    tool::run(
+        Command::new("tar").arg("--create").arg("--file").arg(&archive).arg("--directory").arg(&members).arg("."),
+    );
+    archive
+}
+
+#[test]
+fn loading_and_saving_a_large_image_stays_smaller_still() {
+    if !["time", "tar", "gzip", "zstd"].into_iter().all(require_tool) {
+        return;
+    }
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let archive = large_archive(dir.path());
+    let layout = at("layout");
+    let loaded = peak(program("load").arg(&archive).arg(&layout));
+    let save = |format: &str| {
+        let image = program::image(&layout, "localhost/large:1");
+        peak(program("save").args(["--format", format]).arg(image).arg(at(format)))
+    };
+    let (docker, oci) = (save("docker"), save("oci"));
+    assert!(fs::metadata(at("docker")).unwrap().len() > 600 << 20);
+    let again = peak(program("load").arg(at("docker")).arg(at("again")));
+    for (what, bytes) in [("load", loaded), ("save", docker), ("save as OCI", oci), ("load again", again)] {
+        println!("{what}: {} MiB at most", bytes >> 20);
+        assert!(bytes < MOST_OF_ARCHIVES, "{what} takes {bytes} bytes of memory");
     }
 }
 

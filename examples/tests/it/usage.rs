@@ -4,9 +4,23 @@ use test_support::temp_dir;
 
 use crate::program::{program, run, succeed};
 
-const PROGRAMS: [&str; 14] = [
-    "build", "unpack", "inspect", "verify", "copy", "load", "save", "import", "commit", "diff", "apply", "flatten",
-    "cat", "gc",
+const PROGRAMS: [&str; 16] = [
+    "build",
+    "unpack",
+    "inspect",
+    "verify",
+    "copy",
+    "load",
+    "save",
+    "import",
+    "commit",
+    "diff",
+    "apply",
+    "flatten",
+    "cat",
+    "gc",
+    "why",
+    "task_cache",
 ];
 
 #[test]

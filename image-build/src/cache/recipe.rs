@@ -31,6 +31,8 @@ pub enum IngredientKind {
     Setting,
     /// The version of a tool.
     Tool,
+    /// Something mounted while the work is done.
+    Mount,
 }
 
 impl IngredientKind {
@@ -47,12 +49,15 @@ impl IngredientKind {
             Self::Platform => "platform",
             Self::Setting => "setting",
             Self::Tool => "tool",
+            Self::Mount => "mount",
         }
     }
 }
 
 /// One thing that goes into a step: which, and the digest of its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Two are equal where kind, name and digest are; the text that shows the value does not count, as it does not in a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ingredient {
     /// What it is.
@@ -65,6 +70,14 @@ pub struct Ingredient {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
+
+impl PartialEq for Ingredient {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.name, &self.digest) == (other.kind, &other.name, &other.digest)
+    }
+}
+
+impl Eq for Ingredient {}
 
 /// Everything that goes into a step, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +115,13 @@ impl Recipe {
     #[must_use]
     pub fn ingredients(&self) -> &[Ingredient] {
         &self.ingredients
+    }
+
+    /// The same recipe without the texts that only explanations read. Its key is the same.
+    #[must_use]
+    pub fn without_texts(mut self) -> Self {
+        self.ingredients.iter_mut().for_each(|ingredient| ingredient.text = None);
+        self
     }
 
     /// The key.

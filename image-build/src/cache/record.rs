@@ -33,6 +33,9 @@ pub struct Record {
     pub recipe: Recipe,
     /// When the work was done.
     pub created: Timestamp,
+    /// When the result last served, or was made.
+    #[serde(default)]
+    pub used: Timestamp,
     /// The layer it made, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<RecordedLayer>,
@@ -45,7 +48,13 @@ impl Record {
     /// The record of a recipe whose work was done at `created` and made no layer.
     #[must_use]
     pub fn new(recipe: Recipe, created: Timestamp) -> Self {
-        Self { recipe, created, layer: None, attached: BTreeMap::new() }
+        Self { recipe, created, used: created, layer: None, attached: BTreeMap::new() }
+    }
+
+    /// The same result as that of another recipe, by which it can be found too.
+    #[must_use]
+    pub fn with_recipe(self, recipe: Recipe) -> Self {
+        Self { recipe, ..self }
     }
 
     /// With this layer.

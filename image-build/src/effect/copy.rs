@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     cache::files::ListedFile,
+    context::FileFingerprint,
     error::{Error, Result},
     files::{Fetched, SourceFiles},
     miss::Listing,
@@ -126,6 +127,19 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
     /// The digest of everything taken.
     pub(crate) fn digest(&self) -> Result<Digest> {
         select::digest(self.files, self.sources())
+    }
+
+    /// The regular files taken, by path.
+    pub(crate) fn files(&self) -> Result<Vec<FileFingerprint>> {
+        let mut nodes: Vec<_> = self.sources().flat_map(|source| source.walk(self.files.tree())).collect();
+        nodes.retain(|node| matches!(node.kind(), EntryKind::File { .. }));
+        let mut files = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            files.push(FileFingerprint::new(node.path().as_bytes().to_vec(), self.files.facts(node)?.sha256));
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.dedup_by(|a, b| a.path == b.path);
+        Ok(files)
     }
 
     /// The sources of one argument, each with its number among all.

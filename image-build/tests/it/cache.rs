@@ -1,8 +1,10 @@
 //! The cache engine by itself: keys, records and their stores.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use image_build::cache::{
-    DirRecordStore, IngredientKind, Mark, MemoryRecordStore, Recipe, Record, RecordStore, RecordedLayer, Trail,
-    explain::compare,
+    ArtifactRecordStore, DirRecordStore, IngredientKind, Journal, Mark, MemoryRecordStore, Recipe, Record, RecordStore,
+    RecordedLayer, Trail, conformance, explain::compare,
 };
 use image_core::{Descriptor, DiffId, Digest, MediaType, Timestamp};
 use proptest::prelude::*;
@@ -19,6 +21,19 @@ fn keys_are_the_same_on_every_machine() {
     // A golden vector: when this changes, every cache of every user is lost, and the domain tag must count up.
     assert_eq!(recipe().key().to_string(), GOLDEN);
     assert_eq!(Recipe::new().key().to_string(), GOLDEN_EMPTY);
+    // Written out, as another program would: the domain, the count, and each part behind its length.
+    let part = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let digest = |bytes: &[u8]| Digest::sha256_of(bytes).to_string();
+    let mut bytes = b"image-build cache key v1\0".to_vec();
+    bytes.extend(3_u64.to_le_bytes());
+    for (kind, name, value) in
+        [("instruction", "instruction", &b"COPY a /"[..]), ("content", "a", b"content"), ("argument", "VERSION", b"1")]
+    {
+        bytes.extend([part(kind), part(name), part(&digest(value))].concat());
+    }
+    assert_eq!(recipe().key().as_digest(), &Digest::sha256_of(&bytes));
+    assert_eq!(recipe().without_texts().key(), recipe().key(), "texts are for people");
+    assert_eq!(recipe().without_texts(), recipe());
 }
 
 const GOLDEN: &str = "sha256:9ccfae4c02fc074820d531eb1ac556d1c0e28067dcfd60e3bbd4f8b9a6893a36";
@@ -36,6 +51,7 @@ fn every_part_of_a_recipe_is_in_its_key() {
         IngredientKind::Platform,
         IngredientKind::Setting,
         IngredientKind::Tool,
+        IngredientKind::Mount,
     ];
     let mut keys: Vec<_> = kinds.iter().map(|kind| Recipe::new().with_text(*kind, "n", "v").key()).collect();
     let named = |name, value| Recipe::new().with_text(IngredientKind::Argument, name, value).key();
@@ -68,7 +84,7 @@ fn check(store: &dyn RecordStore) {
     assert_eq!(store.get(&recipe.key()).unwrap(), None);
 }
 
-fn check_trails(store: &dyn RecordStore) {
+fn check_trails(store: &dyn Journal) {
     assert_eq!(store.trail("a").unwrap(), None);
     let mut trail = Trail::default();
     trail.marks.push(Mark::new("tasks", "compile", recipe().key()).with_after("output", "1"));
@@ -92,6 +108,21 @@ fn stores_keep_the_last_trail_of_a_name() {
         std::fs::write(entry.unwrap().path(), "[{").unwrap();
     }
     assert_eq!(store.trail("a").unwrap(), None, "what is damaged is absent");
+}
+
+#[test]
+fn stores_pass_the_suite() {
+    let directory = test_support::temp_dir();
+    let count = AtomicUsize::new(0);
+    let open = || {
+        let name = count.fetch_add(1, Ordering::Relaxed).to_string();
+        DirRecordStore::open(directory.path().join(name)).unwrap()
+    };
+    conformance::check_all(&|| Box::new(open()));
+    conformance::check_journal(&|| Box::new(open()));
+    conformance::check_all(&|| Box::new(MemoryRecordStore::default()));
+    conformance::check_journal(&|| Box::new(MemoryRecordStore::default()));
+    conformance::check_all(&|| Box::new(ArtifactRecordStore::default()));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod build_fixture;
 mod build_onbuild;
 mod build_property;
 mod build_security;
+mod build_state;
 mod cache;
 mod differential;
 mod differential_docker;
@@ -20,3 +21,14 @@ mod dockerfile;
 mod expand;
 mod ignore;
 mod input;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_command;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_end;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_fixture;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_mounts;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod run_network;
+mod stat_cache;

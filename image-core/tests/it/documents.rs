@@ -179,3 +179,25 @@ fn a_config_of_buildkit_is_written_as_it_was() {
     let again = Document::new(config.into_value()).unwrap();
     assert_eq!(std::str::from_utf8(again.bytes()).unwrap(), text);
 }
+
+/// Configurations that Docker Engine 20.10.24 wrote: of a build without BuildKit and of `docker import --change`.
+#[test]
+fn a_config_of_docker_is_written_as_it_was() {
+    for text in [include_str!("documents/docker-build.json"), include_str!("documents/docker-import.json")] {
+        let config = Document::<ImageConfig>::parse(text.as_bytes(), "config").unwrap();
+        let again = Document::new(config.into_value()).unwrap();
+        assert_eq!(std::str::from_utf8(again.bytes()).unwrap(), text);
+    }
+}
+
+/// What is taken for Docker's record of a container is kept, whatever it is.
+#[test]
+fn a_container_s_config_that_is_none_is_kept() {
+    for kept in ["7", "null", "[]", r#"{"Cmd":7,"b":1}"#, r#"{"a":[{"b":null}]}"#] {
+        let text = format!(
+            r#"{{"architecture":"","config":{{}},"container_config":{kept},"os":"","rootfs":{{"type":"layers","diff_ids":[]}}}}"#
+        );
+        let config = Document::<ImageConfig>::parse(text.clone().into_bytes(), "config").unwrap();
+        assert_eq!(Document::new(config.into_value()).unwrap().bytes(), text.as_bytes());
+    }
+}

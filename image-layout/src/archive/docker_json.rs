@@ -1,11 +1,8 @@
-//! `manifest.json`: the images of a Docker archive.
+//! `manifest.json` and `repositories`: the images of a Docker archive.
 
 use std::collections::BTreeMap;
 
-use image_core::{
-    Document, MediaType,
-    document::{Body, Facts},
-};
+use image_core::{Document, document::Body};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Result;
@@ -43,18 +40,6 @@ impl DockerImages {
 
 impl Body for DockerImages {
     const KIND: &'static str = "archive";
-
-    fn is_media_type(_: &MediaType) -> bool {
-        false
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        Facts { schema_version: None, media_type: None }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 /// `repositories`: of each repository its tags, and the top layer of each.
@@ -64,18 +49,6 @@ pub(super) struct Repositories(pub(super) BTreeMap<String, BTreeMap<String, Stri
 
 impl Body for Repositories {
     const KIND: &'static str = "repositories";
-
-    fn is_media_type(_: &MediaType) -> bool {
-        false
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        Facts { schema_version: None, media_type: None }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {

@@ -1,6 +1,6 @@
 //! From an archive into a store, and into a layout.
 
-use std::io::Read;
+use std::{io::Read, path::Path};
 
 use image_core::{
     Ctx, Descriptor, Document, ImageIndex, Reference,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, Result, excerpt},
     index_file::{INDEX, MAX_INDEX_SIZE},
-    layout::OciLayout,
+    layout::{MARKER, MAX_MARKER, OciLayout, check_marker},
     ref_name::{IMAGE_NAME, REF_NAME, check_ref_name},
     tag,
 };
@@ -93,7 +93,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`Error::is_corrupt`] where the archive or an image in it is not right, or a layer compressed with anything but
-/// gzip and zstd; [`Error::is_unsupported`] where the archive itself is; [`image_core::Error::LimitExceeded`]; [`Error::is_cancelled`]; errors of
+/// gzip and zstd; [`Error::is_unsupported`] where the archive itself is, or an image layout of another version than 1.0.0; [`image_core::Error::LimitExceeded`]; [`Error::is_cancelled`]; errors of
 /// the reader and the store.
 ///
 /// # Spec
@@ -106,6 +106,9 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
     let mut index = Index::read(reader, store, options, &task, ctx)?;
     let has_docker = index.has(MANIFEST.as_bytes());
     let mut images = Vec::new();
+    if index.has(MARKER.as_bytes()) {
+        check_marker(&index.document(MARKER.as_bytes(), MAX_MARKER)?, Path::new(MARKER))?;
+    }
     if index.has(INDEX.as_bytes()) {
         images = plan_oci(&index, has_docker, ctx)?;
     } else if !has_docker {

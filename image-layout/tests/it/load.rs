@@ -430,71 +430,21 @@ fn documents_past_what_is_held_in_memory() {
     assert!(is_whole(&fixture));
 }
 
-/// Changes to an archive of one image, what is said of each, and whether it is for being corrupt.
-fn broken() -> Vec<(Vec<u8>, &'static str)> {
-    let members = simple(Compression::Gzip);
-    let with = |name: &str, content: Vec<u8>| {
-        let changed = members.iter().map(|(n, old)| (*n, if *n == name { content.clone() } else { old.clone() }));
-        archive(&changed.collect::<Vec<_>>())
-    };
-    let named = |tags: &[&str]| with("manifest.json", manifest("config.json", tags, &["a.tar", "b.tar"]));
-    let from = |config: &str, layers: &[&str]| with("manifest.json", manifest(config, &["app:1"], layers));
-    let json = |text: &str| with("manifest.json", text.into());
-    let twice = [members.clone(), vec![members[0].clone()]].concat();
-    let mut cut = members[2].1.clone();
-    cut.truncate(cut.len() - 1);
-    vec![
-        (with("a.tar", compress(&layer("other"), Compression::Gzip)), "but its diffID is"),
-        (with("a.tar", compress(&layer("other"), Compression::Zstd)), "but its diffID is"),
-        (with("a.tar", cut), "a.tar: corrupt gzip stream"),
-        (with("a.tar", b"\xFD7zXZ\x00 and so on".repeat(1000)), "xz is not supported"),
-        (from("config.json", &["a.tar"]), "names 1 layers"),
-        (from("config.json", &["a.tar", "c.tar"]), "c.tar: there is no such file"),
-        (from("config.json", &["b.tar", "a.tar"]), "but its diffID is"),
-        (from("../config.json", &["a.tar", "b.tar"]), "../config.json: there is no such file"),
-        (from("/config.json", &["a.tar", "b.tar"]), "/config.json: there is no such file"),
-        (from("a.tar", &["a.tar", "b.tar"]), "a.tar: it is not a JSON document"),
-        (with("config.json", b"{}".to_vec()), "rootfs"),
-        (with("config.json", br#"{"rootfs":{"type":"none","diff_ids":[]}}"#.to_vec()), "not \"layers\""),
-        (with("config.json", vec![b' '; (4 << 20) + 1]), "limit of 4194304"),
-        (named(&["app"]), "invalid name \"app\""),
-        (named(&["\u{1b}[31mapp:1"]), "invalid name \"\\u{1b}[31mapp:1\""),
-        (named(&["app@sha256:0000000000000000000000000000000000000000000000000000000000000000"]), "invalid name"),
-        (json("null"), "not a valid document"),
-        (json("[] []"), "not a valid document"),
-        (json(r#"[{"Config":"a","Config":"b"}]"#), "not a valid document"),
-        (json(r#"[{"config":"config.json","layers":[]}]"#), "not a valid document"),
-        (archive(&twice), "manifest.json: it is there twice"),
-        (archive(&members[1..]), "neither a file manifest.json"),
-        (Vec::new(), "neither a file manifest.json"),
-        (Archive::default().lying("a", 1 << 62).end(), "a: the archive ends inside it"),
-        (Archive::default().extended(b'x', b"11 path=abc").file("a", "").end(), "wrong length"),
-        (Archive::default().extended(b'x', &record("path", "a\0b")).file("a", "").end(), "NUL"),
-        (Archive::default().extended(b'x', &record("GNU.sparse.major", "1")).file("a", "").end(), "sparse"),
-        (Archive::default().extended(b'x', &record("size", "-1")).file("a", "").end(), "size is not a number"),
-        (Archive::default().extended(b'x', &record("path", "a")).end(), "no member after it"),
-        (Archive::default().extended(b'x', &vec![b'a'; (1 << 20) + 1]).file("a", "").end(), "extended headers"),
-        ((0..17).fold(Archive::default(), |a, _| a.extended(b'g', b"")).file("a", "").end(), "extended headers"),
-        (Archive::default().other("a", b'S', "").end(), "of a type that no archive"),
-        ([&[0; 512][..], &archive(&members)].concat(), "lone block of zeros"),
-        (vec![b'x'; 1024], "checksum"),
-    ]
-}
-
 #[test]
 fn archives_that_are_not_right_leave_nothing_behind() {
-    for (archive, reason) in broken() {
+    for case in test_support::hostile::archives() {
         let fixture = Fixture::new();
-        let error = load(&fixture, &archive).expect_err(reason);
+        let error = load(&fixture, &case.archive).expect_err(case.name);
         let mut text = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        assert!(text.contains(reason), "{reason}: {text}");
-        assert!(error.is_corrupt() || matches!(error, Error::Core(image_core::Error::LimitExceeded { .. })), "{text}");
-        assert_untouched(&fixture, reason);
+        assert!(text.contains(case.refused), "{}: {text}", case.name);
+        let is_limit = matches!(error, Error::Core(image_core::Error::LimitExceeded { .. }));
+        assert!(error.is_corrupt() || is_limit, "{}: {text}", case.name);
+        assert_untouched(&fixture, case.name);
     }
 }
 
@@ -518,6 +468,23 @@ fn archives_that_end_early() {
         assert_untouched(&fixture, "short");
     }
     load(&Fixture::new(), &whole[..whole.len() - 1024]).unwrap();
+}
+
+#[test]
+fn an_image_layout_of_another_version_is_not_guessed_at() {
+    let cases = [
+        (&br#"{"imageLayoutVersion":"2.0.0"}"#[..], "image layout version \"2.0.0\" is not supported"),
+        (b"{}", "it is not a JSON object with an imageLayoutVersion"),
+    ];
+    for (marker, reason) in cases {
+        let (members, descriptor) = oci("one", Compression::Gzip);
+        let root = index(vec![descriptor]);
+        let archive = Archive::default().file("./oci-layout", marker).file("./index.json", root.bytes());
+        let fixture = Fixture::new();
+        let error = load(&fixture, &with_members(archive, &members).end()).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_untouched(&fixture, reason);
+    }
 }
 
 #[test]

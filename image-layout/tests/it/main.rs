@@ -8,6 +8,7 @@ mod fixture;
 mod fsck;
 mod gc;
 mod hostile;
+mod hostile_table;
 mod layout;
 mod load;
 mod referrers;

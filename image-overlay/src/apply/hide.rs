@@ -15,6 +15,9 @@
 //! A marker whose target, or whose directory, does not exist hides nothing. The directory of an
 //! opaque marker is not hidden itself and keeps its attributes.
 //!
+//! In the form of overlayfs the lower layers are elsewhere. What would go is covered: a name by a whiteout, and
+//! all that a directory has below by a mark on the directory, which is otherwise treated in the same way.
+//!
 //! Two things do depend on the order, in layers that no tool makes of a tree: what a hard link to a file of a
 //! lower layer is where the same layer hides that file (a link before the marker, an error after it), and
 //! where an entry below a symbolic link of a lower layer goes where the same layer hides or

@@ -17,11 +17,10 @@ use super::{
 use crate::{
     entry::{Entry, EntryKind, Metadata},
     oddity::Oddity,
-    overlayfs::is_whiteout,
     path::LayerPath,
     root::{
-        FileId, Node, Obstacle, Status, create_file, link, make_dir, make_node, make_symlink, open_dir, own, remove,
-        walk, writable_dir, write_at,
+        FileId, Node, Obstacle, Status, create_file, make_dir, make_node, make_symlink, open_dir, own, remove, walk,
+        writable_dir, write_at,
     },
     tar::TarEntry,
     whiteout::{THROUGH_LINK, is_marker_name},
@@ -250,56 +249,8 @@ impl Applier<'_> {
         }
     }
 
-    fn place_hard_link(
-        &mut self,
-        path: &LayerPath,
-        parent: &LayerPath,
-        name: &[u8],
-        target: &LayerPath,
-    ) -> Result<(), Fault> {
-        let refuse = |what: &str| Err(Fault::invalid(format!("it is a hard link to {target}, {what}")));
-        let (Some(target_parent), Some(target_name)) = (target.parent(), target.file_name()) else {
-            return refuse("which is a directory");
-        };
-        let target_dir = self.target_dir(&target_parent, target_name)?;
-        // A handle of its own: clearing the way below closes directories.
-        let target_fd = target_dir.map(|dir| own(self.dirs.get(dir)?.as_fd())).transpose()?;
-        let found = match &target_fd {
-            Some(dir) => Status::at(dir.as_fd(), target_name)?,
-            None => None,
-        };
-        let found = found.filter(|status| self.overlay.is_none() || !is_whiteout(status));
-        let (Some(target_dir), Some(target_fd), Some(status)) = (target_dir, target_fd, found) else {
-            return if self.told.left_out { self.leave_link_out(path, target) } else { refuse("which does not exist") };
-        };
-        if status.kind == FileType::Directory {
-            return refuse("which is a directory");
-        }
-        let dir = self.parent_dir(parent)?;
-        if (dir, name) == (target_dir, target_name) {
-            return refuse("which is itself");
-        }
-        match self.make(dir, name, path, &mut |dir| link(target_fd.as_fd(), target_name, dir, name)) {
-            Err(Fault::System(Errno::NOENT)) => return refuse("which it replaces"),
-            result => result.doing("create the hard link")?,
-        }
-        self.brought.add(dir, name);
-        Ok(())
-    }
-
-    /// Leaves out a hard link to nothing, after things were left out that it may mean.
-    fn leave_link_out(&mut self, path: &LayerPath, target: &LayerPath) -> Result<(), Fault> {
-        self.notice(NoticeKind::Skipped, path, &format!("it is a hard link to {target}, which was left out"));
-        Ok(())
-    }
-
-    /// The directory that a hard link's target stands in, if there is one.
-    fn target_dir(&mut self, parent: &LayerPath, name: &[u8]) -> Result<Option<FileId>, Fault> {
-        if self.overlay.is_some() { self.merged_target_dir(parent, name) } else { self.existing_dir(parent) }
-    }
-
     /// Makes a node, clearing its way if need be.
-    fn make<T>(
+    pub(super) fn make<T>(
         &mut self,
         dir: FileId,
         name: &[u8],
@@ -338,7 +289,7 @@ impl Applier<'_> {
     }
 
     /// The directory that an entry stands in, made if need be.
-    fn parent_dir(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
+    pub(super) fn parent_dir(&mut self, path: &LayerPath) -> Result<FileId, Fault> {
         let id = if self.overlay.is_some() { self.merged_parent(path) } else { self.plain_parent(path) };
         let id = id.doing("open the directory it stands in")?;
         self.brought.imply(id, self.dirs.get(id)?.as_fd())?;

@@ -45,16 +45,29 @@ pub(super) fn mount(mount: &OverlayMount, target: &Path) -> Result<Mounted> {
         },
         MountCalls::Single => single(mount, &place, target),
     });
-    let error = |obstacle, errno: Option<Errno>| {
+    attached.map(|mounted| Mounted::new(target, mounted)).map_err(|fault| fault.of(mount, target))
+}
+
+/// A handle of a mount that is nowhere in the tree, and goes with the handle whatever becomes of the process; `None`
+/// where the kernel knows no such thing. An error names `target`.
+pub(super) fn detached(mount: &OverlayMount, target: &Path) -> Result<Option<OwnedFd>> {
+    match check(mount).and_then(|()| make(mount)) {
+        Ok(mounted) => Ok(Some(mounted)),
+        Err(Fault::Unknown) => Ok(None),
+        Err(fault) => Err(fault.of(mount, target)),
+    }
+}
+
+impl Fault {
+    fn of(self, mount: &OverlayMount, target: &Path) -> Error {
+        let (obstacle, errno) = match self {
+            Self::Other(error) => return error,
+            Self::Obstacle(obstacle) => (obstacle, None),
+            Self::System(errno) => (MountObstacle::of(errno, mount), Some(errno)),
+            Self::Unknown => (MountObstacle::Refused, Some(Errno::NOSYS)),
+        };
         let source = errno.map(Into::into);
-        Err(Error::Mount { target: target.to_owned(), obstacle: Box::new(obstacle), source })
-    };
-    match attached {
-        Ok(mounted) => Ok(Mounted::new(target, mounted)),
-        Err(Fault::Obstacle(obstacle)) => error(obstacle, None),
-        Err(Fault::System(errno)) => error(MountObstacle::of(errno, mount), Some(errno)),
-        Err(Fault::Unknown) => error(MountObstacle::Refused, Some(Errno::NOSYS)),
-        Err(Fault::Other(error)) => Err(error),
+        Error::Mount { target: target.to_owned(), obstacle: Box::new(obstacle), source }
     }
 }
 
@@ -89,6 +102,14 @@ fn directories(mount: &OverlayMount) -> impl Iterator<Item = (&'static str, &Pat
 
 /// Gives a handle of the mount.
 fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<OwnedFd, Fault> {
+    let mounted = make(mount)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(&mounted, c"", place, c"", flags)?;
+    Ok(mounted)
+}
+
+/// Makes the mount, which is nowhere yet.
+fn make(mount: &OverlayMount) -> Result<OwnedFd, Fault> {
     let fs = match fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
         Err(Errno::NOSYS | Errno::PERM) => return Err(Fault::Unknown),
         result => result?,
@@ -108,10 +129,7 @@ fn stepwise(mount: &OverlayMount, place: &OwnedFd) -> Result<OwnedFd, Fault> {
         Some(_) => MountAttrFlags::empty(),
         None => MountAttrFlags::MOUNT_ATTR_RDONLY,
     };
-    let mounted = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&mounted, c"", place, c"", flags)?;
-    Ok(mounted)
+    Ok(fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 fn set_directory(fs: BorrowedFd<'_>, key: &str, directory: &OwnedFd) -> Result<(), Fault> {
@@ -154,7 +172,7 @@ fn single(mount: &OverlayMount, place: &OwnedFd, target: &Path) -> Result<OwnedF
 }
 
 /// A name that leads to the directory of a handle, and that holds no character that means anything.
-fn proc_path(handle: &OwnedFd) -> String {
+pub(super) fn proc_path(handle: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", handle.as_raw_fd())
 }
 

@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::Path};
 
-use super::{Durability, OverlayMount, OverlayXattrs};
+use super::{
+    Durability, MountObstacle, OverlayMount, OverlayXattrs,
+    attach::{self, proc_path},
+};
 use crate::error::{Error, Result};
 
 /// What overlayfs can do with the file system of a directory.
@@ -16,7 +19,8 @@ pub struct OverlaySupport {
 }
 
 /// Finds out whether overlayfs can be mounted with upper directories beside each other in `scratch`, by doing it: in a
-/// directory that is gone again afterwards, a file and a directory are removed and made anew through a mount.
+/// directory that is gone again afterwards, a file and a directory are removed and made anew through a mount. The mount
+/// itself is nowhere to be seen, where the kernel can do that, so no process that is killed leaves one.
 ///
 /// # Errors
 /// [`Error::Mount`], whose obstacle says why not; an error of the file system where `scratch` cannot be written to.
@@ -43,13 +47,19 @@ fn try_out(scratch: &Path, xattrs: OverlayXattrs, durability: Durability) -> Res
     fs::write(at("lower/d/f"), "").map_err(|e| Error::io("write", at("lower/d/f"), e))?;
     let mount =
         OverlayMount::writable([at("lower")], at("upper"), at("work")).with_xattrs(xattrs).with_durability(durability);
-    let mounted = mount.mount(&at("merged"))?;
-    let merged = at("merged");
-    replace_directory(&merged.join("d")).map_err(|source| {
-        let obstacle = Box::new(super::MountObstacle::UnsuitableUpper { upper: scratch.to_owned() });
-        Error::Mount { target: merged, obstacle, source: Some(source) }
-    })?;
-    mounted.unmount()
+    let tried = match attach::detached(&mount, scratch)? {
+        Some(mounted) => replace_directory(&Path::new(&proc_path(&mounted)).join("d")),
+        None => {
+            let mounted = mount.mount(&at("merged"))?;
+            let tried = replace_directory(&at("merged/d"));
+            mounted.unmount()?;
+            tried
+        }
+    };
+    tried.map_err(|source| {
+        let obstacle = Box::new(MountObstacle::UnsuitableUpper { upper: scratch.to_owned() });
+        Error::Mount { target: scratch.to_owned(), obstacle, source: Some(source) }
+    })
 }
 
 /// Takes both kinds of marks: what was removed is hidden by a device, and what was replaced by a directory's attribute.

@@ -9,11 +9,13 @@
 //! - `node`: making one name: file, directory, link, device.
 //! - `attributes`: owner, mode, extended attributes and times, through handles.
 //! - `copy`: the content of one file, with its holes, to another.
+//! - `mount_point`: places for mounts, made and taken away again.
 //! - `remove`: taking a name and all below it away.
 //! - `status`: what is at a name or behind a handle.
 
 mod attributes;
 mod copy;
+mod mount_point;
 mod node;
 mod remove;
 mod resolve;
@@ -31,6 +33,7 @@ pub(crate) use attributes::{
     chmod, chown, get_xattr, list_xattrs, read_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_xattr,
 };
 pub(crate) use copy::{copy_content, write_at};
+pub use mount_point::MountPoints;
 pub(crate) use node::{
     Node, create_file, grant_and_open, link, link_open, make_dir, make_node, make_symlink, open_dir, open_file, own,
     writable_dir,

@@ -5,17 +5,52 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use image_core::Ctx;
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom},
     io::Errno,
 };
 
 use super::{
+    Root,
     node::writable_dir,
     status::{FileId, Status},
 };
+use crate::{error::Error, path::LayerPath};
 
 type Result<T, E = Errno> = std::result::Result<T, E>;
+
+impl Root {
+    /// Removes what is at `path`, with all below it; nothing there is fine. Links on the way are followed inside the
+    /// root, one at the end is removed itself, and a directory of another file system is not entered.
+    ///
+    /// # Errors
+    /// [`Error::is_denied`], [`Error::is_cancelled`], or where something is mounted below, or `path` is the root.
+    pub fn remove(&self, path: &LayerPath, ctx: &Ctx) -> Result<(), Error> {
+        let failed = |e: Errno| Error::io("remove", path.to_string(), e.into());
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(failed(Errno::BUSY)) };
+        let parent = match self.open_dir(&parent) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            result => result?,
+        };
+        remove(parent.as_fd(), name, &mut || ctx.check().map_err(Stop::Cancelled)).map_err(|stop| match stop {
+            Stop::Cancelled(error) => error.into(),
+            Stop::Failed(error) => failed(error),
+        })
+    }
+}
+
+/// Why a removal ends early.
+enum Stop {
+    Cancelled(image_core::Error),
+    Failed(Errno),
+}
+
+impl From<Errno> for Stop {
+    fn from(error: Errno) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// How many names of subdirectories are held per level.
 const BATCH: usize = 1024;

@@ -47,8 +47,17 @@ impl Obstacle {
 pub(crate) fn walk<E: From<Errno>>(
     root: BorrowedFd<'_>,
     path: &[u8],
-    mut clear: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<OwnedFd, E>,
+    clear: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<OwnedFd, E>,
 ) -> Result<OwnedFd, E> {
+    walk_to(root, path, clear).map(|(dir, _)| dir)
+}
+
+/// As [`walk`], and tells by which names the directory is reached without any link.
+pub(crate) fn walk_to<E: From<Errno>>(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    mut clear: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<OwnedFd, E>,
+) -> Result<(OwnedFd, Vec<Vec<u8>>), E> {
     let mut pending: Vec<Vec<u8>> = Vec::new();
     push_components(&mut pending, path);
     let mut position = Position::new(root)?;
@@ -77,7 +86,8 @@ pub(crate) fn walk<E: From<Errno>>(
         position.down(name, child);
     }
     position.dir()?;
-    Ok(position.into_dir()?)
+    let names = std::mem::take(&mut position.names);
+    Ok((position.into_dir()?, names))
 }
 
 /// Puts the components of `path` on the stack, the first on top.

@@ -27,6 +27,8 @@ use crate::{
 
 /// What the first line of the file `version` begins with; the form of the snapshots follows.
 const VERSION: &str = "image-overlay snapshots 1";
+/// More than the file `version` takes, in bytes.
+const MAX_VERSION: u64 = 256;
 /// More than the parents of any view take.
 const MAX_PARENTS_FILE: u64 = 1 << 20;
 
@@ -76,11 +78,17 @@ impl Disk {
         Ok(disk)
     }
 
+    /// The form of the snapshots in a directory; `None` where there are none yet.
+    pub(super) fn form_of(directory: &Path) -> Result<Option<String>> {
+        let version = read_text(&directory.join("version"), MAX_VERSION)?;
+        Ok(version.and_then(|text| Some(text.trim_end().strip_prefix(VERSION)?.trim_start().to_owned())))
+    }
+
     fn check_version(&self, form: &str) -> Result<()> {
         let path = self.directory.join("version");
         let expected = format!("{VERSION} {form}\n");
         // An empty file is that of a process that was killed while it made the store.
-        match read_text(&path, 256)?.as_deref() {
+        match read_text(&path, MAX_VERSION)?.as_deref() {
             Some(found) if found == expected => Ok(()),
             None | Some("") => fs::write(&path, &expected).map_err(|e| Error::io("write", path, e)),
             Some(found) => Err(Error::SnapshotStore {

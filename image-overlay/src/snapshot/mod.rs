@@ -62,6 +62,7 @@ use self::{disk::Disk, store::Store};
 use crate::{
     error::{Error, Result},
     mount::{Durability, probe_overlay},
+    overlayfs::OverlayXattrs,
     root::Root,
     scan::{DirSource, Sight},
     source::TreeSource,
@@ -124,12 +125,16 @@ pub struct SnapshotUsage {
 }
 
 impl Snapshots {
-    /// Opens the snapshots in a directory, which is made where it is missing, in the form that suits the machine: that
-    /// of overlayfs where it can be mounted, else whole trees, with a notice that says why.
+    /// Opens the snapshots in a directory, in the form that they have. Where there are none yet, it is made, and they will
+    /// have the form that suits the machine: that of overlayfs where it can be mounted, else whole trees, with a
+    /// notice that says why.
     ///
     /// # Errors
-    /// As [`Snapshots::with_form`]; a store of the other form is one of them.
+    /// As [`Snapshots::with_form`].
     pub fn open(directory: &Path, ctx: &Ctx) -> Result<Self> {
+        if let Some(form) = Disk::form_of(directory)?.as_deref().and_then(form_named) {
+            return Self::with_form(directory, form, ctx);
+        }
         std::fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         match probe_overlay(directory) {
             Ok(support) => Self::with_form(directory, Arc::new(OverlayForm::new(support.xattrs)), ctx),
@@ -251,5 +256,15 @@ impl Snapshots {
         };
         held.map_or(Ok(()), |held| self.store.disk.delete(held, ctx))?;
         Ok(true)
+    }
+}
+
+/// The form of this name, of those that are known here.
+fn form_named(name: &str) -> Option<Arc<dyn SnapshotForm>> {
+    let overlay = [OverlayXattrs::Trusted, OverlayXattrs::User].map(OverlayForm::new);
+    match overlay.into_iter().find(|form| form.name() == name) {
+        Some(form) => Some(Arc::new(form)),
+        None if CopyForm::default().name() == name => Some(Arc::new(CopyForm::default())),
+        None => None,
     }
 }

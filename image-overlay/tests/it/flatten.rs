@@ -112,8 +112,16 @@ fn a_link_keeps_the_content_of_a_name_that_was_replaced() {
     check(&layers, &["t1 = 456", "t2 = 123", "t3 = 123 (also t2)"]);
 }
 
-/// <https://github.com/google/go-containerregistry/issues/1897> and 2029: opaque directories, the marker before
-/// and after what its layer brings.
+/// <https://github.com/google/go-containerregistry/issues/2029>: a directory that was removed and made again in one step.
+#[test]
+fn a_directory_that_was_made_anew_has_nothing_of_before() {
+    let lower = vec![dir("test"), file("test/hello.txt", "1")];
+    let upper = vec![dir("test"), file("test/.wh..wh..opq", ""), file("test/hello2.txt", "2")];
+    check(&[lower, upper], &["test/", "test/hello2.txt = 2"]);
+}
+
+/// <https://github.com/google/go-containerregistry/issues/1897>: opaque directories, the marker before and after what its
+/// layer brings.
 #[test]
 fn an_opaque_directory_hides_what_is_below_it() {
     let base = vec![dir("a"), dir("a/b"), file("a/b/foo", "x")];

@@ -46,7 +46,7 @@ fn all_of_the_stream_is_read() {
             Ok(count)
         }
     }
-    let bytes = [archive(&[file(b"a", &[1; 3000]), file(b"b", b"2")]), vec![9; 100_001]].concat();
+    let bytes = [archive(&[file(b"a", [1; 3000]), file(b"b", b"2")]), vec![9; 100_001]].concat();
     let mut reader = TarReader::new(Counting(&bytes, 0), &Limits::default());
     let mut offsets = Vec::new();
     while let Some(mut entry) = reader.next_entry().unwrap() {

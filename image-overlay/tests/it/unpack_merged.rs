@@ -29,7 +29,7 @@ fn unpack_known(image: &Image, tocs: Vec<LayerToc>, dest: &Path) -> Result<Unpac
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: test_support::cases(200), ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_left_of_the_layers_is_what_laying_them_over_each_other_makes(

@@ -1,4 +1,5 @@
 //! The tests of the tests' tools.
 
 mod engines;
+mod hostile;
 mod tree;

@@ -1,0 +1,71 @@
+//! Says why a step of the last build was carried out.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use examples::{Program, Result, text::printable};
+use image_build::{BuildState, LastStep};
+use image_core::Ctx;
+
+/// Says when and why the steps of the last build were carried out, of each Dockerfile built with this state.
+#[derive(Debug, Parser)]
+#[command(name = "why")]
+struct Why {
+    /// The directory of the build's results, as `build --cache`.
+    state: PathBuf,
+    /// A step: STAGE:NUMBER, a number, or a part of its instruction [default: all]
+    step: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Program for Why {
+    fn run(&self, _: &Ctx, out: &mut dyn Write) -> Result<()> {
+        if !self.state.join("version").is_file() {
+            return Err(format!("{}: no build left its results here", self.state.display()).into());
+        }
+        let mut steps = BuildState::open(&self.state)?.last_steps()?;
+        steps.retain(|step| self.is_meant(step));
+        if let (true, Some(step)) = (steps.is_empty(), &self.step) {
+            return Err(format!("the last build had no step {step:?}: write STAGE:NUMBER, or a part of it").into());
+        }
+        if self.json {
+            writeln!(out, "{:#}", serde_json::to_value(&steps)?)?;
+            return Ok(());
+        }
+        let mut last = None;
+        for step in &steps {
+            let file = (&step.dockerfile, &step.context);
+            if last.replace(file) != Some(file) {
+                writeln!(out, "{} in {}", printable(&step.dockerfile), printable(&step.context))?;
+            }
+            tell(step, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Why {
+    fn is_meant(&self, step: &LastStep) -> bool {
+        let (name, Some(meant)) = (&step.step, &self.step) else { return true };
+        let number = name.number.to_string();
+        *meant == number || *meant == format!("{}:{number}", name.stage) || name.instruction.contains(meant.as_str())
+    }
+}
+
+fn tell(step: &LastStep, out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "{}", printable(&step.step.to_string()))?;
+    match (step.created, step.used) {
+        (Some(created), Some(used)) => writeln!(out, "  made {created}, last used {used}")?,
+        _ => writeln!(out, "  its record is gone: the next build carries it out")?,
+    }
+    for cause in &step.causes {
+        writeln!(out, "  because {}", printable(&cause.to_string()))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    examples::run::<Why>()
+}

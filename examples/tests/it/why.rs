@@ -1,0 +1,105 @@
+//! What the programs say of the reasons for their work.
+
+use std::fs;
+
+use crate::{
+    program::{program, refuse, succeed},
+    project::Project,
+};
+
+const TEXT: &str = "FROM scratch\nARG WHO=one\nCOPY a /a\nENV WHO=$WHO\nCOPY b /b\n";
+
+fn project() -> Project {
+    let project = Project::new(TEXT);
+    project.write("a", "a");
+    project.write("b", "b");
+    project
+}
+
+#[test]
+fn every_step_that_runs_again_says_why_in_a_line() {
+    let project = project();
+    let lines = |arguments: &[&str]| {
+        let said = succeed(project.command().args(arguments));
+        said.stderr.lines().filter(|line| line.starts_with("  ")).map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&[]), [""; 0], "a first build needs no reason");
+    project.write("a", "A");
+    project.write("b", "B");
+    let expected = [
+        "  because 1 file of the build context changed: a (content)",
+        "  because an earlier step changed: [0 3] COPY a /a",
+        "  because 1 file of the build context changed: b (content) (and 1 more)",
+    ];
+    assert_eq!(lines(&[]), expected);
+    assert_eq!(lines(&[]), [""; 0]);
+    assert_eq!(lines(&["--no-cache-filter", "0:3,0:5"]), [""; 0], "that was what was asked for");
+}
+
+#[test]
+fn why_answers_later() {
+    let project = project();
+    project.build();
+    project.write("a", "A");
+    project.build_with(&["--build-arg", "WHO=two"]);
+    project.build_with(&["--build-arg", "WHO=two"]);
+    let state = project.path("out.cache");
+    let why = |step: &str| {
+        let said = succeed(program("why").arg(&state).arg(step)).stdout;
+        said.lines().filter_map(|line| line.strip_prefix("  because ")).map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(why("0:3"), ["1 file of the build context changed: a (content)"]);
+    assert_eq!(why("COPY a"), why("3"));
+    assert_eq!(why("ARG WHO"), [r#"build argument WHO changed from "one" to "two""#]);
+    assert_eq!(why("FROM"), ["no earlier build of it is known"]);
+    let json = succeed(program("why").arg(&state).arg("--json")).stdout;
+    let steps: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(steps.as_array().unwrap().len(), 5);
+    assert_eq!(steps[2]["causes"][0]["changes"]["first"][0]["path"], "a");
+    assert!(refuse(program("why").arg(&state).arg("RUN")).contains("the last build had no step \"RUN\""));
+    assert!(refuse(program("why").arg(project.path("nothing"))).contains("no build left its results here"));
+}
+
+#[test]
+fn a_task_runs_once_for_the_same_inputs() {
+    let dir = test_support::temp_dir();
+    let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();
+    write("one.txt", "1\n");
+    write("two.txt", "2\n");
+    let run = |script: &str| {
+        let mut command = program("task_cache");
+        command.current_dir(dir.path()).args(["state", "-i", "*.txt", "-o", "sum", "--", "sh", "-c", script]);
+        succeed(&mut command).stdout
+    };
+    let sum = || fs::read_to_string(dir.path().join("sum")).unwrap();
+    const SCRIPT: &str = "echo ran >>log; cat *.txt >sum; chmod 750 sum";
+    assert_eq!(run(SCRIPT), "because no earlier run is known\n");
+    fs::remove_file(dir.path().join("sum")).unwrap();
+    assert_eq!((run(SCRIPT), sum()), ("cached: sum\n".into(), "1\n2\n".into()));
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir.path().join("sum")).unwrap());
+    assert_eq!(mode & 0o777, 0o750, "the output is what it was");
+
+    write("two.txt", "3\n");
+    let said = run(SCRIPT);
+    assert!(said.starts_with("because content two.txt changed from sha256:"), "{said}");
+    assert_eq!((said.lines().count(), sum()), (1, "1\n3\n".into()));
+    write("three.txt", "4\n");
+    assert!(run(SCRIPT).contains("because content three.txt was added"));
+    let said = run(&SCRIPT.replace("cat", "tac"));
+    assert!(said.contains(r#"because instruction command changed from "#), "{said}");
+
+    fs::remove_file(dir.path().join("three.txt")).unwrap();
+    write("two.txt", "2\n");
+    assert_eq!((run(SCRIPT), sum()), ("cached: sum\n".into(), "1\n2\n".into()), "what was made before is there");
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert_eq!(log.lines().count(), 4, "it ran as often as something was new");
+
+    // What is damaged is made again.
+    for entry in fs::read_dir(dir.path().join("state/blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::write(path, "1\nx\n").unwrap();
+    }
+    run(SCRIPT);
+    assert_eq!(sum(), "1\n2\n");
+}

@@ -1,0 +1,214 @@
+//! Content digests of a build context's files.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use image_core::{
+    Ctx, Digest,
+    hasher::Sha256,
+    observer::{Outcome, Task, TaskKind},
+};
+use image_overlay::{NodeId, NodeRef};
+use rustix::fs::{FileType, Stat};
+
+use super::{
+    BuildContext, ContextFile,
+    open::{open_in, read_in, xattrs},
+    source::ContextFiles,
+    status::Status,
+};
+use crate::{
+    effect::{copy::Selection, select::Choice},
+    error::{Error, Result},
+    files::FileFacts,
+    stat_cache::{Fact, StatCache},
+};
+
+/// How often a file that changes while it is read is read again.
+const ATTEMPTS: usize = 3;
+
+/// How many threads read at once.
+const THREADS: usize = 8;
+
+/// How many files a thread takes at a time: mostly those of one directory.
+const BATCH: usize = 32;
+
+/// The digest of some files of a context, and those files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fingerprint {
+    /// The digest of all of it: paths, kinds, modes, link targets, extended attributes and content, but no times.
+    pub digest: Digest,
+    /// The regular files among them, by path.
+    pub files: Vec<FileFingerprint>,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileFingerprint {
+    /// The path in the context.
+    pub path: Vec<u8>,
+    /// The digest of the content.
+    pub digest: Digest,
+}
+
+impl BuildContext {
+    /// The digest of what these sources select, each written as a source of COPY: a file, a directory with all in it,
+    /// or a pattern of files. Files that `cache` knows are not read again; what was read is kept there.
+    ///
+    /// ```
+    /// use image_build::{BuildContext, Ignore, StatCache};
+    /// use image_core::Ctx;
+    /// # let (dir, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    /// # let (dir, state) = (dir.path(), state.path());
+    /// std::fs::write(dir.join("main.c"), "int main() {}")?;
+    /// let context = BuildContext::open(dir, Ignore::default())?;
+    /// let inputs = context.fingerprint(&["*.c"], &StatCache::open(state)?, &Ctx::default())?;
+    /// assert_eq!(inputs.files[0].path, b"main.c");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] for a source that is no pattern and selects nothing, [`Error::Changed`] for a file that
+    /// does not hold still, [`Error::is_cancelled`], and where something cannot be read.
+    pub fn fingerprint(&self, sources: &[impl AsRef<str>], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
+        let files = ContextFiles::new(self, "the context", cache, ctx)?;
+        let sources = sources.iter().map(AsRef::as_ref).enumerate();
+        let selection = Selection::new(&files, sources, &Choice::default(), ctx)?;
+        self.keep_stats(cache)?;
+        Ok(Fingerprint { digest: selection.digest()?, files: selection.files()? })
+    }
+}
+
+impl FileFingerprint {
+    pub(crate) fn new(path: Vec<u8>, sha256: [u8; 32]) -> Self {
+        Self { path, digest: Digest::from_sha256(sha256) }
+    }
+}
+
+/// Reads and hashes those of the files that were not read yet, on several threads.
+pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+    let todo: Vec<_> = files
+        .iter()
+        .filter_map(|node| node.content().map(|content| (*node, content)))
+        .filter(|(_, content)| content.facts.get().is_none())
+        .collect();
+    if todo.is_empty() {
+        return Ok(());
+    }
+    let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
+    let task =
+        ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        let mut reader = Reader { context, task: &task, ctx, buffer: vec![0; 256 << 10], directory: None };
+        while let Some(batch) = todo.get(next.fetch_add(BATCH, Ordering::Relaxed)..).filter(|rest| !rest.is_empty()) {
+            for (node, content) in batch.iter().take(BATCH) {
+                if let Err(error) = reader.read(*node, content) {
+                    next.store(todo.len(), Ordering::Relaxed);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(todo.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    context.learn();
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => {
+            task.end(Outcome::Done);
+            Ok(())
+        }
+    }
+}
+
+/// Reads files one after the other.
+struct Reader<'a> {
+    context: &'a BuildContext,
+    task: &'a Task<'a>,
+    ctx: &'a Ctx,
+    buffer: Vec<u8>,
+    /// The directory of the last file.
+    directory: Option<(NodeId, OwnedFd)>,
+}
+
+impl Reader<'_> {
+    /// Finds out about one file; one that changes meanwhile is read again.
+    fn read(&mut self, node: NodeRef<'_, ContextFile>, content: &ContextFile) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let (mut file, before) = self.open(node)?;
+            let before = Status::of(&before);
+            let is_as_listed = before == content.status;
+            // Read before, but for its extended attributes.
+            let known = content.fact.get().filter(|_| is_as_listed);
+            let (size, sha256) = match known {
+                Some(fact) => (before.size, fact.sha256),
+                None => self.hash(node, &mut file, before.size)?,
+            };
+            let failed = |e: rustix::io::Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
+            let xattrs = xattrs(&file).map_err(failed)?;
+            let after = Status::of(&rustix::fs::fstat(&file).map_err(failed)?);
+            if before != after || size != after.size {
+                continue;
+            }
+            self.task.advance(size, 1);
+            let facts =
+                FileFacts { xattrs: (!xattrs.is_empty()).then(|| Box::new(xattrs)), ..FileFacts::plain(size, sha256) };
+            if is_as_listed {
+                let _ = content.fact.set(Fact { sha256, has_xattrs: facts.xattrs.is_some() });
+            }
+            drop(content.facts.set(facts));
+            return Ok(());
+        }
+        Err(Error::changed(self.context.path_of(&node.path())))
+    }
+
+    /// Opens a file through its directory, which is mostly that of the file before.
+    fn open(&mut self, node: NodeRef<'_, ContextFile>) -> Result<(File, Stat)> {
+        let parent = node.parent();
+        let directory = match self.directory.take() {
+            Some((id, directory)) if id == parent.id() => directory,
+            _ => self.context.open_directory(&parent.path())?,
+        };
+        let (_, directory) = self.directory.insert((parent.id(), directory));
+        let failed = |e: rustix::io::Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
+        let file = open_in(directory, node.name()).map_err(failed)?;
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::changed(self.context.path_of(&node.path())));
+        }
+        Ok((file, stat))
+    }
+
+    /// Reads a file to its end, or to the size that it has.
+    fn hash(&mut self, node: NodeRef<'_, ContextFile>, file: &mut File, expected: u64) -> Result<(u64, [u8; 32])> {
+        let failed = |e: io::Error| Error::io("read", self.context.path_of(&node.path()), e);
+        let (mut hasher, mut size) = (Sha256::default(), 0);
+        loop {
+            self.ctx.check()?;
+            let n = read_in(file, &mut self.buffer).map_err(failed)?;
+            hasher.update(&self.buffer[..n]);
+            size += n as u64;
+            // That nothing comes after it, its status tells.
+            if n == 0 || size == expected {
+                return Ok((size, hasher.finish()));
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Opening files of a context, and their extended attributes.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use image_overlay::{LayerPath, XattrClass};
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+
+/// How files are opened: no symlink is followed, and no fifo's writer waited for.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// Opens a file below a directory without following any symlink, and without waiting for a fifo's writer.
+pub(super) fn open_beneath(root: &OwnedFd, path: &LayerPath) -> Result<File, Errno> {
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(root, path.as_bytes(), FILE, Mode::empty(), beneath) {
+        Err(Errno::NOSYS | Errno::PERM) => {}
+        other => return other.map(File::from),
+    }
+    // Without openat2: component by component.
+    let mut here = rustix::fs::openat(root, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let (parent, name) = (path.parent().unwrap_or_default(), path.file_name().unwrap_or(b"."));
+    for name in parent.components() {
+        let directory = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        here = rustix::fs::openat(&here, name, directory, Mode::empty())?;
+    }
+    open_in(&here, name)
+}
+
+/// Opens a directory below another, or that one anew.
+pub(super) fn open_directory(root: &OwnedFd, path: &LayerPath) -> Result<OwnedFd, Errno> {
+    if path.is_root() {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        return rustix::fs::openat(root, c".", flags, Mode::empty());
+    }
+    open_beneath(root, path).map(OwnedFd::from)
+}
+
+/// Opens a file by its name in a directory.
+pub(super) fn open_in(directory: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
+    rustix::fs::openat(directory, name, FILE, Mode::empty()).map(File::from)
+}
+
+/// The extended attributes of an open file that belong into an image.
+pub(super) fn xattrs(file: impl AsFd) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+    let mut found = BTreeMap::new();
+    let mut names = vec![0_u8; 1 << 10];
+    loop {
+        match rustix::fs::flistxattr(&file, &mut names[..]) {
+            Ok(0) | Err(Errno::NOTSUP) => return Ok(found),
+            Ok(len) => {
+                names.truncate(len);
+                break;
+            }
+            // The kernel knows no list of more than 64 KiB.
+            Err(Errno::RANGE) if names.len() < 64 << 10 => names.resize(64 << 10, 0),
+            Err(e) => return Err(e),
+        }
+    }
+    for name in names.split(|b| *b == 0).filter(|name| belongs(name)) {
+        let mut value = vec![0_u8; 64 << 10];
+        match rustix::fs::fgetxattr(&file, name, &mut value[..]) {
+            Ok(len) => value.truncate(len),
+            Err(Errno::NODATA) => continue,
+            Err(e) => return Err(e),
+        }
+        found.insert(name.to_vec(), value);
+    }
+    Ok(found)
+}
+
+/// Whether an extended attribute of a context's file belongs to the file rather than to this machine.
+fn belongs(name: &[u8]) -> bool {
+    XattrClass::of(name) == XattrClass::Content && (name.starts_with(b"user.") || name == b"security.capability")
+}
+
+/// Reads, and again where a signal came in between.
+pub(super) fn read_in(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

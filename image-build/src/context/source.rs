@@ -1,0 +1,74 @@
+//! A build context as a source of files.
+
+use std::{io::Read, path::Path};
+
+use image_core::Ctx;
+use image_overlay::NodeRef;
+
+use super::{BuildContext, ContextFile, ContextTree, fingerprint};
+use crate::{
+    error::{Error, Result},
+    files::{Fetched, FileFacts, SourceFiles},
+    stat_cache::StatCache,
+};
+
+/// A build context that was listed.
+pub(crate) struct ContextFiles<'a> {
+    context: &'a BuildContext,
+    tree: &'a ContextTree,
+    name: String,
+}
+
+impl<'a> ContextFiles<'a> {
+    pub(crate) fn new(
+        context: &'a BuildContext,
+        name: impl Into<String>,
+        known: &StatCache,
+        ctx: &Ctx,
+    ) -> Result<Self> {
+        Ok(Self { context, tree: context.list(known, ctx)?, name: name.into() })
+    }
+}
+
+impl SourceFiles for ContextFiles<'_> {
+    type Content = ContextFile;
+
+    fn tree(&self) -> &ContextTree {
+        self.tree
+    }
+
+    fn fingerprint(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+        fingerprint::files(self.context, files, ctx)
+    }
+
+    fn facts(&self, file: NodeRef<'_, ContextFile>) -> Result<FileFacts> {
+        let facts = file.content().and_then(|content| content.facts.get());
+        facts.cloned().ok_or_else(|| Error::changed(self.context.path_of(&file.path())))
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        _: &[NodeRef<'_, ContextFile>],
+        _: &Path,
+        _: &Ctx,
+    ) -> Result<Box<dyn Fetched<ContextFile> + 'a>> {
+        Ok(Box::new(Open(self.context)))
+    }
+
+    fn keeps_owner(&self) -> bool {
+        false
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+struct Open<'a>(&'a BuildContext);
+
+impl Fetched<ContextFile> for Open<'_> {
+    fn open(&self, file: NodeRef<'_, ContextFile>) -> Result<Box<dyn Read>> {
+        let (file, _) = self.0.open_file(&file.path())?;
+        Ok(Box::new(file))
+    }
+}

@@ -1,0 +1,353 @@
+//! Listing a context: directories are read on several threads, and their files put into one tree as they come.
+
+use std::{
+    collections::HashMap,
+    ffi::CStr,
+    os::fd::OwnedFd,
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread,
+};
+
+use image_core::{
+    Ctx,
+    observer::{NoticeKind, Outcome, TaskKind},
+};
+use image_overlay::{EntryKind, LayerPath, Metadata, NodeId};
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Stat},
+    io::Errno,
+};
+
+use super::{
+    BuildContext, ContextFile, ContextTree,
+    open::{open_directory, xattrs},
+    status::{Status, timestamp},
+};
+use crate::{
+    error::{Error, Result},
+    files::{FileFacts, Xattrs},
+    ignore::Verdict,
+    stat_cache::{Fact, Loaded},
+};
+
+/// How many threads list directories at once.
+const THREADS: usize = 8;
+
+/// Lists the files of a context. What `known` knows of a file's content is put beside it.
+pub(super) fn list(context: &BuildContext, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
+    let task = ctx.begin(TaskKind::Fingerprint, &format!("list {}", context.path.display()), None);
+    let queue = Queue::new(Job { id: 0, path: LayerPath::root(), verdict: Verdict::default() });
+    let reader = Reader { context, known, ctx };
+    let (found, listed) = mpsc::channel();
+    let mut assembly = Assembly::new(context, ctx);
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        for _ in 0..threads {
+            let (reader, queue, found) = (&reader, &queue, found.clone());
+            scope.spawn(move || reader.work(queue, &found));
+        }
+        drop(found);
+        for directory in listed {
+            task.advance(0, 1);
+            if let Err(error) = directory.and_then(|directory| assembly.add(directory)) {
+                queue.stop();
+                return Err(error);
+            }
+        }
+        Ok(())
+    })?;
+    task.end(Outcome::Done);
+    Ok(assembly.finish())
+}
+
+/// A directory to be listed.
+struct Job {
+    id: usize,
+    path: LayerPath,
+    verdict: Verdict,
+}
+
+/// The directories that nobody listed yet.
+struct Queue {
+    state: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+struct Jobs {
+    todo: Vec<Job>,
+    /// How many are waiting or being listed.
+    open: usize,
+    /// How many there were so far.
+    count: usize,
+    /// Whether nobody wants to hear of more.
+    stopped: bool,
+}
+
+impl Queue {
+    fn new(first: Job) -> Self {
+        Self {
+            state: Mutex::new(Jobs { todo: vec![first], open: 1, count: 1, stopped: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next directory; `None` where there is none and none will come.
+    fn next(&self) -> Option<Job> {
+        let mut jobs = self.lock();
+        loop {
+            match jobs.todo.pop() {
+                _ if jobs.stopped => return None,
+                Some(job) => return Some(job),
+                None if jobs.open == 0 => return None,
+                None => jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Numbers for so many more directories, from the one given.
+    fn reserve(&self, count: usize) -> usize {
+        let mut jobs = self.lock();
+        jobs.count += count;
+        jobs.count - count
+    }
+
+    /// Ends a directory, with those found in it.
+    fn done(&self, found: Vec<Job>) {
+        let mut jobs = self.lock();
+        jobs.open = (jobs.open + found.len()).saturating_sub(1);
+        jobs.todo.extend(found);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more is to be listed.
+    fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A directory that was listed.
+struct Directory {
+    id: usize,
+    path: LayerPath,
+    xattrs: Xattrs,
+    children: Vec<Child>,
+}
+
+/// A name in a directory.
+struct Child {
+    name: Vec<u8>,
+    stat: Stat,
+    excluded: bool,
+    what: What,
+}
+
+/// What has that name.
+enum What {
+    /// A directory, which has this number.
+    Directory(usize),
+    File(Option<Fact>),
+    Symlink(Vec<u8>),
+    Socket,
+    Other,
+}
+
+/// Reads directories.
+struct Reader<'a> {
+    context: &'a BuildContext,
+    known: &'a Loaded,
+    ctx: &'a Ctx,
+}
+
+impl Reader<'_> {
+    fn work(&self, queue: &Queue, found: &Sender<Result<Directory>>) {
+        while let Some(job) = queue.next() {
+            let listed = self.read(&job, queue);
+            let (directory, jobs) = match listed {
+                Ok((directory, jobs)) => (Ok(directory), jobs),
+                Err(error) => (Err(error), Vec::new()),
+            };
+            // A directory is told of before those in it are listed. Nobody listens any more after an error.
+            if found.send(directory).is_err() {
+                return;
+            }
+            queue.done(jobs);
+        }
+    }
+
+    fn read(&self, job: &Job, queue: &Queue) -> Result<(Directory, Vec<Job>)> {
+        self.ctx.check()?;
+        let failed = |e: Errno| Error::io("list", self.context.path_of(&job.path), e.into());
+        let directory = open_directory(&self.context.root, &job.path).map_err(failed)?;
+        let names = names(&directory).map_err(failed)?;
+        let ignore = &self.context.ignore;
+        let (mut children, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
+        let mut path = job.path.as_bytes().to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        let above = path.len();
+        for (name, kind) in names {
+            path.truncate(above);
+            path.extend_from_slice(&name);
+            let verdict = ignore.verdict(job.verdict, &path);
+            let may_be_directory = matches!(kind, None | Some(FileType::Directory));
+            if verdict.is_excluded() && (!may_be_directory || ignore.may_skip(verdict, &path)) {
+                continue;
+            }
+            let Some((stat, what)) = self.look(&directory, &name, &path)? else { continue };
+            if matches!(what, What::Directory(_)) {
+                jobs.push(Job { id: children.len(), path: LayerPath::parse(&path)?, verdict });
+            }
+            children.push(Child { name, stat, excluded: verdict.is_excluded(), what });
+        }
+        let first = queue.reserve(jobs.len());
+        for (offset, job) in jobs.iter_mut().enumerate() {
+            if let Some(child) = children.get_mut(job.id) {
+                child.what = What::Directory(first + offset);
+            }
+            job.id = first + offset;
+        }
+        let xattrs = xattrs(&directory).map_err(failed)?;
+        Ok((Directory { id: job.id, path: job.path.clone(), xattrs, children }, jobs))
+    }
+
+    /// What has a name in a directory; `None` for what is gone since it was listed.
+    fn look(&self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<(Stat, What)>> {
+        let failed = |e: Errno| Error::io("read", self.context.path_of_bytes(path), e.into());
+        let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        let what = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => What::Directory(0),
+            FileType::RegularFile => What::File(self.known.get(&Status::of(&stat))),
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(directory, name, Vec::new()).map_err(failed)?;
+                What::Symlink(target.into_bytes())
+            }
+            FileType::Socket => What::Socket,
+            _ => What::Other,
+        };
+        Ok(Some((stat, what)))
+    }
+}
+
+/// A name in a directory, with its type where the file system tells.
+type Name = (Vec<u8>, Option<FileType>);
+
+/// The names in a directory but `.` and `..`, in the order in which their files are likely to lie on a disk.
+fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
+    let is_name = |name: &CStr| !matches!(name.to_bytes(), b"." | b"..");
+    let entries = Dir::read_from(directory)?
+        .filter(|entry| entry.as_ref().map_or(true, |entry| is_name(entry.file_name())))
+        .map(|entry| {
+            let entry = entry?;
+            let kind = Some(entry.file_type()).filter(|kind| *kind != FileType::Unknown);
+            Ok((entry.ino(), (entry.file_name().to_bytes().to_vec(), kind)))
+        });
+    let mut entries = entries.collect::<Result<Vec<_>, Errno>>()?;
+    entries.sort_unstable_by_key(|(inode, _)| *inode);
+    Ok(entries.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Puts what was listed into a tree.
+struct Assembly<'a> {
+    context: &'a BuildContext,
+    ctx: &'a Ctx,
+    tree: ContextTree,
+    /// The directories by number.
+    directories: HashMap<usize, NodeId>,
+    /// A name of each file that has several, by device and inode.
+    linked: HashMap<(u64, u64), NodeId>,
+    /// Directories that are left out but for what exceptions bring back below them.
+    excluded: Vec<NodeId>,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(context: &'a BuildContext, ctx: &'a Ctx) -> Self {
+        let tree = ContextTree::new();
+        let directories = HashMap::from([(0, tree.root().id())]);
+        Self { context, ctx, tree, directories, linked: HashMap::new(), excluded: Vec::new() }
+    }
+
+    fn add(&mut self, directory: Directory) -> Result<()> {
+        // A directory is told of after the one that it is in.
+        let Some(parent) = self.directories.remove(&directory.id) else { return Ok(()) };
+        if !directory.xattrs.is_empty() {
+            let mut metadata = self.tree.node(parent).metadata();
+            metadata.xattrs = directory.xattrs;
+            self.tree.set_metadata(parent, metadata);
+        }
+        for child in directory.children {
+            let metadata = self.metadata(&child.stat);
+            let (kind, number) = match child.what {
+                What::Directory(number) => (EntryKind::Directory, Some(number)),
+                What::Symlink(target) => (EntryKind::Symlink { target }, None),
+                What::Other => (EntryKind::Fifo, None),
+                What::File(fact) => {
+                    let id = self.add_file(parent, &child.name, &child.stat, metadata, fact);
+                    if child.excluded {
+                        self.excluded.push(id);
+                    }
+                    continue;
+                }
+                What::Socket => {
+                    let subject = self.context.path_of(&directory.path.join(&child.name)?).display().to_string();
+                    self.ctx.notice(NoticeKind::Skipped, &subject, "a socket cannot be copied into an image");
+                    continue;
+                }
+            };
+            let id = self.tree.insert(parent, &child.name, kind, metadata, None);
+            self.directories.extend(number.map(|number| (number, id)));
+            if child.excluded {
+                self.excluded.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(&self, stat: &Stat) -> Metadata {
+        Metadata::new(self.context.modes.mode(stat.st_mode))
+            .with_owner(stat.st_uid, stat.st_gid)
+            .with_mtime(timestamp(stat.st_mtime, stat.st_mtime_nsec))
+    }
+
+    fn add_file(&mut self, parent: NodeId, name: &[u8], stat: &Stat, metadata: Metadata, fact: Option<Fact>) -> NodeId {
+        let key = (stat.st_dev, stat.st_ino);
+        if stat.st_nlink > 1
+            && let Some(first) = self.linked.get(&key)
+        {
+            return self.tree.link(parent, name, *first);
+        }
+        let status = Status::of(stat);
+        let facts = match &fact {
+            Some(Fact { sha256, has_xattrs: false }) => OnceLock::from(FileFacts::plain(status.size, *sha256)),
+            _ => OnceLock::new(),
+        };
+        let file = ContextFile { status, fact: fact.map(OnceLock::from).unwrap_or_default(), facts };
+        let id = self.tree.insert(parent, name, EntryKind::File { size: status.size }, metadata, Some(file));
+        if stat.st_nlink > 1 {
+            self.linked.insert(key, id);
+        }
+        id
+    }
+
+    /// The tree, without directories that were left out and turned out to hold nothing.
+    fn finish(mut self) -> ContextTree {
+        for id in self.excluded.into_iter().rev() {
+            if self.tree.node(id).children().next().is_none() {
+                self.tree.remove(id);
+            }
+        }
+        self.tree
+    }
+}

@@ -1,0 +1,181 @@
+//! A step whose recipe is not that of the last build: what is different.
+
+use image_core::Reference;
+
+use super::{
+    LAYERS, Roots, StageSteps, Taken,
+    notes::{Notes, Origin},
+};
+use crate::{
+    cache::{
+        FileChanges, IngredientKind, Journal, Mark, Recipe, RecordStore,
+        align::{Counterpart, plain},
+        explain::{BaseImage, Cause, Difference, IngredientChange, Value, compare},
+    },
+    error::Result,
+    state::BuildState,
+};
+
+/// Settings that are words of the instruction.
+const WORDS: [&str; 2] = ["destination", "owner"];
+
+/// A step whose recipe is not that of the last build.
+pub(super) struct ChangedStep<'a> {
+    pub(super) steps: &'a StageSteps<'a>,
+    pub(super) counterpart: Counterpart,
+    pub(super) recipe: &'a Recipe,
+    pub(super) taken: Option<&'a Taken<'a>>,
+    pub(super) roots: &'a Roots,
+    pub(super) state: &'a BuildState,
+}
+
+impl ChangedStep<'_> {
+    pub(super) fn causes(&self) -> Result<Vec<Cause>> {
+        let Some(record) = self.state.records().get(&self.mark().key)? else { return Ok(vec![self.without_record()?]) };
+        let (old, new) = (Notes::of(&record), &self.steps.notes);
+        let differences = compare(&record.recipe, self.recipe);
+        let mut causes = Vec::new();
+        if self.counterpart.moved {
+            causes.push(Cause::Moved { from: self.counterpart.position + 1, to: self.steps.at + 1 });
+        }
+        let line = differences.iter().find(|difference| difference.kind == IngredientKind::Instruction);
+        let is_rewritten = self.is_rewritten() && (line.is_some() || old.from != new.from);
+        if is_rewritten {
+            causes.push(self.rewritten());
+        }
+        variables(&old, new, is_rewritten, &mut causes);
+        if let (Some(line), true) = (line, causes.is_empty()) {
+            causes.push(reads(line));
+        }
+        base_image(&differences, &mut causes);
+        let is_same_choice = (old.sources, old.from) == (new.sources.clone(), new.from.clone());
+        for difference in &differences {
+            match difference.kind {
+                IngredientKind::Instruction | IngredientKind::BaseImage | IngredientKind::Parent => {}
+                IngredientKind::Content if !is_same_choice && !causes.is_empty() => {}
+                IngredientKind::Content => self.files(difference, &mut causes)?,
+                // Words of the instruction, told already.
+                IngredientKind::Setting if line.is_some() && WORDS.contains(&&*difference.name) => {}
+                _ => causes.push(Cause::Ingredient(difference.clone())),
+            }
+        }
+        for difference in differences.iter().filter(|difference| difference.kind == IngredientKind::Parent) {
+            self.parent(difference, &mut causes);
+        }
+        Ok(causes)
+    }
+
+    fn mark(&self) -> &Mark {
+        &self.steps.old[self.counterpart.position]
+    }
+
+    fn is_rewritten(&self) -> bool {
+        plain(&self.mark().text) != plain(&self.steps.texts[self.steps.at])
+    }
+
+    fn rewritten(&self) -> Cause {
+        Cause::Instruction { old: self.mark().text.clone(), new: self.steps.texts[self.steps.at].clone() }
+    }
+
+    /// What can be said where the last record is gone.
+    fn without_record(&self) -> Result<Cause> {
+        if self.is_rewritten() {
+            return Ok(self.rewritten());
+        }
+        let root = self.roots.layers.as_ref().or(self.roots.state.as_ref());
+        match (root, self.state.records().expired(&self.mark().key)?) {
+            (Some(root), _) => Ok(root.cause()),
+            (None, Some(when)) => Ok(Cause::Expired { when }),
+            (None, None) => Ok(Cause::Unknown),
+        }
+    }
+
+    fn files(&self, difference: &Difference, causes: &mut Vec<Cause>) -> Result<()> {
+        let from = self.steps.notes.from.clone().unwrap_or_else(|| difference.name.clone());
+        let changes = match (&difference.change, self.taken) {
+            (IngredientChange::Changed { old: Value::Digest(old), .. }, Some(taken)) => {
+                self.state.compare_files(old, taken.files)?
+            }
+            _ => None,
+        };
+        causes.push(Cause::Files { from, changes: changes.filter(|changes: &FileChanges| changes.count > 0) });
+        if let Some(root) = self.taken.and_then(|taken| taken.root.as_ref()) {
+            causes.push(root.cause());
+        }
+        Ok(())
+    }
+
+    /// The step begins with something else. Where its own causes are those of the step that explains
+    /// this, they are enough.
+    fn parent(&self, difference: &Difference, causes: &mut Vec<Cause>) {
+        let root = match &*difference.name {
+            LAYERS => self.roots.layers.as_ref(),
+            _ => self.roots.state.as_ref().or(self.roots.layers.as_ref()),
+        };
+        match root {
+            Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}
+            Some(root) if causes.contains(&root.cause()) => {}
+            Some(root) => causes.push(root.cause()),
+            None if causes.is_empty() => causes.push(Cause::Ingredient(difference.clone())),
+            None => {}
+        }
+    }
+}
+
+/// The instruction is as it was, but reads otherwise once its words are resolved.
+fn reads(line: &Difference) -> Cause {
+    match &line.change {
+        IngredientChange::Changed { old: Value::Text(old), new: Value::Text(new) } => {
+            Cause::Instruction { old: old.clone(), new: new.clone() }
+        }
+        _ => Cause::Ingredient(line.clone()),
+    }
+}
+
+/// Variables that have other values. Those that a rewritten ARG itself declares are told by its text.
+fn variables(old: &Notes, new: &Notes, is_rewritten: bool, causes: &mut Vec<Cause>) {
+    for (name, now) in &new.variables {
+        let Some(before) = old.variables.get(name).filter(|before| before.value != now.value) else { continue };
+        let (name, old, new) = (name.clone(), before.value.clone(), now.value.clone());
+        match now.origin {
+            Origin::Declared if is_rewritten => {}
+            Origin::Argument | Origin::Declared => causes.push(Cause::Argument { name, old, new }),
+            Origin::Environment => causes.push(Cause::Environment { name, old, new }),
+        }
+    }
+}
+
+/// A base image has its name as the ingredient's and its digest as the text.
+fn base_image(differences: &[Difference], causes: &mut Vec<Cause>) {
+    let (mut before, mut now) = (None, None);
+    let image = |difference: &Difference, value: &Value| {
+        let digest = match value {
+            Value::Text(digest) => digest.clone(),
+            Value::Digest(digest) => digest.to_string(),
+        };
+        let name = difference.name.parse().map_or_else(|_| difference.name.clone(), |name: Reference| name.familiar());
+        Some(BaseImage { name, digest })
+    };
+    for difference in differences.iter().filter(|difference| difference.kind == IngredientKind::BaseImage) {
+        match &difference.change {
+            IngredientChange::Changed { old, new } => {
+                before = image(difference, old);
+                now = image(difference, new);
+            }
+            IngredientChange::Added(new) => now = image(difference, new),
+            IngredientChange::Removed(old) => before = image(difference, old),
+            IngredientChange::Moved => {}
+        }
+    }
+    match (before, now) {
+        (Some(old), Some(new)) => causes.push(Cause::BaseImage { old, new }),
+        (None, None) => {}
+        // From or to a stage or nothing: the instruction tells.
+        _ => {
+            let rest = differences.iter().filter(|difference| difference.kind == IngredientKind::BaseImage);
+            if causes.is_empty() {
+                causes.extend(rest.cloned().map(Cause::Ingredient));
+            }
+        }
+    }
+}

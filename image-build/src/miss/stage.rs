@@ -1,0 +1,204 @@
+//! The steps of a stage beside those of the last build.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use image_core::Digest;
+
+use super::{
+    LAYERS, Lookup, Root, Roots, STATE, Taken, Trace,
+    changed::ChangedStep,
+    notes::{Notes, Origin},
+};
+use crate::{
+    cache::{
+        CacheKey, Journal, Mark, Recipe, Record,
+        align::{Counterpart, align},
+        explain::{Cause, Earlier, Miss, StepName},
+    },
+    error::Result,
+    state::BuildState,
+};
+
+/// The steps of a stage while it is built.
+pub(crate) struct StageSteps<'b> {
+    trace: &'b mut Trace,
+    pub(super) label: String,
+    pub(super) texts: Vec<String>,
+    /// The stage's steps in the last build.
+    pub(super) old: Vec<Mark>,
+    counterparts: Vec<Option<Counterpart>>,
+    /// Where the steps of the last build stand now.
+    places: Vec<Option<usize>>,
+    /// The step that is built, from 0.
+    pub(super) at: usize,
+    /// What the step before left behind.
+    before: BTreeMap<String, String>,
+    pub(super) notes: Notes,
+    key: Option<CacheKey>,
+    causes: Vec<Cause>,
+}
+
+impl<'b> StageSteps<'b> {
+    pub(crate) fn new(trace: &'b mut Trace, label: String, texts: Vec<String>) -> Self {
+        let name = trace.old_name(&label);
+        trace.unfinished = Some(label.clone());
+        let old: Vec<Mark> = name.map(|name| trace.old.group(&name).cloned().collect()).unwrap_or_default();
+        let was: Vec<String> = old.iter().map(|mark| mark.text.clone()).collect();
+        let counterparts = align(&was, &texts);
+        let mut places = vec![None; old.len()];
+        for (at, counterpart) in counterparts.iter().enumerate() {
+            if let Some(counterpart) = counterpart {
+                places[counterpart.position] = Some(at);
+            }
+        }
+        let (before, notes) = (BTreeMap::new(), Notes::default());
+        Self { trace, label, texts, old, counterparts, places, at: 0, before, notes, key: None, causes: Vec::new() }
+    }
+
+    /// Begins a step, from 0.
+    pub(crate) fn begin(&mut self, at: usize, roots: &mut Roots) {
+        self.at = at;
+        self.notes = Notes::default();
+        self.key = None;
+        self.causes.clear();
+        let Some(Counterpart { position, moved: false }) = self.counterpart() else { return };
+        let Some(last) = position.checked_sub(1).filter(|_| at > 0) else { return };
+        for name in [LAYERS, STATE] {
+            let differs = self.old[last].after.get(name) != self.before.get(name);
+            let root = roots.of(name);
+            if differs && root.is_none() {
+                *root = self.displaced(position, name);
+            }
+        }
+    }
+
+    /// A step that stood before a position, changed what it left behind, and does not stand there any more.
+    fn displaced(&self, position: usize, name: &str) -> Option<Root> {
+        let changes = |old: &usize| {
+            let before = old.checked_sub(1).and_then(|before| self.old[before].after.get(name));
+            self.old[*old].after.get(name) != before
+        };
+        let old = (0..position).filter(changes).find(|old| self.places[*old].is_none_or(|place| place > self.at))?;
+        let (number, change) = self.places[old].map_or((old, Earlier::Removed), |later| (later, Earlier::Moved));
+        let step = StepName::new(&*self.label, number + 1, &*self.old[old].text);
+        Some(Root { step, change, causes: Arc::default() })
+    }
+
+    /// Notes the variables that the instruction uses.
+    pub(crate) fn note<'v>(
+        &mut self,
+        variables: impl IntoIterator<Item = (&'v str, Option<&'v str>)>,
+        origin: impl Fn(&str) -> Origin,
+    ) {
+        for (name, value) in variables {
+            self.notes.add(name, value, origin(name));
+        }
+    }
+
+    /// What the step's record is to keep besides its result.
+    pub(crate) fn attach(&self, record: &mut Record) {
+        self.notes.attach(record);
+    }
+
+    /// The number of the step that is built, from 1.
+    pub(crate) fn number(&self) -> usize {
+        self.at + 1
+    }
+
+    /// Finds out why a step is not what it was.
+    pub(crate) fn explain(
+        &mut self,
+        recipe: &Recipe,
+        taken: Option<&Taken<'_>>,
+        lookup: &Lookup,
+        roots: &Roots,
+        state: &BuildState,
+    ) -> Result<()> {
+        let key = recipe.key();
+        self.key = Some(key.clone());
+        if let Some(taken) = taken {
+            self.notes.sources = Some(taken.sources.clone());
+            self.notes.from = Some(taken.from.clone());
+        }
+        self.causes = match (lookup, self.counterpart()) {
+            (Lookup::NotLooked, _) => vec![Cause::Refresh],
+            (Lookup::Found, None) => Vec::new(),
+            (_, None) if self.old.is_empty() => vec![Cause::First],
+            (_, None) => vec![Cause::New],
+            (_, Some(counterpart)) => {
+                let mark = &self.old[counterpart.position];
+                match lookup {
+                    _ if mark.key != key => {
+                        let taken = taken.filter(|_| !matches!(lookup, Lookup::Found));
+                        let step = ChangedStep { steps: self, counterpart, recipe, taken, roots, state };
+                        step.causes()?
+                    }
+                    Lookup::NoRecord => vec![match state.records().expired(&key)? {
+                        Some(when) => Cause::Expired { when },
+                        None => Cause::RecordGone,
+                    }],
+                    Lookup::NoLayer(digest) => vec![Cause::LayerGone { digest: digest.clone() }],
+                    Lookup::DamagedLayer(digest) => vec![Cause::LayerDamaged { digest: digest.clone() }],
+                    _ => Vec::new(),
+                }
+            }
+        };
+        self.notes.because.clone_from(&self.causes);
+        Ok(())
+    }
+
+    /// Why the step was carried out, in words.
+    pub(crate) fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// Ends a step that left these layers and this state behind.
+    pub(crate) fn end(&mut self, layers: String, state: &Digest, is_miss: bool, roots: &mut Roots) {
+        let Some(key) = self.key.take() else { return };
+        let mark = Mark::new(&*self.label, &*self.texts[self.at], key)
+            .with_after(LAYERS, layers)
+            .with_after(STATE, state.to_string());
+        let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);
+        for name in [LAYERS, STATE] {
+            let (now, root) = (mark.after.get(name), roots.of(name));
+            if old.is_some_and(|old| old.get(name) == now) {
+                *root = None;
+            } else if root.is_none() && (old.is_some() || self.before.get(name) != now) {
+                *root = self.root();
+            }
+        }
+        self.before.clone_from(&mark.after);
+        self.trace.new.marks.push(mark);
+        if is_miss {
+            let (step, causes) = (self.name(), self.causes.clone());
+            self.trace.misses.push(Miss { step, causes });
+        }
+    }
+
+    /// Says that no step is missing.
+    pub(crate) fn complete(self) {
+        self.trace.unfinished = None;
+    }
+
+    /// What later steps name where they follow from this one.
+    fn root(&self) -> Option<Root> {
+        let change = match self.causes.as_slice() {
+            [] => return None,
+            [Cause::Earlier { step, change }] | [Cause::Files { .. }, Cause::Earlier { step, change }] => {
+                return Some(Root { step: step.clone(), change: *change, causes: Arc::default() });
+            }
+            [Cause::First | Cause::New] => Earlier::Added,
+            causes if causes.iter().any(|cause| matches!(cause, Cause::Moved { .. })) => Earlier::Moved,
+            _ => Earlier::Changed,
+        };
+        Some(Root { step: self.name(), change, causes: self.causes.as_slice().into() })
+    }
+
+    fn name(&self) -> StepName {
+        StepName::new(&*self.label, self.at + 1, &*self.texts[self.at])
+    }
+
+    fn counterpart(&self) -> Option<Counterpart> {
+        self.counterparts.get(self.at).copied().flatten()
+    }
+}

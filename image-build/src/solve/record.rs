@@ -1,0 +1,222 @@
+//! Looking a step up, and recording what it made.
+
+use image_core::{
+    BlobStoreExt, Compression, History, Timestamp,
+    codec::EncodeOptions,
+    observer::{NoticeKind, Outcome},
+};
+use image_overlay::PackOptions;
+
+use super::{COMMENT, Import, Made, StageBuild};
+use crate::{
+    assemble::StepRecord,
+    cache::{self, IngredientKind, Recipe, Record, RecordStore, RecordedLayer},
+    error::Result,
+    miss::{Lookup, Taken},
+    options::CachePolicy,
+    state::{LayerCheck, Trust},
+};
+
+/// Counts up when the same instruction on the same files would make another layer.
+const STEP_VERSION: &str = "steps 1";
+
+impl StageBuild<'_> {
+    /// What every recipe begins with.
+    pub(crate) fn recipe(&self, instruction: &str) -> Recipe {
+        let options = self.build.options;
+        let epoch = options.source_date_epoch.map_or_else(|| "none".into(), |epoch| epoch.to_string());
+        Recipe::new()
+            .with_text(IngredientKind::Tool, "image-build", STEP_VERSION)
+            .with_text(IngredientKind::Instruction, "instruction", instruction)
+            .with_text(IngredientKind::Platform, "platform", &self.stage.platform.to_string())
+            .with_text(IngredientKind::Setting, "source-date-epoch", &epoch)
+    }
+
+    /// The record of a step that only changed the configuration.
+    pub(super) fn changed(&mut self, line: &str) -> Result<(Record, Outcome)> {
+        let identity = self.state.identity()?;
+        self.identity = Some(identity.clone());
+        let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", identity);
+        self.record(recipe, None, None, |_, _| Ok(Made { layer: None }))
+    }
+
+    /// A step that only changed the configuration, with its line of the history.
+    pub(super) fn metadata(&mut self, line: &str) -> Result<Outcome> {
+        let (record, outcome) = self.changed(line)?;
+        let history = History::new(record.created, line).with_comment(COMMENT).without_layer();
+        self.state.tell(history)?;
+        Ok(outcome)
+    }
+
+    /// A step that makes a layer on top of those before it, out of the cache or by `make`, with its line of the
+    /// history.
+    pub(crate) fn layer(
+        &mut self,
+        recipe: Recipe,
+        taken: Option<&Taken<'_>>,
+        line: &str,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<Outcome> {
+        let recipe = recipe.with_text(IngredientKind::Parent, "layers", &self.state.rootfs.identity());
+        self.detached_layer(recipe, taken, line, make)
+    }
+
+    /// A step whose layer is the same whatever is below it.
+    pub(crate) fn detached_layer(
+        &mut self,
+        recipe: Recipe,
+        taken: Option<&Taken<'_>>,
+        line: &str,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<Outcome> {
+        let encode = self.encode();
+        let recipe = recipe.with_text(IngredientKind::Setting, "compression", &encode.to_string());
+        let (record, outcome) = self.record(recipe, None, taken, make)?;
+        let mut history = History::new(record.created, line).with_comment(COMMENT);
+        match &record.layer {
+            Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
+            None => history = history.without_layer(),
+        }
+        self.state.tell(history)?;
+        Ok(outcome)
+    }
+
+    /// The record of a recipe, or of another by which the same result can be found: from an earlier build if what it
+    /// names is still whole, else of what `make` makes now.
+    pub(super) fn record(
+        &mut self,
+        recipe: Recipe,
+        content: Option<Recipe>,
+        taken: Option<&Taken<'_>>,
+        make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
+    ) -> Result<(Record, Outcome)> {
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let (record, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
+        self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
+        let is_in_result = self.build.graph.is_in_result(self.stage.number);
+        let keys =
+            std::iter::once(&recipe).chain(&content).map(|recipe| StepRecord { key: recipe.key(), is_in_result });
+        self.build.records.borrow_mut().extend(keys);
+        if let Some(record) = record {
+            let record = self.keep(record, &recipe, content.as_ref())?;
+            return Ok((record, Outcome::Cached));
+        }
+        let created = self.build.created();
+        let made = make(self, created)?;
+        let mut record = Record::new(recipe.clone(), created);
+        if let Some(packed) = made.layer {
+            let layer = RecordedLayer::new(packed.descriptor, packed.diff_id);
+            self.build.used.borrow_mut().push(layer.clone());
+            state.adopt_layer(&layer, self.build.begun, ctx)?;
+            state.keep_toc(&layer.diff_id, &packed.toc)?;
+            record = record.with_layer(layer);
+        }
+        if let Some(taken) = taken {
+            state.keep_files(&taken.digest, taken.files)?;
+        }
+        record.used = ctx.now();
+        self.steps.attach(&mut record);
+        for recipe in std::iter::once(recipe).chain(content) {
+            state.records().put(&record.clone().with_recipe(recipe))?;
+        }
+        Ok((record, Outcome::Done))
+    }
+
+    /// Keeps a record of an earlier build under the recipes of now, and notes that it served.
+    fn keep(&mut self, record: Record, recipe: &Recipe, content: Option<&Recipe>) -> Result<Record> {
+        let records = self.build.builder.state.records();
+        let now = self.build.ctx.now();
+        for recipe in std::iter::once(recipe).chain(content) {
+            let key = recipe.key();
+            if records.get(&key)?.is_some() {
+                records.touch(&key, now)?;
+            } else {
+                let mut copy = Record { used: now, ..record.clone() }.with_recipe(recipe.clone());
+                self.steps.attach(&mut copy);
+                records.put(&copy)?;
+            }
+        }
+        Ok(record)
+    }
+
+    /// The record of an earlier build, if what it names is still whole.
+    fn look_up(
+        &self,
+        recipe: &Recipe,
+        content: Option<&Recipe>,
+        taken: Option<&Taken<'_>>,
+    ) -> Result<(Option<Record>, Lookup)> {
+        let options = self.build.options;
+        let is_filtered =
+            || options.no_cache.iter().any(|filter| filter.is_about(&self.stage.label(), self.steps.number()));
+        if options.cache != CachePolicy::Use || is_filtered() {
+            return Ok((None, Lookup::NotLooked));
+        }
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let mut lookup = Lookup::NoRecord;
+        // What this build itself made under another name is no result of an earlier one.
+        let content = content.filter(|content| {
+            let key = content.key();
+            self.build.records.borrow().iter().all(|step| step.key != key)
+        });
+        for recipe in std::iter::once(recipe).chain(content) {
+            let Some((_, record)) = cache::find(state.records(), [recipe])? else { continue };
+            let Some(layer) = &record.layer else { return Ok((Some(record), Lookup::Found)) };
+            let digest = layer.descriptor.digest.clone();
+            match state.check_layer(layer, Trust::Unchanged, ctx)? {
+                LayerCheck::Whole => {
+                    self.build.used.borrow_mut().push(layer.clone());
+                    return Ok((Some(record), Lookup::Found));
+                }
+                LayerCheck::Gone => lookup = Lookup::NoLayer(digest),
+                LayerCheck::Damaged => lookup = Lookup::DamagedLayer(digest),
+            }
+            state.records().remove(&recipe.key())?;
+        }
+        for import in &self.build.builder.imports {
+            let found = cache::find(import.records, std::iter::once(recipe).chain(content))?;
+            if let Some((_, record)) = found
+                && self.import(&record, import)?
+            {
+                if let Some(taken) = taken {
+                    state.keep_files(&taken.digest, taken.files)?;
+                }
+                return Ok((Some(record), Lookup::Found));
+            }
+        }
+        Ok((None, lookup))
+    }
+
+    /// Takes the layer of another build's record into the state; whether it is what the record says.
+    fn import(&self, record: &Record, import: &Import<'_>) -> Result<bool> {
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let Some(layer) = &record.layer else { return Ok(true) };
+        let digest = &layer.descriptor.digest;
+        let copied = match state.blobs().copy_from(import.blobs, &layer.descriptor, ctx) {
+            Ok(_) => state.check_layer(layer, Trust::Unchanged, ctx)? == LayerCheck::Whole,
+            Err(e) if e.is_not_found() || e.is_corrupt() || e.is_unsupported() => false,
+            Err(e) => return Err(e.into()),
+        };
+        if copied {
+            self.build.used.borrow_mut().push(layer.clone());
+        } else {
+            let message = "the layer of an imported record is missing, or not what the record says: it is not used";
+            ctx.notice(NoticeKind::Warning, &digest.to_string(), message);
+        }
+        Ok(copied)
+    }
+
+    /// How this stage's layers are stored: as the caller wants those of the result, plain all others,
+    /// which are only read again to copy from them.
+    fn encode(&self) -> EncodeOptions {
+        if self.build.graph.is_in_result(self.stage.number) {
+            self.build.options.encode.clone()
+        } else {
+            EncodeOptions::new(Compression::None)
+        }
+    }
+
+    pub(crate) fn pack_options(&self) -> PackOptions {
+        PackOptions::default().with_encode(self.encode()).with_latest(self.build.options.source_date_epoch)
+    }
+}

@@ -1,0 +1,206 @@
+//! A stage, step by step.
+
+use std::collections::BTreeMap;
+
+use image_core::{
+    Digest,
+    observer::{Outcome, TaskKind},
+};
+use image_overlay::PackedLayer;
+
+use super::{Build, StageState};
+use crate::{
+    cache::{IngredientKind, explain::Cause},
+    dockerfile::{Command, Dockerfile, Instruction},
+    effect::meta::Change,
+    error::Result,
+    expand::Expander,
+    graph::{Base, Stage},
+    miss::{Origin, StageSteps, Trace},
+    options::Explanations,
+};
+
+/// A stage that was built.
+pub(super) struct StageResult {
+    pub(super) state: StageState,
+    pub(super) cached: usize,
+    pub(super) done: usize,
+}
+
+/// A stage while it is built.
+pub(crate) struct StageBuild<'b> {
+    pub(crate) build: &'b Build<'b>,
+    pub(crate) stage: &'b Stage<'b>,
+    /// Where the instruction at hand stands.
+    pub(crate) file: &'b Dockerfile,
+    /// Whether it is a trigger.
+    triggered: bool,
+    pub(crate) built: &'b BTreeMap<usize, StageState>,
+    pub(crate) state: StageState,
+    pub(crate) own_cmd: bool,
+    pub(crate) steps: StageSteps<'b>,
+    /// What names the state that the step came to, where it is known already: it takes time to find out.
+    pub(super) identity: Option<Digest>,
+    cached: usize,
+    done: usize,
+}
+
+/// What a step made.
+pub(crate) struct Made {
+    pub(crate) layer: Option<PackedLayer>,
+}
+
+impl<'b> StageBuild<'b> {
+    pub(super) fn run(
+        build: &'b Build<'b>,
+        stage: &'b Stage<'b>,
+        built: &'b BTreeMap<usize, StageState>,
+        trace: &'b mut Trace,
+    ) -> Result<StageResult> {
+        let steps = stage.steps().map(|step| step.instruction);
+        let texts = std::iter::once(stage.from).chain(steps).map(|step| step.text.clone()).collect();
+        let mut this = Self {
+            build,
+            stage,
+            file: build.dockerfile,
+            triggered: false,
+            built,
+            state: StageState::scratch(&stage.platform),
+            own_cmd: false,
+            steps: StageSteps::new(trace, stage.label(), texts),
+            identity: None,
+            cached: 0,
+            done: 0,
+        };
+        this.in_step(stage.from, 1, Self::begin)?;
+        let mut copies = 0;
+        for (at, step) in stage.steps().enumerate() {
+            (this.file, this.triggered) = (step.file, step.triggered);
+            this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
+        }
+        this.steps.complete();
+        Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
+    }
+
+    /// Carries a step out under observation, and gives its errors their place.
+    fn in_step(
+        &mut self,
+        instruction: &Instruction,
+        number: usize,
+        work: impl FnOnce(&mut Self) -> Result<Outcome>,
+    ) -> Result<()> {
+        let ctx = self.build.ctx;
+        ctx.check()?;
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        let label = format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text);
+        let task = ctx.begin(TaskKind::Step, &label, None);
+        self.steps.begin(number - 1, &mut self.state.roots);
+        let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
+        match outcome {
+            Outcome::Cached => self.cached += 1,
+            _ => self.done += 1,
+        }
+        if outcome != Outcome::Cached {
+            match self.build.options.explanations {
+                Explanations::Returned => {}
+                Explanations::OneLine => {
+                    if let Some(line) = one_line(self.steps.causes()) {
+                        task.because(&line);
+                    }
+                }
+                Explanations::Observed => {
+                    self.steps.causes().iter().for_each(|cause| task.because(&cause.to_string()));
+                }
+            }
+        }
+        let state = match self.identity.take() {
+            Some(identity) => identity,
+            None => self.state.identity()?,
+        };
+        let layers = self.state.rootfs.identity();
+        self.steps.end(layers, &state, outcome != Outcome::Cached, &mut self.state.roots);
+        task.end(outcome);
+        Ok(())
+    }
+
+    /// FROM.
+    fn begin(&mut self) -> Result<Outcome> {
+        let mut recipe = self.recipe(&self.stage.from.text);
+        let mut is_image = false;
+        if let Command::From(from) = &self.stage.from.command {
+            let mut expander = Expander::new(self.build.dockerfile, self.build.global.env());
+            expander.word(&from.image)?;
+            self.steps.note(values(&expander), |_| Origin::Argument);
+        }
+        self.state = match &self.stage.base {
+            Base::Scratch => StageState::scratch(&self.stage.platform),
+            Base::Stage(number) => {
+                let base = self.built.get(number).cloned();
+                let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
+                recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
+                base
+            }
+            Base::Image(reference) => {
+                let image = self.build.resolve(reference, &self.stage.platform)?;
+                self.warn_of_platform(&image)?;
+                let digest = image.descriptor().digest.clone();
+                recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
+                is_image = true;
+                StageState::of_image(&image)
+            }
+        };
+        self.state.config.config.on_build.clear();
+        self.state.begin_env();
+        // Under whatever name and manifest, the same layers and configuration are the same base.
+        let content = match is_image {
+            true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
+            false => None,
+        };
+        Ok(self.record(recipe, content, None, |_, _| Ok(Made { layer: None }))?.1)
+    }
+
+    fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
+        match &instruction.command {
+            Command::Copy(copy) => {
+                let from = self.stage.copies.get(*copies).and_then(Option::as_ref);
+                *copies += 1;
+                self.copy(copy, from)
+            }
+            Command::Add(add) => self.add(add),
+            Command::Workdir(path) => self.workdir(path),
+            Command::Arg(declarations) => {
+                let mut line = String::from("ARG");
+                for declaration in declarations {
+                    let (build, env) = (self.build, &mut self.state.env);
+                    let declared = build.global.declare(self.file, declaration, env, build.options)?;
+                    self.steps
+                        .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
+                    line.push(' ');
+                    line.push_str(&declared);
+                }
+                self.metadata(&line)
+            }
+            command => match self.change_config(command)? {
+                Some(Change::Line(line)) => self.metadata(&line),
+                Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
+                None => Err(self.file.unsupported(instruction.span, command.name())),
+            },
+        }
+    }
+}
+
+/// What keeps a step from an earlier result, in one line; nothing where that is what the caller wanted, or where there
+/// was no earlier build at all.
+fn one_line(causes: &[Cause]) -> Option<String> {
+    match causes {
+        [] | [Cause::Refresh | Cause::First] => None,
+        [cause] => Some(cause.to_string()),
+        [first, rest @ ..] => Some(format!("{first} (and {} more)", rest.len())),
+    }
+}
+
+/// The variables that an expander was asked for.
+pub(crate) fn values<'v>(expander: &'v Expander<'_>) -> impl Iterator<Item = (&'v str, Option<&'v str>)> {
+    expander.variables().iter().map(|(name, value)| (&**name, value.as_deref()))
+}

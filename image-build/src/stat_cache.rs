@@ -1,0 +1,215 @@
+//! What is known of files that did not change since they were read, so that they need not be read again.
+//!
+//! One file for each tree, `<device>-<inode>` of its root in hexadecimal: a version line, the time at which it was
+//! begun, a record of fixed length for each file, in the order of device and inode, and the SHA-256 of all that. Times
+//! and numbers are big-endian, so that records are in the order of their bytes and are searched as they lie.
+//!
+//! A record holds what tells one state of a file from another ([`Status`]), and serves only while all of it is as it was.
+//! An edit that keeps size and time of modification changes the time of change, which only the kernel sets; a new file
+//! under an old inode number has another one too. Two states can look alike only if both fall into one tick of the file
+//! system's clock: so a file whose times are not safely older than the moment at which it began to be read is not
+//! recorded, and is read again the next time. Where the clock was set back since, nothing is believed.
+//!
+//! What is cut short, damaged or of another version counts as nothing. Not noticed is who writes into a file through a
+//! memory map that was written to before the file was read: the kernel dates such writes when the pages are first touched.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use image_core::{Timestamp, hasher::Sha256};
+
+use crate::{
+    context::status::Status,
+    error::{Error, Result},
+    temporary::{Temporary, set_time},
+};
+
+const VERSION: &[u8] = b"image-build stat 1\n";
+
+/// Version, seconds and nanoseconds of the time.
+const HEADER: usize = VERSION.len() + 12;
+
+/// Device, inode, size, two times, flags, SHA-256.
+const RECORD: usize = 8 * 3 + 12 * 2 + 1 + 32;
+
+/// The largest cache that is read, in bytes: ten million files.
+const MAX_SIZE: u64 = 1 << 30;
+
+/// How much older than the moment of reading a file's times must be, in seconds: the coarsest clock of a file system
+/// (FAT's) counts two.
+const SAFE_AGE: i64 = 2;
+
+/// A directory of what is known of the files of trees, for many processes at once.
+///
+/// It holds one file for each tree, which is replaced whole, and may be deleted at any time at the cost of reading.
+#[derive(Debug, Clone)]
+pub struct StatCache {
+    directory: PathBuf,
+    temporary: Temporary,
+}
+
+/// What is known of a file's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) sha256: [u8; 32],
+    /// Whether it has extended attributes, which are not kept here.
+    pub(crate) has_xattrs: bool,
+}
+
+impl StatCache {
+    /// Opens the cache in a directory, which is made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
+        let temporary = Temporary::open(directory.join("tmp"))?;
+        Ok(Self { directory, temporary })
+    }
+
+    fn path_for(&self, root: &Status) -> PathBuf {
+        self.directory.join(format!("{:x}-{:x}", root.device, root.inode))
+    }
+
+    /// What is known of the files of the tree with this root.
+    pub(crate) fn load(&self, root: &Status) -> Result<Loaded> {
+        let now = self.clock()?;
+        let path = self.path_for(root);
+        let failed = |e| Error::io("read", &path, e);
+        let bytes = match File::open(&path) {
+            Ok(file) => {
+                // When it last served.
+                set_time(&file, now).map_err(failed)?;
+                read(file).map_err(failed)?
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(failed(e)),
+        };
+        // Set back, the clock may give a change the time of an earlier one.
+        let bytes = bytes.filter(|bytes| time_at(bytes, VERSION.len()) <= now);
+        Ok(Loaded { begun: now, bytes: bytes.unwrap_or_default() })
+    }
+
+    /// Keeps what is known of the files of the tree with this root, in place of what was known. `begun` is the time
+    /// of [`Loaded`]: files that changed since, or just before, are left out.
+    pub(crate) fn save(&self, root: &Status, begun: Timestamp, mut files: Vec<(Status, Fact)>) -> Result<()> {
+        let safe = Timestamp::from_seconds(begun.seconds().saturating_sub(SAFE_AGE));
+        files.retain(|(status, _)| status.latest() < safe);
+        files.sort_unstable_by_key(|(status, _)| (status.device, status.inode));
+        files.dedup_by_key(|(status, _)| (status.device, status.inode));
+        let mut bytes = Vec::with_capacity(HEADER + files.len() * RECORD + 32);
+        bytes.extend_from_slice(VERSION);
+        put_time(&mut bytes, begun);
+        for (status, fact) in &files {
+            put(&mut bytes, status, fact);
+        }
+        let digest = sha256(&bytes);
+        bytes.extend_from_slice(&digest);
+        let path = self.path_for(root);
+        let failed = |e| Error::io("write", &path, e);
+        let mut file = self.temporary.file().map_err(failed)?;
+        file.write_all(&bytes).map_err(failed)?;
+        file.persist(&path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+
+    /// The time as the file system tells it, which is what files are dated by.
+    pub(crate) fn clock(&self) -> Result<Timestamp> {
+        let failed = |e| Error::io("write", self.temporary.path(), e);
+        let mut file = self.temporary.file().map_err(failed)?;
+        file.write_all(b"now").map_err(failed)?;
+        let stat = rustix::fs::fstat(file.as_file()).map_err(|e| failed(e.into()))?;
+        Ok(Status::of(&stat).latest())
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// Reads a cache; `None` for one that is not whole.
+fn read(file: File) -> io::Result<Option<Vec<u8>>> {
+    let size = file.metadata()?.len();
+    if size > MAX_SIZE {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default().saturating_add(1));
+    file.take(MAX_SIZE).read_to_end(&mut bytes)?;
+    let Some(body) = bytes.len().checked_sub(32).filter(|body| *body >= HEADER) else { return Ok(None) };
+    let is_whole =
+        (body - HEADER).is_multiple_of(RECORD) && bytes.starts_with(VERSION) && bytes[body..] == sha256(&bytes[..body]);
+    bytes.truncate(body);
+    Ok(is_whole.then_some(bytes))
+}
+
+/// What is known of the files of a tree.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// When it was read, as the file system tells the time.
+    pub(crate) begun: Timestamp,
+    bytes: Vec<u8>,
+}
+
+impl Loaded {
+    /// What is known of a file in this state.
+    pub(crate) fn get(&self, status: &Status) -> Option<Fact> {
+        let records = self.bytes.get(HEADER..)?;
+        let mut wanted = [0; 16];
+        wanted[..8].copy_from_slice(&status.device.to_be_bytes());
+        wanted[8..].copy_from_slice(&status.inode.to_be_bytes());
+        let (mut low, mut high) = (0, records.len() / RECORD);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let record = records.get(middle * RECORD..(middle + 1) * RECORD)?;
+            match record[..16].cmp(&wanted) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return fact(record, status),
+            }
+        }
+        None
+    }
+}
+
+/// The fact in a record, if it is about this state.
+fn fact(record: &[u8], status: &Status) -> Option<Fact> {
+    let (flags, sha256) = record.get(48..)?.split_first()?;
+    let fact = Fact { sha256: sha256.try_into().ok()?, has_xattrs: *flags == 1 };
+    let mut expected = Vec::with_capacity(RECORD);
+    put(&mut expected, status, &fact);
+    (expected == record).then_some(fact)
+}
+
+fn put(out: &mut Vec<u8>, status: &Status, fact: &Fact) {
+    for number in [status.device, status.inode, status.size] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    put_time(out, status.modified);
+    put_time(out, status.changed);
+    out.push(u8::from(fact.has_xattrs));
+    out.extend_from_slice(&fact.sha256);
+}
+
+fn put_time(out: &mut Vec<u8>, time: Timestamp) {
+    out.extend_from_slice(&time.seconds().to_be_bytes());
+    out.extend_from_slice(&time.nanoseconds().to_be_bytes());
+}
+
+/// The time that stands at a place of a whole cache.
+fn time_at(bytes: &[u8], at: usize) -> Timestamp {
+    let seconds = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(i64::MAX, i64::from_be_bytes);
+    let nanos = bytes.get(at + 8..at + 12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+    Timestamp::new(seconds, nanos).unwrap_or(Timestamp::from_seconds(i64::MAX))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::default();
+    hasher.update(bytes);
+    hasher.finish()
+}

@@ -1,0 +1,64 @@
+//! What the last builds did, and why.
+
+use image_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::BuildState;
+use crate::{
+    cache::{
+        CacheKey, Journal, RecordStore,
+        explain::{Cause, StepName},
+    },
+    error::Result,
+    miss,
+};
+
+/// A step of the last build of a Dockerfile, and when and why it was last carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LastStep {
+    /// The Dockerfile.
+    pub dockerfile: String,
+    /// The build context.
+    pub context: String,
+    /// The step.
+    pub step: StepName,
+    /// The key of its record.
+    pub key: CacheKey,
+    /// When it was carried out; `None` where the record is gone.
+    pub created: Option<Timestamp>,
+    /// When the result last served.
+    pub used: Option<Timestamp>,
+    /// Why an earlier result did not serve then.
+    pub causes: Vec<Cause>,
+}
+
+impl BuildState {
+    /// The steps of the last build of each Dockerfile and context, in order, with why they were last carried out.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn last_steps(&self) -> Result<Vec<LastStep>> {
+        let mut steps = Vec::new();
+        self.records.for_each_trail(&mut |name, trail| {
+            let (dockerfile, context) = name.split_once('\0').unwrap_or((name, ""));
+            let mut numbers = std::collections::HashMap::<String, usize>::new();
+            for mark in trail.marks {
+                let number = numbers.entry(mark.group.clone()).or_default();
+                *number += 1;
+                let record = self.records.get(&mark.key)?;
+                steps.push(LastStep {
+                    dockerfile: dockerfile.into(),
+                    context: context.into(),
+                    step: StepName::new(mark.group, *number, mark.text),
+                    key: mark.key,
+                    created: record.as_ref().map(|record| record.created),
+                    used: record.as_ref().map(|record| record.used),
+                    causes: record.map(|record| miss::causes_of(&record)).unwrap_or_default(),
+                });
+            }
+            Ok(())
+        })?;
+        Ok(steps)
+    }
+}
