@@ -1,9 +1,9 @@
 //! The variables that ARG makes: those of the whole file, and those of a stage.
 
-use image_core::Platform;
+use image_core::{Platform, Reference};
 
 use crate::{
-    dockerfile::{ArgDeclaration, Command, Dockerfile},
+    dockerfile::{ArgDeclaration, Command, Dockerfile, Rule, Warning},
     env::Env,
     error::Result,
     expand::Expander,
@@ -69,6 +69,27 @@ impl GlobalArgs {
         env.set(&*name, &*value);
         Ok(format!("{name}={value}"))
     }
+}
+
+/// Warns of names of base images that are none unless the caller gives arguments.
+pub(crate) fn warn_of_defaults(dockerfile: &Dockerfile, options: &BuildOptions) -> Vec<Warning> {
+    let rule = Rule::InvalidDefaultArgInFrom;
+    let without = BuildOptions { build_args: Default::default(), ..options.clone() };
+    let Some(global) = GlobalArgs::new(dockerfile, &without).ok().filter(|_| dockerfile.checks().wants(rule)) else {
+        return Vec::new();
+    };
+    let images = dockerfile.instructions().iter().filter_map(|instruction| match &instruction.command {
+        Command::From(from) if from.image.value.contains('$') => Some(&from.image),
+        _ => None,
+    });
+    let is_bad = |name: &str| name.parse::<Reference>().is_err();
+    let bad =
+        images.filter(|image| Expander::new(dockerfile, global.env()).word(image).is_ok_and(|name| is_bad(&name)));
+    let warning = |image: &crate::dockerfile::Spanned<String>| {
+        let message = format!("Default value for ARG {image} results in empty or invalid base image name");
+        Warning { rule, message, span: image.span }
+    };
+    bad.map(warning).collect()
 }
 
 /// The name, and the value that the caller or the declaration gives. A default that does not count is

@@ -10,7 +10,7 @@ use crate::{
     cache::{IngredientKind, Recipe},
     context::source::ContextFiles,
     copy_words::CopyWords,
-    dockerfile::{Add, Copy},
+    dockerfile::{Add, Copy, Rule, Warning},
     effect::{
         archive::ArchivePart,
         copy::{self, Run, Selection, Target},
@@ -18,11 +18,13 @@ use crate::{
         owner,
         part::Part,
         place::Attributes,
+        select::clean,
     },
     error::Result,
     fetch::{Fetched, fetch},
     files::SourceFiles,
     graph::CopyFrom,
+    ignore::Ignore,
     miss::{Root, Taken},
     rootfs::{RootFs, RootFsFiles},
     solve::{Made, StageBuild},
@@ -98,7 +100,25 @@ impl StageBuild<'_> {
         remotes: &[Remote<'_>],
     ) -> Result<Outcome> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        self.warn_of_ignored(words, context.ignore())?;
         self.copy_files(&ContextFiles::new(context, name, state.stats(), ctx)?, words, remotes, None)
+    }
+
+    /// Warns of sources that the ignore file leaves out; where it also takes back, nothing can be said.
+    fn warn_of_ignored(&self, words: &CopyWords, ignore: &Ignore) -> Result<()> {
+        let rule = Rule::CopyIgnoredFile;
+        if ignore.has_exceptions() || !self.file.checks().wants(rule) {
+            return Ok(());
+        }
+        for (position, source) in words.paths() {
+            let path = clean(source.as_bytes());
+            if !path.is_empty() && ignore.matches(&path) {
+                let message =
+                    format!("Attempting to {} file {source:?} that is excluded by .dockerignore", words.verb());
+                self.warn(&Warning { rule, message, span: words.spans.get(position).copied().unwrap_or_default() })?;
+            }
+        }
+        Ok(())
     }
 
     /// `root` is the step that explains why the files are others than in the last build, if they are.
@@ -109,7 +129,7 @@ impl StageBuild<'_> {
         remotes: &[Remote<'_>],
         root: Option<Root>,
     ) -> Result<Outcome> {
-        words.warnings.iter().for_each(|warning| self.warn(warning));
+        words.warnings.iter().try_for_each(|warning| self.warn(warning))?;
         self.note(words.variables.iter().map(|(name, value)| (&**name, value.as_deref())));
         let ctx = self.build.ctx;
         let selection = Selection::new(files, words.paths(), &words.choice, ctx)?;

@@ -6,7 +6,7 @@ use image_core::Digest;
 
 use crate::{
     cache::{IngredientKind, Recipe},
-    dockerfile::{Add, Copy, Dockerfile, Heredoc, Spanned, Warning},
+    dockerfile::{Add, Copy, Dockerfile, Heredoc, Span, Spanned, Warning},
     effect::{inline::Inline, mode::ModeChange, select::Choice, workdir},
     env::Env,
     error::Result,
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct CopyWords {
     name: &'static str,
     pub(crate) sources: Vec<String>,
+    /// Where they stand.
+    pub(crate) spans: Vec<Span>,
     pub(crate) inline: Vec<Inline>,
     /// As it is written, with its variables expanded.
     pub(crate) written: String,
@@ -123,6 +125,10 @@ fn is_on(flag: Option<&Spanned<bool>>) -> bool {
     flag.is_some_and(|flag| flag.value)
 }
 
+fn spans(words: &[Spanned<String>]) -> Vec<Span> {
+    words.iter().map(|word| word.span).collect()
+}
+
 impl CopyWords {
     pub(crate) fn of_copy(copy: &Copy, file: &Dockerfile, env: &Env, working_dir: &str) -> Result<Self> {
         let mut words = Words::new(file, env);
@@ -139,6 +145,7 @@ impl CopyWords {
         Ok(Self {
             name: "COPY",
             sources,
+            spans: spans(&copy.sources),
             inline: words.inline(&copy.heredocs)?,
             destination: workdir::absolute(working_dir, &written, true),
             written,
@@ -164,6 +171,7 @@ impl CopyWords {
         Ok(Self {
             name: "ADD",
             sources,
+            spans: spans(&add.sources),
             inline: words.inline(&add.heredocs)?,
             destination: workdir::absolute(working_dir, &written, true),
             written,
@@ -176,6 +184,11 @@ impl CopyWords {
             variables: words.expander.variables().clone(),
             warnings: words.expander.warnings().to_vec(),
         })
+    }
+
+    /// What the instruction does, in a warning.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.name == "ADD" { "Add" } else { "Copy" }
     }
 
     /// The sources that are paths, each with its position.

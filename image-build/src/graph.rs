@@ -46,24 +46,57 @@ pub(crate) struct Stage<'d> {
     pub(crate) base: Base,
     /// The platform it is built for.
     pub(crate) platform: Platform,
+    /// The ONBUILD triggers of what it starts from, each a file of its own.
+    triggers: Vec<Dockerfile>,
+    /// Where its own instructions stand.
+    file: &'d Dockerfile,
     /// The instructions behind the FROM.
-    pub(crate) steps: &'d [Instruction],
+    own: &'d [Instruction],
     /// Where its COPY instructions take files from, in their order; `None` is the build context.
     pub(crate) copies: Vec<Option<CopyFrom>>,
 }
 
+/// An instruction of a stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'s> {
+    /// Where it stands.
+    pub(crate) file: &'s Dockerfile,
+    pub(crate) instruction: &'s Instruction,
+    /// Whether an ONBUILD of what the stage starts from has it.
+    pub(crate) triggered: bool,
+}
+
 impl Stage<'_> {
+    /// The instructions, triggers before the stage's own.
+    ///
+    /// # Spec
+    /// Dockerfile reference, § ONBUILD.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'_>> + Clone {
+        let triggers = self.triggers.iter().filter_map(|file| {
+            let instruction = file.instructions().first()?;
+            Some(Step { file, instruction, triggered: true })
+        });
+        let own = self.own.iter().map(|instruction| Step { file: self.file, instruction, triggered: false });
+        triggers.chain(own)
+    }
+
+    /// How many instructions there are, the FROM aside.
+    pub(crate) fn len(&self) -> usize {
+        self.triggers.len() + self.own.len()
+    }
+
     /// What the stage is called in progress and errors: its name or its number.
     pub(crate) fn label(&self) -> String {
         self.name.map_or_else(|| self.number.to_string(), String::from)
     }
 
     /// The instruction that makes this stage need another: the first COPY from it, or else the FROM.
-    fn reason_for(&self, dependency: usize) -> &Instruction {
-        let copies = self.steps.iter().filter(|step| matches!(step.command, Command::Copy(_)));
+    fn reason_for(&self, dependency: usize) -> Step<'_> {
+        let copies = self.steps().filter(|step| matches!(step.instruction.command, Command::Copy(_)));
         let mut from = copies.zip(&self.copies);
         let is_from = |from: &Option<CopyFrom>| matches!(from, Some(CopyFrom::Stage(number)) if *number == dependency);
-        from.find(|(_, from)| is_from(from)).map_or(self.from, |(copy, _)| copy)
+        let from_line = Step { file: self.file, instruction: self.from, triggered: false };
+        from.find(|(_, from)| is_from(from)).map_or(from_line, |(copy, _)| copy)
     }
 
     fn dependencies(&self) -> impl Iterator<Item = usize> {
@@ -88,7 +121,13 @@ pub(crate) struct BuildGraph<'d> {
 
 impl<'d> BuildGraph<'d> {
     /// Finds the stages, what they start from and copy from, and drops those that the target does not need.
-    pub(crate) fn new(dockerfile: &'d Dockerfile, global: &GlobalArgs, options: &BuildOptions) -> Result<Self> {
+    /// `on_build` gives the triggers of an image.
+    pub(crate) fn new(
+        dockerfile: &'d Dockerfile,
+        global: &GlobalArgs,
+        options: &BuildOptions,
+        on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+    ) -> Result<Self> {
         let mut stages = Vec::new();
         let instructions = dockerfile.instructions();
         let starts: Vec<usize> = (0..instructions.len()).filter(|at| from_of(&instructions[*at]).is_some()).collect();
@@ -98,11 +137,18 @@ impl<'d> BuildGraph<'d> {
             stages.push(stage(dockerfile, global, options, &stages, from, steps)?);
         }
         for at in 0..stages.len() {
-            stages[at].copies = copies(dockerfile, &stages, &stages[at])?;
+            stages[at].copies = copies(&stages, &stages[at])?;
         }
         let target = target(dockerfile, &stages, options.target.as_deref())?;
-        let order = order(dockerfile, &stages, target)?;
-        Ok(Self { stages, order })
+        let mut looked = vec![false; stages.len()];
+        // Triggers may need stages that nothing needed before.
+        loop {
+            let order = order(&stages, target)?;
+            let Some(at) = order.iter().copied().find(|at| !looked[*at]) else { return Ok(Self { stages, order }) };
+            looked[at] = true;
+            stages[at].triggers = triggers(&stages, at, on_build)?;
+            stages[at].copies = copies(&stages, &stages[at])?;
+        }
     }
 
     /// The stages, each behind those that it needs.
@@ -186,7 +232,35 @@ fn stage<'d>(
         Base::Image(reference)
     };
     let name = from.alias.as_ref().map(Spanned::as_str);
-    Ok(Stage { number: before.len(), from: instruction, name, base, platform, steps, copies: Vec::new() })
+    let (number, triggers, copies) = (before.len(), Vec::new(), Vec::new());
+    Ok(Stage { number, from: instruction, name, base, platform, triggers, file: dockerfile, own: steps, copies })
+}
+
+/// What the ONBUILD instructions of an image, or of the stage below, ask for here. They go no further than to
+/// what is built on it.
+fn triggers(
+    stages: &[Stage<'_>],
+    at: usize,
+    on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+) -> Result<Vec<Dockerfile>> {
+    let stage = &stages[at];
+    let (base, expressions) = match &stage.base {
+        Base::Scratch => return Ok(Vec::new()),
+        Base::Stage(number) => {
+            let onbuild = |instruction: &Instruction| match &instruction.command {
+                Command::Onbuild(onbuild) => Some(onbuild.expression.clone()),
+                _ => None,
+            };
+            (stages[*number].label(), stages[*number].own.iter().filter_map(onbuild).collect())
+        }
+        Base::Image(reference) => {
+            let expressions = on_build(reference, &stage.platform);
+            (reference.familiar(), expressions.map_err(|e| e.in_step(stage.file, stage.from))?)
+        }
+    };
+    let place = stage.file.source().location(stage.from.span);
+    let name = format!("{place} (ONBUILD of {base})");
+    expressions.iter().map(|expression: &String| Dockerfile::parse_trigger(&name, expression)).collect()
 }
 
 /// The stage of a name; of several with one name, the last.
@@ -194,19 +268,19 @@ fn find_by_name(stages: &[Stage<'_>], name: &str) -> Option<usize> {
     stages.iter().rposition(|stage| stage.name.is_some_and(|own| own.eq_ignore_ascii_case(name)))
 }
 
-fn copies(dockerfile: &Dockerfile, stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Vec<Option<CopyFrom>>> {
-    let copies = stage.steps.iter().filter_map(|step| match &step.command {
-        Command::Copy(copy) => Some(copy),
+fn copies(stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Vec<Option<CopyFrom>>> {
+    let copies = stage.steps().filter_map(|step| match &step.instruction.command {
+        Command::Copy(copy) => Some((step.file, copy)),
         _ => None,
     });
     copies
-        .map(|copy| {
+        .map(|(file, copy)| {
             let Some(from) = &copy.flags.from else { return Ok(None) };
             let found = match from.value.parse::<usize>() {
                 Ok(number) if number < stages.len() => CopyFrom::Stage(number),
                 Ok(number) => {
                     let reason = format!("there is no stage {number}: the file has stages 0 to {}", stages.len() - 1);
-                    return Err(dockerfile.fault(from.span, reason));
+                    return Err(file.fault(from.span, reason));
                 }
                 Err(_) => match find_by_name(stages, &from.value) {
                     Some(number) => CopyFrom::Stage(number),
@@ -239,7 +313,7 @@ fn target(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: Option<&str>) -
 }
 
 /// The stages that `target` needs, each behind those that it needs. No recursion: the file decides the depth.
-fn order(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: usize) -> Result<Vec<usize>> {
+fn order(stages: &[Stage<'_>], target: usize) -> Result<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -258,7 +332,7 @@ fn order(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: usize) -> Result
                     match marks[dependency] {
                         Mark::Done => {}
                         Mark::New if dependency != at => todo.push(dependency),
-                        _ => return Err(cycle(dockerfile, stages, at, dependency)),
+                        _ => return Err(cycle(stages, at, dependency)),
                     }
                 }
                 Mark::Open
@@ -277,12 +351,13 @@ fn order(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: usize) -> Result
     Ok(order)
 }
 
-fn cycle(dockerfile: &Dockerfile, stages: &[Stage<'_>], at: usize, dependency: usize) -> crate::Error {
+fn cycle(stages: &[Stage<'_>], at: usize, dependency: usize) -> crate::Error {
     let (needs, needed) = (stages[at].label(), stages[dependency].label());
     let reason = if at == dependency {
         format!("stage {needs} copies from itself")
     } else {
         format!("stages {needs} and {needed} need each other: a cycle cannot be built")
     };
-    dockerfile.fault(stages[at].reason_for(dependency).span, reason)
+    let step = stages[at].reason_for(dependency);
+    step.file.fault(step.instruction.span, reason)
 }

@@ -1,10 +1,13 @@
 //! The steps that take their meaning from the stage: WORKDIR, and changes of the configuration.
 
-use image_core::observer::{NoticeKind, Outcome};
+use image_core::{
+    Image,
+    observer::{NoticeKind, Outcome},
+};
 
 use crate::{
     cache::IngredientKind,
-    dockerfile::{Command, Dockerfile, Spanned, Warning},
+    dockerfile::{Command, Dockerfile, Rule, Spanned, Warning},
     effect::{
         meta::{self, MetaState},
         owner,
@@ -63,7 +66,7 @@ impl StageBuild<'_> {
             own_cmd: &mut self.own_cmd,
         };
         let line = meta::apply(command, &mut state, &mut expander)?;
-        expander.warnings().iter().for_each(|warning| self.warn(warning));
+        expander.warnings().iter().try_for_each(|warning| self.warn(warning))?;
         self.steps.note(values(&expander), |name| origin(&environment, name));
         if let Command::Maintainer(name) = command {
             self.state.config.author = Some(name.value.clone());
@@ -74,15 +77,29 @@ impl StageBuild<'_> {
     fn expand(&mut self, word: &Spanned<String>) -> Result<String> {
         let mut expander = Expander::new(self.file, &self.state.env);
         let text = expander.word(word)?;
-        expander.warnings().iter().for_each(|warning| self.warn(warning));
+        expander.warnings().iter().try_for_each(|warning| self.warn(warning))?;
         let environment = &self.state.config.config.env;
         self.steps.note(values(&expander), |name| origin(environment, name));
         Ok(text)
     }
 
+    /// Warns of a base image for another platform than the one that is built for.
+    pub(crate) fn warn_of_platform(&self, image: &Image) -> Result<()> {
+        let (rule, expected, actual) = (Rule::InvalidBaseImagePlatform, &self.stage.platform, image.platform());
+        let Command::From(from) = &self.stage.from.command else { return Ok(()) };
+        if expected.matches(&actual) || !self.build.dockerfile.checks().wants(rule) {
+            return Ok(());
+        }
+        let message = format!(
+            "Base image {} was pulled with platform \"{actual}\", expected \"{expected}\" for current build",
+            from.image
+        );
+        self.warn(&Warning { rule, message, span: from.image.span })
+    }
+
     /// Tells of something unwise in the instruction at hand.
-    pub(crate) fn warn(&self, warning: &Warning) {
-        self.build.warn(self.file, warning);
+    pub(crate) fn warn(&self, warning: &Warning) -> Result<()> {
+        self.build.warn(self.file, warning)
     }
 
     /// Notes the variables that the instruction uses.
@@ -93,9 +110,14 @@ impl StageBuild<'_> {
 }
 
 impl Build<'_> {
-    /// Tells of something unwise in a Dockerfile.
-    pub(crate) fn warn(&self, file: &Dockerfile, warning: &Warning) {
+    /// Tells of something unwise in a Dockerfile, which is an error where the Dockerfile itself says so.
+    pub(crate) fn warn(&self, file: &Dockerfile, warning: &Warning) -> Result<()> {
+        if self.dockerfile.checks().error {
+            let reason = format!("{} ({}: `check=error=true` makes an error of it)", warning.message, warning.rule);
+            return Err(file.fault(warning.span, reason));
+        }
         let place = file.source().location(warning.span).to_string();
         self.ctx.notice(NoticeKind::Warning, &place, &warning.message);
+        Ok(())
     }
 }

@@ -101,6 +101,11 @@ impl BuildContext {
         &self.path
     }
 
+    /// What of it is left out.
+    pub(crate) fn ignore(&self) -> &Ignore {
+        &self.ignore
+    }
+
     /// Lists the files, once. What `known` knows of them need not be read.
     pub(crate) fn list(&self, known: &StatCache, ctx: &Ctx) -> Result<&ContextTree> {
         if let Some(listed) = self.listed.get() {

@@ -129,7 +129,7 @@ impl Dockerfile {
             }
             instructions.push(instruction);
         }
-        lint(&instructions, &mut lints);
+        lint(&source, &instructions, &mut lints);
         let warnings = lints.finish();
         let (escape, checks) = (directives.escape, directives.checks);
         Ok(Self { source, directives: directives.list, escape, instructions, warnings, checks })

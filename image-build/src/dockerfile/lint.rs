@@ -54,6 +54,8 @@ macro_rules! rules {
 rules! {
     /// Instructions are all in upper case or all in lower case.
     ConsistentInstructionCasing,
+    /// COPY and ADD take nothing that the ignore file leaves out.
+    CopyIgnoredFile,
     /// The name of a stage is given once.
     DuplicateStageName,
     /// A port is exposed without an address or a port of the host.
@@ -66,6 +68,12 @@ rules! {
     FromPlatformFlagConstDisallowed,
     /// A here-document of COPY or ADD loses a backslash that a shell would keep.
     HeredocBackslash,
+    /// A base image is for the platform that is built for.
+    InvalidBaseImagePlatform,
+    /// The defaults of ARG make a name of an image in FROM.
+    InvalidDefaultArgInFrom,
+    /// A comment right above a stage or an ARG begins with its name. Only where `experimental` asks for it.
+    InvalidDefinitionDescription,
     /// CMD and ENTRYPOINT are JSON arrays, so that signals reach the program.
     JSONArgsRecommended,
     /// ENV and LABEL are written with `=`.
@@ -76,6 +84,8 @@ rules! {
     MultipleInstructionsDisallowed,
     /// No line between continued ones is empty.
     NoEmptyContinuation,
+    /// A platform of FROM is not the one that it has anyway.
+    RedundantTargetPlatform,
     /// A stage is not called `scratch` or `context`.
     ReservedStageName,
     /// No ARG or ENV is named as a secret.
@@ -88,6 +98,14 @@ rules! {
     UndefinedVar,
     /// A relative WORKDIR has an absolute one before it.
     WorkdirRelativePath,
+}
+
+impl Rule {
+    /// Whether it is only given where the `check` directive asks for it by `experimental`.
+    #[must_use]
+    pub fn is_experimental(self) -> bool {
+        self == Self::InvalidDefinitionDescription
+    }
 }
 
 impl fmt::Display for Rule {
@@ -104,7 +122,11 @@ pub struct Checks {
     pub skip_all: bool,
     /// The names of rules after `skip=`.
     pub skip: Vec<String>,
-    /// Whether `error=true` makes an error of a warning; it is the build's to obey.
+    /// Whether `experimental=all` asks for every rule that is not given by itself.
+    pub experimental_all: bool,
+    /// The names of such rules after `experimental=`.
+    pub experimental: Vec<String>,
+    /// Whether `error=true` makes an error of a warning; the build obeys it.
     pub error: bool,
 }
 
@@ -112,7 +134,9 @@ impl Checks {
     /// Whether a rule is asked for.
     #[must_use]
     pub fn wants(&self, rule: Rule) -> bool {
-        !self.skip_all && !self.skip.iter().any(|name| name.eq_ignore_ascii_case(rule.as_str()))
+        let names = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(rule.as_str()));
+        let is_given = !rule.is_experimental() || self.experimental_all || names(&self.experimental);
+        is_given && !self.skip_all && !names(&self.skip)
     }
 
     /// Reads `skip=Rule,Rule;error=true`.
@@ -122,8 +146,9 @@ impl Checks {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             match (name.trim(), value.trim()) {
                 ("skip", "all") => checks.skip_all = true,
-                ("skip", names) => checks.skip = names.split(',').map(|name| name.trim().to_owned()).collect(),
-                ("experimental", _) => {}
+                ("skip", names) => checks.skip = list(names),
+                ("experimental", "all") => checks.experimental_all = true,
+                ("experimental", names) => checks.experimental = list(names),
                 ("error", "true" | "True" | "TRUE" | "t" | "T" | "1") => checks.error = true,
                 ("error", "false" | "False" | "FALSE" | "f" | "F" | "0") => checks.error = false,
                 _ => {
@@ -134,6 +159,10 @@ impl Checks {
         }
         Ok(checks)
     }
+}
+
+fn list(names: &str) -> Vec<String> {
+    names.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 /// The warnings gathered so far.
@@ -170,8 +199,9 @@ struct Stage {
 }
 
 /// Gathers the warnings that need no expansion.
-pub(super) fn lint(instructions: &[Instruction], lints: &mut Lints) {
+pub(super) fn lint(source: &Source, instructions: &[Instruction], lints: &mut Lints) {
     casing(instructions, lints);
+    instructions.iter().for_each(|instruction| description(source, instruction, lints));
     let mut stages = HashMap::new();
     let mut stage = Stage::default();
     let mut name = None;
@@ -190,9 +220,37 @@ pub(super) fn lint(instructions: &[Instruction], lints: &mut Lints) {
                 let message = format!("FROM --platform flag should not use constant value {:?}", short(platform));
                 lints.add(Rule::FromPlatformFlagConstDisallowed, platform.span, message);
             }
+            if let Some(platform) = from.platform.as_ref().filter(|platform| is_target(platform)) {
+                let message = format!(
+                    "Setting platform to predefined {platform} in FROM is redundant as this is the default behavior"
+                );
+                lints.add(Rule::RedundantTargetPlatform, platform.span, message);
+            }
         }
         in_stage(instruction, &mut stage, lints);
     }
+}
+
+fn is_target(platform: &Spanned<String>) -> bool {
+    matches!(platform.as_str(), "$TARGETPLATFORM" | "${TARGETPLATFORM}")
+}
+
+/// A comment on the line above a named stage or an ARG is taken to describe it.
+fn description(source: &Source, instruction: &Instruction, lints: &mut Lints) {
+    let names: Vec<&str> = match &instruction.command {
+        Command::From(from) => from.alias.iter().map(Spanned::as_str).collect(),
+        Command::Arg(declarations) => declarations.iter().map(|arg| arg.name.as_str()).collect(),
+        _ => return,
+    };
+    let comment = source.line_above(instruction.span).and_then(|line| line.trim().strip_prefix('#'));
+    let (Some(comment), [first, rest @ ..]) = (comment, names.as_slice()) else { return };
+    if comment.split_whitespace().next().is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name))) {
+        return;
+    }
+    let name = if rest.is_empty() { first } else { "<arg_key>" };
+    let keyword = instruction.command.name();
+    let message = format!("Comment for {keyword} should follow the format: `# {name} <description>`");
+    lints.add(Rule::InvalidDefinitionDescription, instruction.keyword.span, message);
 }
 
 fn short(text: &Spanned<String>) -> String {

@@ -37,6 +37,12 @@ impl Source {
         self.starts.get(line).map_or(0, |start| *start as usize)
     }
 
+    /// The line above the one that `span` begins on.
+    pub(super) fn line_above(&self, span: Span) -> Option<&str> {
+        let above = (span.line as usize).checked_sub(2)?;
+        self.text.get(self.start(above)..self.start(above + 1))
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

@@ -9,14 +9,14 @@ use std::{cell::RefCell, collections::BTreeMap};
 use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Timestamp, observer::NoticeKind};
 
 use crate::{
-    args::GlobalArgs,
+    args::{GlobalArgs, warn_of_defaults},
     assemble::{self, BuiltImage, StepRecord},
     cache::{RecordStore, RecordedLayer},
     context::BuildContext,
     dockerfile::{Command, Dockerfile},
     error::{Error, Result},
     fetch::Fetcher,
-    graph::BuildGraph,
+    graph::{BuildGraph, Stage},
     miss::Trace,
     options::BuildOptions,
     state::{BuildState, LayerCheck, Trust},
@@ -102,8 +102,10 @@ impl<'a> Builder<'a> {
         ctx: &Ctx,
     ) -> Result<BuiltImage> {
         let global = GlobalArgs::new(dockerfile, options)?;
-        let graph = BuildGraph::new(dockerfile, &global, options)?;
-        refuse_unsupported(dockerfile, &graph)?;
+        let graph = BuildGraph::new(dockerfile, &global, options, &|reference, platform| {
+            Ok(self.resolve(reference, platform)?.config().value().config.on_build.clone())
+        })?;
+        refuse_unsupported(&graph)?;
         let _in_use = self.state.in_use()?;
         let begun = self.state.stats().clock()?;
         let build = Build {
@@ -118,8 +120,8 @@ impl<'a> Builder<'a> {
             records: RefCell::default(),
         };
         build.check_filters()?;
-        for warning in dockerfile.warnings() {
-            build.warn(dockerfile, warning);
+        for warning in dockerfile.warnings().iter().chain(&warn_of_defaults(dockerfile, options)) {
+            build.warn(dockerfile, warning)?;
         }
         let mut result = build.attempt(output);
         if result.as_ref().is_err_and(Error::is_about_a_layer) && build.drop_damaged()? {
@@ -139,10 +141,10 @@ impl<'a> Builder<'a> {
 }
 
 /// Instructions that nothing carries out yet are refused before any work is done.
-fn refuse_unsupported(dockerfile: &Dockerfile, graph: &BuildGraph<'_>) -> Result<()> {
-    for step in graph.stages().flat_map(|stage| stage.steps) {
-        let Command::Run(_) = &step.command else { continue };
-        return Err(dockerfile.unsupported(step.span, "RUN"));
+fn refuse_unsupported(graph: &BuildGraph<'_>) -> Result<()> {
+    for step in graph.stages().flat_map(Stage::steps) {
+        let Command::Run(_) = &step.instruction.command else { continue };
+        return Err(step.file.unsupported(step.instruction.span, "RUN"));
     }
     Ok(())
 }
@@ -246,7 +248,13 @@ impl Build<'_> {
 
     /// The image of a name, or an error that says which names there are.
     pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        let resolver = self.builder.resolver;
+        self.builder.resolve(reference, platform)
+    }
+}
+
+impl Builder<'_> {
+    fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
+        let resolver = self.resolver;
         if let Some(image) = resolver.resolve(reference, platform)? {
             return Ok(image);
         }

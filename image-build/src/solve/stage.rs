@@ -33,6 +33,8 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) stage: &'b Stage<'b>,
     /// Where the instruction at hand stands.
     pub(crate) file: &'b Dockerfile,
+    /// Whether it is a trigger.
+    triggered: bool,
     pub(crate) built: &'b BTreeMap<usize, StageState>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
@@ -55,11 +57,13 @@ impl<'b> StageBuild<'b> {
         built: &'b BTreeMap<usize, StageState>,
         trace: &'b mut Trace,
     ) -> Result<StageResult> {
-        let texts = std::iter::once(stage.from).chain(stage.steps).map(|step| step.text.clone()).collect();
+        let steps = stage.steps().map(|step| step.instruction);
+        let texts = std::iter::once(stage.from).chain(steps).map(|step| step.text.clone()).collect();
         let mut this = Self {
             build,
             stage,
             file: build.dockerfile,
+            triggered: false,
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
@@ -70,8 +74,9 @@ impl<'b> StageBuild<'b> {
         };
         this.in_step(stage.from, 1, Self::begin)?;
         let mut copies = 0;
-        for (at, step) in stage.steps.iter().enumerate() {
-            this.in_step(step, at + 2, |this| this.step(step, &mut copies))?;
+        for (at, step) in stage.steps().enumerate() {
+            (this.file, this.triggered) = (step.file, step.triggered);
+            this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
         }
         this.steps.complete();
         Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
@@ -86,11 +91,12 @@ impl<'b> StageBuild<'b> {
     ) -> Result<()> {
         let ctx = self.build.ctx;
         ctx.check()?;
-        let count = self.stage.steps.len() + 1;
-        let label = format!("[{} {number}/{count}] {}", self.stage.label(), instruction.text);
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        let label = format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text);
         let task = ctx.begin(TaskKind::Step, &label, None);
         self.steps.begin(number - 1, &mut self.state.roots);
-        let outcome = work(self).map_err(|e| e.in_step(self.build.dockerfile, instruction))?;
+        let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
         match outcome {
             Outcome::Cached => self.cached += 1,
             _ => self.done += 1,
@@ -137,17 +143,14 @@ impl<'b> StageBuild<'b> {
             }
             Base::Image(reference) => {
                 let image = self.build.resolve(reference, &self.stage.platform)?;
+                self.warn_of_platform(&image)?;
                 let digest = image.descriptor().digest.clone();
                 recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
                 is_image = true;
                 StageState::of_image(&image)
             }
         };
-        if !self.state.config.config.on_build.is_empty() {
-            let trigger = self.state.config.config.on_build.join("; ");
-            let what = format!("a base image with ONBUILD triggers ({trigger})");
-            return Err(self.build.dockerfile.unsupported(self.stage.from.span, what));
-        }
+        self.state.config.config.on_build.clear();
         self.state.begin_env();
         // Under whatever name and manifest, the same layers and configuration are the same base.
         let content = match is_image {
@@ -170,7 +173,7 @@ impl<'b> StageBuild<'b> {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
-                    let declared = build.global.declare(build.dockerfile, declaration, env, build.options)?;
+                    let declared = build.global.declare(self.file, declaration, env, build.options)?;
                     self.steps
                         .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');
@@ -181,7 +184,7 @@ impl<'b> StageBuild<'b> {
             command => match self.change_config(command)? {
                 Some(Change::Line(line)) => self.metadata(&line),
                 Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
-                None => Err(self.build.dockerfile.unsupported(instruction.span, command.name())),
+                None => Err(self.file.unsupported(instruction.span, command.name())),
             },
         }
     }

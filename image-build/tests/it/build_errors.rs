@@ -35,7 +35,7 @@ fn each_bad_build_names_the_thing() {
         ("FROM Not_A_Name!", "1:6", "invalid image reference"),
         ("FROM $EMPTY", "1:6", "the name of the base image is empty"),
         ("FROM --platform=a/b/c/d scratch", "1:", "invalid platform"),
-        ("FROM triggers", "1:1", "a base image with ONBUILD triggers (RUN true) is not supported yet"),
+        ("FROM triggers", "1:1 (ONBUILD of triggers):1:1", "RUN is not supported yet"),
         (
             "FROM scratch AS a\nCOPY --from=b /x /\nFROM scratch AS b\nCOPY --from=a /x /",
             "",
@@ -92,4 +92,38 @@ fn a_missing_context_and_a_state_of_another_version_are_named() {
     std::fs::write(fixture.state().join("version"), "image-build state 999\n").unwrap();
     let error = fixture.error("FROM scratch");
     assert!(error.contains("\"image-build state 999\" is not a version of the build state"), "{error}");
+}
+
+#[test]
+fn what_is_unwise_is_said_by_its_rule() {
+    let mut fixture = Fixture::with_files(&["a", "skipped/b"]);
+    fixture.write(".dockerignore", "skipped\n");
+    fixture.bases.add("base", vec![dir("dir")], |config| config.architecture = "s390x".into());
+    for (text, expected) in [
+        (
+            "FROM base",
+            "Dockerfile:1:6: Base image base was pulled with platform \"linux/s390x\", expected \"linux/amd64\" for current build",
+        ),
+        (
+            "ARG BASE\nFROM $BASE",
+            "Dockerfile:2:6: Default value for ARG $BASE results in empty or invalid base image name",
+        ),
+        ("FROM scratch\nLABEL l=$VRSION", "Dockerfile:2:9: Usage of undefined variable '$VRSION'"),
+    ] {
+        fixture.options = fixture.options.clone().with_build_arg("BASE", "scratch");
+        fixture.notices();
+        fixture.build(text);
+        assert!(fixture.notices().iter().any(|notice| notice.starts_with(expected)), "{text}");
+        // A directive makes an error of it.
+        let error = fixture.error(&format!("# check=error=true\n{text}"));
+        assert!(error.contains("`check=error=true` makes an error of it"), "{error}");
+        fixture.build(&format!("# check=error=true;skip=all\n{text}"));
+        assert_eq!(fixture.notices(), [""; 0]);
+    }
+    let error = fixture.error("FROM scratch\nCOPY ./skipped/b /");
+    assert!(error.contains("skipped/b: not found"), "{error}");
+    assert_eq!(
+        fixture.notices(),
+        ["Dockerfile:2:6: Attempting to Copy file \"./skipped/b\" that is excluded by .dockerignore"]
+    );
 }

@@ -2,11 +2,12 @@
 //! BuildKit does otherwise, which the table says with its reason.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
@@ -18,8 +19,8 @@ use test_support::{TempDir, Tree, TreeBuilder, TreeOptions, require_root, requir
 
 /// A Dockerfile, and how our result differs from buildah's: lines, as [`Tree::diff`] and
 /// [`config_diff`] print them.
-struct Case {
-    text: &'static str,
+pub(crate) struct Case {
+    pub(crate) text: &'static str,
     differences: &'static [&'static str],
 }
 
@@ -27,7 +28,7 @@ const fn same(text: &'static str) -> Case {
     Case { text, differences: &[] }
 }
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     same("FROM scratch\nCOPY a.txt /"),
     same("FROM scratch\nCOPY a.txt /x"),
     same("FROM scratch\nCOPY a.txt /x/"),
@@ -110,6 +111,41 @@ const CASES: &[Case] = &[
     same("FROM localhost/base:1\nHEALTHCHECK NONE"),
     same("FROM scratch\nLABEL only=labels"),
     same("FROM localhost/base:1 AS one\nENV A=1\nLABEL l=1\nCOPY a.txt /a\nFROM one\nENV B=$A\nCMD [\"x\"]"),
+    same("FROM scratch\nADD a.txt /x"),
+    same("FROM scratch\nADD dir other /x/"),
+    same("FROM scratch\nADD archive.tgz /x"),
+    // `--chown` is for what is in an archive too, in BuildKit; what the archive does not name is root's.
+    Case {
+        text: "FROM scratch\nADD --chown=7:8 archive.tgz /x/",
+        differences: &[
+            "x/dir: owner 7:8, not 3:4",
+            "x/dir/abs: owner 7:8, not 3:4",
+            "x/dir/empty: owner 7:8, not 3:4",
+            "x/dir/one: owner 7:8, not 3:4",
+            "x/dir/sub: owner 7:8, not 3:4",
+            "x/dir/sub/two: owner 7:8, not 3:4",
+            "x/dir/up: owner 7:8, not 3:4",
+            "x/other: owner 0:0, not 7:8",
+            "x/other/one: owner 7:8, not 3:4",
+            "x/to-a: owner 7:8, not 3:4",
+        ],
+    },
+    same("FROM localhost/base:1\nADD archive.tgz /"),
+    same("FROM scratch\nCOPY archive.tgz /x"),
+    same("FROM scratch\nADD a.txt archive.tgz /x/"),
+    same("FROM scratch AS one\nONBUILD COPY a.txt /x\nFROM one\nCOPY b.txt /y"),
+    same("FROM localhost/base:1\nONBUILD COPY a.txt /\nONBUILD ENV X=1"),
+    same("FROM scratch\nCOPY --from=localhost/base:1 / /"),
+    same("FROM localhost/base:1\nENV A=b\nENV A=c D=${A}\nLABEL x=${D:+y} z=${NONE:-n} w=\"${A}$D\""),
+    same("FROM localhost/base:1\nMAINTAINER me <me@example.org>"),
+    same("FROM localhost/base:1\nUSER 5:6\nUSER app:staff"),
+    same("FROM localhost/base:1\nSTOPSIGNAL 9\nENTRYPOINT []\nCMD []"),
+    same("FROM scratch\n# a comment\nCOPY a.txt \\\n  # inside\n  b.txt \\\n  /x/"),
+    same("# escape=`\nFROM scratch\nCOPY a.txt `\n  /x"),
+    same(
+        "FROM scratch AS a\nCOPY a.txt /a\nFROM scratch AS b\nCOPY b.txt /b\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /",
+    ),
+    same("FROM localhost/base:1\nWORKDIR /data/sub\nCOPY a.txt ..\nADD b.txt ./"),
 ];
 
 #[test]
@@ -153,12 +189,13 @@ fn an_image_without_layers_is_one_that_other_tools_take() {
 }
 
 /// A context, a base image that both tools know, and a store for each.
-struct Bench {
+pub(crate) struct Bench {
     directory: TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    /// A context, and the base image in our layout.
+    pub(crate) fn without_buildah() -> Self {
         let this = Self { directory: temp_dir() };
         write_context(&this.path("context"));
         write_base(&this.path("base-files"));
@@ -168,6 +205,11 @@ impl Bench {
             "base-files",
             "localhost/base:1",
         );
+        this
+    }
+
+    fn new() -> Self {
+        let this = Self::without_buildah();
         let from = format!("oci:{}:localhost/base:1", this.path("ours").display());
         let to = format!(
             "containers-storage:[vfs@{}+{}]localhost/base:1",
@@ -178,7 +220,7 @@ impl Bench {
         this
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -187,23 +229,10 @@ impl Bench {
         let scratch = temp_dir();
         let ours = self.build(text, "context", "localhost/built:1");
         let (theirs, config) = self.buildah(text, &scratch.path().join("theirs"));
-        let options = TreeOptions::default().without_directory_mtimes().with_whole_seconds().without_root();
-        let scan = |image: &Image, name: &str| {
-            let directory = scratch.path().join(name);
-            unpack(image, &directory, &UnpackOptions::default(), &Ctx::default()).unwrap();
-            Tree::scan_with(&directory, options)
-        };
-        let (our_tree, their_tree) = (scan(&ours, "our-tree"), scan(&theirs, "their-tree"));
-        let mut differences = our_tree.diff(&their_tree);
-        // buildah gives symlinks the time of the build; BuildKit keeps theirs.
-        let is_link = |path: &str| our_tree.get(path).is_some_and(|node| matches!(node.kind, Kind::Symlink { .. }));
-        differences.retain(|line| line.split_once(": mtime ").is_none_or(|(path, _)| !is_link(path)));
-        let own = serde_json::to_value(&ours.config().value().config).unwrap();
-        differences.extend(config_diff(&own, &config));
-        differences
+        compare(&ours, &theirs, &config, scratch.path())
     }
 
-    fn build(&self, text: &str, context: &str, tag: &str) -> Image {
+    pub(crate) fn build(&self, text: &str, context: &str, tag: &str) -> Image {
         let context = self.path(context);
         let layout = OciLayout::open(self.path("ours")).unwrap();
         let state = BuildState::open(self.path("state")).unwrap();
@@ -266,6 +295,24 @@ impl Bench {
     }
 }
 
+/// What differs between an image of ours and one of theirs, whose configuration is given in Docker's form.
+pub(crate) fn compare(ours: &Image, theirs: &Image, config: &Value, scratch: &Path) -> Vec<String> {
+    let options = TreeOptions::default().without_directory_mtimes().with_whole_seconds().without_root();
+    let scan = |image: &Image, name: &str| {
+        let directory = scratch.join(name);
+        unpack(image, &directory, &UnpackOptions::default(), &Ctx::default()).unwrap();
+        Tree::scan_with(&directory, options)
+    };
+    let (our_tree, their_tree) = (scan(ours, "our-tree"), scan(theirs, "their-tree"));
+    let mut differences = our_tree.diff(&their_tree);
+    // buildah gives symlinks the time of the build; BuildKit keeps theirs.
+    let is_link = |path: &str| our_tree.get(path).is_some_and(|node| matches!(node.kind, Kind::Symlink { .. }));
+    differences.retain(|line| line.split_once(": mtime ").is_none_or(|(path, _)| !is_link(path)));
+    let own = serde_json::to_value(&ours.config().value().config).unwrap();
+    differences.extend(config_diff(&own, config));
+    differences
+}
+
 /// The differences of two configurations in Docker's form, a line each.
 fn config_diff(ours: &Value, theirs: &Value) -> Vec<String> {
     let (ours, theirs) = (plain(ours), plain(theirs));
@@ -324,6 +371,13 @@ fn write_context(root: &Path) {
     for (target, path) in [("a.txt", "to-a"), ("dir", "to-dir"), ("../../one", "dir/up"), ("/etc/hosts", "dir/abs")] {
         symlink(target, root.join(path)).unwrap();
     }
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(root.join("archive.tgz")).args(["--owner=3", "--group=4", "--numeric-owner"]);
+    tool::run(tar.arg("-C").arg(root).args(["dir", "other/one", "to-a"]));
+    fs::set_permissions(root.join("archive.tgz"), fs::Permissions::from_mode(0o644)).unwrap();
+    // buildah rounds times where Docker cuts them down.
+    let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    File::options().write(true).open(root.join("archive.tgz")).unwrap().set_modified(whole).unwrap();
     fs::hard_link(root.join("dir/one"), root.join("dir/sub/same")).unwrap();
     fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -154,6 +154,17 @@ fn reads_every_instruction() {
         ("MAINTAINER a b", r#"maintainer "a b""#),
         ("FROM  image AS Build", r#"from "image" as "build""#),
         ("from --platform=$BUILDPLATFORM image as x", r#"from "image" as "x" on "$BUILDPLATFORM""#),
+        // testfiles/brimstone-consuldock, cpuguy83-nagios, influxdb, mail, mumble, nginx, tf2, weechat
+        ("ENV GOPATH \\\n/go", r#"env "GOPATH" "/go""#),
+        ("RUN a \\\n\t&& b \\\n\n    && c", r#"run shell "a \t&& b     && c""#),
+        ("CMD [\"/usr/local/bin/start_nagios\"]", r#"cmd exec "/usr/local/bin/start_nagios""#),
+        ("ADD ./etc/ /etc", r#"add "./etc/" -> "/etc""#),
+        ("EXPOSE 64738/udp 64738", r#"expose "64738/udp" "64738""#),
+        ("ENTRYPOINT [\"/d\", \"-f\", \"\"]", r#"entrypoint exec "/d" "-f" """#),
+        ("RUN sed -i 's/a/b/' \\\n  && echo \"c\" > /f", r#"run shell "sed -i 's/a/b/'   && echo \"c\" > /f""#),
+        // testfiles/multiple-volumes, trailing-backslash
+        ("VOLUME /var/lib/mysql \\\n /var/log", r#"volume "/var/lib/mysql" "/var/log""#),
+        ("COPY . C:\\\nRUN x", r#"copy "." "C:RUN" -> "x""#),
         // An empty line for the shell is one.
         ("RUN", r#"run shell """#),
         ("CMD", r#"cmd shell """#),
@@ -496,6 +507,20 @@ fn warnings_are_those_of_build_checks() {
         ),
         ("FROM a\nWORKDIR \"/x\"\nWORKDIR y\nFROM b\nWORKDIR $x", ""),
         ("# check=skip=all\nFROM a\nENV a b", ""),
+        (
+            "FROM --platform=$TARGETPLATFORM a\nFROM --platform=${TARGETPLATFORM} b",
+            "1:RedundantTargetPlatform 2:RedundantTargetPlatform",
+        ),
+        ("FROM --platform=$TARGETPLATFORM$X a", ""),
+        ("# other words\nARG A=1\n# more\nFROM a AS b", ""),
+        (
+            "# check=experimental=all\n\n# words\nARG A=1\n# B is described\nARG B\n# x\n\nFROM a AS b\n# C\nARG C D\n# E\nARG F G",
+            "4:InvalidDefinitionDescription 13:InvalidDefinitionDescription",
+        ),
+        (
+            "# check=experimental=InvalidDefinitionDescription\n\n# the base\nFROM a AS b",
+            "4:InvalidDefinitionDescription",
+        ),
     ] {
         assert_eq!(warnings(source), expected, "{source:?}");
     }

@@ -101,6 +101,76 @@ fn preferences() {
     assert!(v9.matches(&parse("linux/arm64/v8.9")) && !v9.matches(&parse("linux/arm64/v9.6")));
 }
 
+/// The cases of containerd/platforms, compare_test.go, `TestOnly`: what runs on each, and what does not. Names with a
+/// version of the operating system, which we do not parse, are left out.
+#[test]
+fn what_runs_where() {
+    let cases = [
+        ("linux/amd64", "linux/amd64 linux/386", "linux/amd64/v2 linux/arm/v7 linux/arm64 windows/amd64 windows/arm"),
+        (
+            "linux/amd64/v2",
+            "linux/amd64 linux/amd64/v1 linux/amd64/v2 linux/386",
+            "linux/amd64/v3 linux/amd64/v4 linux/arm/v7 linux/arm64 windows/amd64 windows/arm",
+        ),
+        ("linux/386", "linux/386", "linux/amd64 linux/arm/v7 linux/arm64 windows/amd64 windows/arm"),
+        ("windows/amd64", "windows/amd64", "linux/amd64 linux/arm/v7 linux/arm64 windows/arm"),
+        (
+            "linux/arm/v8",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8",
+            "linux/amd64 linux/arm/v4 linux/arm64 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm/v7",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7",
+            "linux/amd64 linux/arm/v4 linux/arm/v8 linux/arm64 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm/v6",
+            "linux/arm/v5 linux/arm/v6",
+            "linux/amd64 linux/arm linux/arm/v4 linux/arm/v7 linux/arm/v8 linux/arm64 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm/v5",
+            "linux/arm/v5",
+            "linux/amd64 linux/arm linux/arm/v4 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm/v4",
+            "linux/arm/v4",
+            "linux/amd64 linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm64/v9.6",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 linux/arm64/v8 linux/arm64/v8.1 linux/arm64/v8.2 linux/arm64/v8.3 linux/arm64/v8.4 linux/arm64/v8.5 linux/arm64/v8.6 linux/arm64/v8.7 linux/arm64/v8.8 linux/arm64/v8.9 linux/arm64/v9 linux/arm64/v9.0 linux/arm64/v9.1 linux/arm64/v9.2 linux/arm64/v9.3 linux/arm64/v9.4 linux/arm64/v9.5 linux/arm64/v9.6",
+            "linux/amd64 linux/arm/v4 windows/amd64 windows/arm linux/arm64/v8.10",
+        ),
+        (
+            "linux/arm64/v9",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 linux/arm64/v8 linux/arm64/v8.1 linux/arm64/v8.2 linux/arm64/v8.3 linux/arm64/v8.4 linux/arm64/v8.5 linux/arm64/v9 linux/arm64/v9.0",
+            "linux/amd64 linux/arm/v4 windows/amd64 windows/arm linux/arm64/v8.6",
+        ),
+        (
+            "linux/arm64/v8.1",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 linux/arm64/v8 linux/arm64/v8.1",
+            "linux/amd64 linux/arm/v4 linux/arm/v9 linux/arm64/v9 windows/amd64 windows/arm",
+        ),
+        (
+            "linux/arm64",
+            "linux/arm linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm/v8 linux/arm64 linux/arm64/v8",
+            "linux/amd64 linux/arm/v4 linux/arm/v9 linux/arm64/v9 windows/amd64 windows/arm",
+        ),
+    ];
+    for (platform, runs, others) in cases {
+        let platform = parse(platform);
+        for name in runs.split_whitespace() {
+            assert!(platform.matches(&parse(name)), "{platform} {name}");
+        }
+        for name in others.split_whitespace() {
+            assert!(!platform.matches(&parse(name)), "{platform} {name}");
+        }
+    }
+}
+
 #[test]
 fn other_platforms_do_not_match() {
     let cases = [
