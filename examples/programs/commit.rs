@@ -24,6 +24,9 @@ struct Commit {
     /// Change the configuration, too, by an instruction of a Dockerfile that makes no layer: CMD, ENV, LABEL, USER…
     #[arg(long, value_name = "INSTRUCTION")]
     change: Vec<String>,
+    /// ROOTFS was unpacked with --rootless: owners are those that are noted there.
+    #[arg(long)]
+    rootless: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -34,7 +37,8 @@ impl Program for Commit {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
         let lower = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
-        let upper = DirSource::scan(Root::open(&self.rootfs)?, ctx)?;
+        let rootfs = Root::open(&self.rootfs)?;
+        let upper = if self.rootless { DirSource::scan_recorded(rootfs, ctx)? } else { DirSource::scan(rootfs, ctx)? };
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
         let layer = changes.pack(layout.blobs(), PackOptions::default(), ctx)?;
         let mut edit = ImageEdit::of(&image);

@@ -19,7 +19,7 @@ struct Unpack {
     /// The platform, where there are images for several.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// Make the files the caller's own, whoever the image says owns them.
+    /// Make the files the caller's own, and note whose they are in the image in extended attributes, as umoci does.
     #[arg(long)]
     rootless: bool,
     /// Print the result as JSON.
@@ -32,7 +32,7 @@ impl Program for Unpack {
         let image = self.image.open(self.platform.as_ref())?;
         let mut apply = ApplyOptions::default();
         if self.rootless {
-            apply = apply.with_ownership(Ownership::Current);
+            apply = apply.with_ownership(Ownership::Recorded);
         }
         let unpacked = unpack(&image, &self.dest, &UnpackOptions::default().with_apply(apply), ctx)?;
         if self.json {

@@ -65,6 +65,8 @@ pub mod path;
 #[cfg(target_os = "linux")]
 pub mod root;
 #[cfg(target_os = "linux")]
+mod rootless;
+#[cfg(target_os = "linux")]
 pub mod scan;
 #[cfg(target_os = "linux")]
 pub mod snapshot;

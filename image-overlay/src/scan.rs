@@ -12,6 +12,7 @@ use image_core::{Ctx, Timestamp, observer::NoticeKind};
 use rustix::{
     fs::{FileType, RawDir},
     io::Errno,
+    process::geteuid,
 };
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     error::{Error, Result},
     path::LayerPath,
     root::{FileId, Root, Status, open_file, read_xattrs},
+    rootless,
     source::{InodeState, OpenFile, TreeSource},
     tree::{FileTree, NodeId},
     xattr::XattrClass,
@@ -62,6 +64,17 @@ impl DirSource {
     /// A directory that cannot be read, or a path longer than a layer's may be.
     pub fn scan(root: Root, ctx: &Ctx) -> Result<Self> {
         Self::look(root, Sight::Plain, ctx)
+    }
+
+    /// Looks at a tree that was unpacked with [`Ownership::Recorded`](crate::Ownership::Recorded): files are of the owners
+    /// that are recorded of them, and where nothing is recorded, those of the caller are root's.
+    ///
+    /// Of links and special files owners cannot be recorded, so they are root's.
+    ///
+    /// # Errors
+    /// As [`DirSource::scan`], and a record that tells no owner.
+    pub fn scan_recorded(root: Root, ctx: &Ctx) -> Result<Self> {
+        Self::look(root, Sight::Recorded, ctx)
     }
 
     /// Looks at all that is below a root, seeing it this way.
@@ -119,6 +132,8 @@ impl TreeSource for DirSource {
 pub(crate) enum Sight {
     /// As a tree.
     Plain,
+    /// As a tree whose owners are recorded in extended attributes.
+    Recorded,
     /// As a layer of an overlay mount: with the mount's own attributes; and what no layer can hold, but what
     /// hides what is below it, is a whiteout.
     Overlay,
@@ -207,9 +222,13 @@ impl Scan<'_> {
     }
 
     fn metadata(&self, dir: BorrowedFd<'_>, name: &[u8], path: &LayerPath, status: &Status) -> Result<Metadata> {
-        let xattrs = read_xattrs(dir, name).map_err(|e| failed("read the extended attributes of", path, e))?;
+        let mut xattrs = read_xattrs(dir, name).map_err(|e| failed("read the extended attributes of", path, e))?;
         let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
-        let mut metadata = Metadata::new(mode).with_owner(status.uid, status.gid).with_mtime(status.mtime);
+        let (uid, gid) = match self.sight {
+            Sight::Recorded => recorded_owner(xattrs.remove(rootless::XATTR), path, status)?,
+            Sight::Plain | Sight::Overlay => (status.uid, status.gid),
+        };
+        let mut metadata = Metadata::new(mode).with_owner(uid, gid).with_mtime(status.mtime);
         metadata.xattrs = self.content_xattrs(xattrs, path);
         Ok(metadata)
     }
@@ -228,6 +247,16 @@ impl Scan<'_> {
             }
         };
         xattrs.into_iter().filter(|(name, _)| is_content(name)).collect()
+    }
+}
+
+fn recorded_owner(record: Option<Vec<u8>>, path: &LayerPath, status: &Status) -> Result<(u32, u32)> {
+    match record {
+        Some(record) => {
+            rootless::parse(&record).ok_or_else(|| failed("read the recorded owner of", path, Errno::INVAL))
+        }
+        None if status.uid == geteuid().as_raw() => Ok((0, 0)),
+        None => Ok((status.uid, status.gid)),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use test_support::{Tree, TreeOptions, require_tool, temp_dir, tool};
+use test_support::{Tree, TreeOptions, require_root, require_tool, temp_dir, tool};
 
 use crate::{
     base_image::{Form, SHORT_NAME, base_image},
@@ -29,7 +29,7 @@ struct Ordinary {
 impl Ordinary {
     fn new(base: &Path) -> Self {
         let dir = temp_dir();
-        for name in ["build", "unpack"] {
+        for name in ["build", "commit", "unpack"] {
             fs::copy(path(name), dir.path().join(name)).unwrap();
         }
         tool::run(Command::new("cp").arg("-r").arg(base).arg(dir.path().join("base")));
@@ -119,6 +119,39 @@ fn an_ordinary_user_unpacks_the_files_as_their_own() {
     let options = TreeOptions::default().without_owners();
     Tree::scan_with(&destination, options).assert_same(&Tree::scan_with(&rooted, options));
     assert!(Tree::scan(&destination).nodes().count() > 3000);
+}
+
+#[test]
+fn owners_that_an_ordinary_user_noted_are_those_of_what_they_commit() {
+    if !require_root() || !require_tool("setpriv") {
+        return;
+    }
+    let project = Project::new("FROM scratch\nCOPY --chown=7:8 one /files/\nCOPY --chown=0:5 two /files/\n");
+    project.write("one", "1");
+    project.write("two", "2");
+    project.build();
+    let ordinary = Ordinary::new(&project.output());
+    let layout = ordinary.path("work/layout");
+    fs::rename(ordinary.path("base"), &layout).unwrap();
+    tool::run(Command::new("chown").args(["-R", &USER.to_string()]).arg(&layout));
+    succeed(ordinary.program("unpack").arg("--rootless").arg(image(&layout, TAG)).arg("tree"));
+    fs::write(ordinary.path("work/tree/files/one"), "edited").unwrap();
+    let commit = ["--rootless", "tree", "edited:1"];
+    let mut program = ordinary.program("commit");
+    succeed(program.arg(commit[0]).arg(image(&layout, TAG)).args(&commit[1..]).env("TMPDIR", ordinary.path("work")));
+
+    let tree = temp_dir();
+    let tree = |name: &str| {
+        let destination = tree.path().join(name.replace(':', "-"));
+        crate::program::unpack(image(&layout, name), &destination);
+        let edited = destination.join("files/one");
+        let owner = fs::metadata(&edited).map(|file| (file.uid(), file.gid())).unwrap();
+        assert_eq!(owner, (7, 8), "{name}");
+        fs::remove_file(edited).map(|()| destination).unwrap()
+    };
+    let options = TreeOptions::default().without_directory_mtimes();
+    let [before, after] = [TAG, "edited:1"].map(tree).map(|tree| Tree::scan_with(&tree, options));
+    after.assert_same(&before);
 }
 
 #[test]

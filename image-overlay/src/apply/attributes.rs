@@ -8,7 +8,6 @@ use rustix::{fs::FileType, io::Errno};
 use super::{
     Applier, IMPLIED_MODE, Ownership, Strictness, XattrPolicy,
     fault::{Doing, Fault},
-    rootless,
 };
 use crate::{
     entry::Metadata,
@@ -17,6 +16,7 @@ use crate::{
     overlayfs::escape_xattr,
     path::LayerPath,
     root::{Node, chmod, chown, list_xattrs, remove_xattr, set_mtime_and_atime, set_xattr},
+    rootless,
     xattr::XattrClass,
 };
 

@@ -17,7 +17,6 @@ mod hide;
 mod options;
 mod overlay;
 mod place;
-mod rootless;
 
 use std::{io::Read, os::fd::AsFd};
 

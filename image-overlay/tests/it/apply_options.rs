@@ -8,8 +8,8 @@ use std::{
 
 use image_core::Ctx;
 use image_overlay::{
-    ApplyOptions, DirLinks, Error, IdMap, IdMaps, IdRange, LayerBlob, Limits, Ownership, PathFilter, Root, Strictness,
-    UnpackOptions, XattrPolicy, apply_overlay_layer, unpack,
+    ApplyOptions, DirLinks, DirSource, Error, IdMap, IdMaps, IdRange, LayerBlob, Limits, Ownership, PathFilter, Root,
+    Strictness, TreeSource, UnpackOptions, XattrPolicy, apply_overlay_layer, unpack,
 };
 use tempfile::TempDir;
 use test_support::{require_root, unprivileged};
@@ -118,6 +118,14 @@ fn owners_are_recorded_as_umoci_records_them() {
             ]
         );
         assert_eq!(fs::metadata(target.join("d")).unwrap().mode() & 0o7777, 0o500);
+        let owners = || {
+            let scanned = DirSource::scan_recorded(sandbox.root(), &Ctx::default()).unwrap();
+            let nodes = scanned.tree().walk(scanned.tree().root()).map(|node| (node.path(), node.metadata().clone()));
+            let owners = nodes.map(|(path, of)| (path.to_string(), of.uid, of.gid, of.xattrs.len()));
+            owners.filter(|&(_, uid, gid, xattrs)| (uid, gid, xattrs) != (0, 0, 0)).collect::<Vec<_>>()
+        };
+        let expected = [("/d", 1000, 0, 0), ("/d/f", 5, 6, 0), ("/g", 0, 300, 0)];
+        assert_eq!(owners(), expected.map(|(path, uid, gid, xattrs)| (path.to_owned(), uid, gid, xattrs)));
         // A later layer gives it to root.
         notices(&sandbox, &[with(dir("d"), owned(0, 0, 0o755))]);
         assert_eq!(recorded("d"), None);
