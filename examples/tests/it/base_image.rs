@@ -21,8 +21,9 @@ pub(crate) const NAME: &str = "localhost/base:1";
 /// Another name of the same image.
 pub(crate) const SHORT_NAME: &str = "latest";
 
-/// Packages with programs, libraries, setuid and setgid programs, links and hard links, thousands of files in all.
-const PACKAGES: [&str; 19] = [
+/// Packages with programs, the libraries that they need, setuid and setgid programs, links and hard links, thousands of
+/// files in all.
+const PACKAGES: [&str; 25] = [
     "base-files",
     "bash",
     "coreutils",
@@ -33,8 +34,14 @@ const PACKAGES: [&str; 19] = [
     "grep",
     "gzip",
     "hostname",
+    "libacl1",
+    "libattr1",
     "libc6",
     "libc-bin",
+    "libgmp10",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libtinfo6",
     "login",
     "mount",
     "passwd",
@@ -50,7 +57,8 @@ pub(crate) enum Form {
     Gzip,
     Zstd,
     /// Compressed by gzip, and without what engines do not take that lay each layer into a directory of its own: names
-    /// that go through a link of another layer, and hard links to a file of another layer.
+    /// that go through a link of another layer, and hard links to a file of another layer. Nor is its sparse file written
+    /// as one: Docker cannot put such a layer together again, to save it.
     Separate,
 }
 
@@ -107,9 +115,11 @@ fn is_root() -> bool {
 
 fn make(work: &Path) {
     let (separate, changes) = changes(work);
-    let mut tars = [packages(work), rarities(work), changes, members(work), empty(work)];
+    let (whole, rarities) = rarities(work);
+    let mut tars = [packages(work), rarities, changes, members(work), empty(work)];
     for form in [Form::Gzip, Form::Zstd, Form::Separate] {
         if form == Form::Separate {
+            tars[1].clone_from(&whole);
             tars[2].clone_from(&separate);
         }
         write_layout(&work.join("layouts").join(form.name()), form, &tars);
@@ -180,8 +190,8 @@ fn packages(work: &Path) -> PathBuf {
     tar
 }
 
-/// Everything that a file can be or have, but that packages seldom bring.
-fn rarities(work: &Path) -> PathBuf {
+/// Everything that a file can be or have, but that packages seldom bring: with a sparse file written in full, and as one.
+fn rarities(work: &Path) -> (PathBuf, PathBuf) {
     let long = "n".repeat(255);
     let mut tree = TreeBuilder::new()
         .dir("", 0o755)
@@ -231,9 +241,10 @@ fn rarities(work: &Path) -> PathBuf {
     let sparse = fs::File::create(root.join("srv/sparse")).unwrap();
     sparse.set_len(64 << 20).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&sparse, b"an island", 33 << 20).unwrap();
-    let tar = work.join("rarities.tar");
-    tool::run(tar_command(&tar).args(["--sparse", "--directory"]).arg(root).arg("."));
-    tar
+    let (whole, tar) = (work.join("whole.tar"), work.join("rarities.tar"));
+    tool::run(tar_command(&whole).arg("--directory").arg(&root).arg("."));
+    tool::run(tar_command(&tar).args(["--sparse", "--directory"]).arg(&root).arg("."));
+    (whole, tar)
 }
 
 /// What a later layer does to earlier ones: hides, replaces, changes, adds beside; and the same with links to them.

@@ -214,6 +214,19 @@ fn a_file_stays_one_file_with_all_its_names() {
 }
 
 #[test]
+fn links_by_two_names_of_a_lower_file_are_of_one_file() {
+    if !require_root() {
+        return;
+    }
+    for first in [symlink("l", "a"), file("l", "1")] {
+        let link = &[hard_link("c", "l"), hard_link("a", "b")][..];
+        let on_disk = on_disk(&[&[first], &[hard_link("b", "l")], link]);
+        assert_eq!(on_disk.len(), 4, "{on_disk:?}");
+        assert!(on_disk[1..].iter().all(|line| line.ends_with(" (also a)")), "{on_disk:?}");
+    }
+}
+
+#[test]
 fn nothing_in_a_layer_is_a_command_to_overlayfs() {
     if !require_root() {
         return;

@@ -1,11 +1,12 @@
 //! Directory trees: made from literals, read back whole, and compared so that a person sees the difference.
 //!
 //! ```
-//! use test_support::{Tree, TreeBuilder, temp_dir};
+//! use test_support::{Tree, TreeBuilder, TreeOptions, temp_dir};
 //! let (left, right) = (temp_dir(), temp_dir());
 //! TreeBuilder::new().dir("a", 0o755).file("a/b", b"one", 0o644).write_to(left.path());
 //! TreeBuilder::new().dir("a", 0o755).file("a/b", b"one", 0o600).write_to(right.path());
-//! let diff = Tree::scan(left.path()).diff(&Tree::scan(right.path()));
+//! let options = TreeOptions::default().without_directory_mtimes();
+//! let diff = Tree::scan_with(left.path(), options).diff(&Tree::scan_with(right.path(), options));
 //! assert_eq!(diff, ["a/b: mode 0644, not 0600"]);
 //! ```
 

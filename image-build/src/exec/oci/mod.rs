@@ -88,7 +88,7 @@ impl OciOptions {
 ///
 /// ```no_run
 /// use image_build::exec::{Executor, OciOptions, OciRuntime, RunSpec};
-/// let runtime = OciRuntime::open("/var/lib/builds/exec", OciOptions::default())?;
+/// let runtime = OciRuntime::open("/var/lib/builds/exec", &OciOptions::default())?;
 /// let spec = RunSpec::new("/tmp/rootfs", ["/bin/sh", "-c", "echo hello >/greeting"]);
 /// runtime.run(&spec, &mut |line| print!("{}", line.escape_ascii()), &Default::default())?.into_result()?;
 /// # Ok::<(), image_build::Error>(())

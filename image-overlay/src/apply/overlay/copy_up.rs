@@ -61,6 +61,9 @@ impl Applier<'_> {
     /// Brings up what is no directory.
     pub(super) fn copy_up(&mut self, place: &Place<'_>, name: &[u8], form: usize, status: Status) -> Result<(), Fault> {
         let dir = self.bring_up(&place.names)?;
+        if status.links > 1 && self.link_if_copied(status.id, dir, name)? {
+            return Ok(());
+        }
         let lower = place.dir.lower.form(form)?;
         let upper = self.dirs.get(dir)?;
         let node = match status.kind {

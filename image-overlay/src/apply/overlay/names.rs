@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
@@ -85,15 +85,29 @@ impl Applier<'_> {
             return Ok(());
         }
         let dir = self.bring_up(names)?;
-        match link_open(&copied.file, self.dirs.get(dir)?.as_fd(), name) {
-            // The layer removed all names that it has here.
-            Err(Errno::NOENT) => {}
-            result => {
-                result?;
-                self.brought.came_up(dir, name);
-            }
+        if link_copied(copied, self.dirs.get(dir)?.as_fd(), name)? {
+            self.brought.came_up(dir, name);
         }
         Ok(())
+    }
+
+    /// Gives a file of a lower layer that came up by another name this one too; `false` where none came up, or the layer
+    /// removed all names that it has here.
+    pub(super) fn link_if_copied(&mut self, id: FileId, dir: FileId, name: &[u8]) -> Result<bool, Fault> {
+        let Some(copied) = self.overlay.as_ref().and_then(|overlay| overlay.copied.get(&id)) else { return Ok(false) };
+        let is_linked = link_copied(copied, self.dirs.get(dir)?.as_fd(), name)?;
+        if is_linked {
+            self.brought.came_up(dir, name);
+        }
+        Ok(is_linked)
+    }
+}
+
+/// Gives a file that came up another name; `false` where the layer removed all that it had.
+fn link_copied(copied: &Copied, dir: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
+    match link_open(&copied.file, dir, name) {
+        Err(Errno::NOENT) => Ok(false),
+        result => result.map(|()| true),
     }
 }
 
