@@ -102,11 +102,13 @@ impl Applier<'_> {
 
     /// Notes on a file or directory whose it should be.
     fn record_owner(&self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+        let can_be_recorded = matches!(node.status.kind, FileType::RegularFile | FileType::Directory);
         let Some(value) = rootless::resource(metadata.uid, metadata.gid) else {
             // What it was before the layer said otherwise.
-            return remove_xattr(node, rootless::XATTR).doing("remove the recorded owner");
+            let removed = if can_be_recorded { remove_xattr(node, rootless::XATTR) } else { Ok(()) };
+            return removed.doing("remove the recorded owner");
         };
-        if !matches!(node.status.kind, FileType::RegularFile | FileType::Directory) {
+        if !can_be_recorded {
             let message = format!("its owner {}:{} cannot be recorded", metadata.uid, metadata.gid);
             self.notice(NoticeKind::Altered, path, &message);
             return Ok(());

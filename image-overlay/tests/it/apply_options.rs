@@ -97,6 +97,8 @@ fn owners_are_recorded_as_umoci_records_them() {
                 with(file("g", ""), owned(0, 300, 0o644)),
                 with(file("root", ""), owned(0, 0, 0o644)),
                 with(fifo("p"), owned(1, 2, 0o644)),
+                symlink("link", "root"),
+                with(fifo("pipe"), owned(0, 0, 0o644)),
                 char_device("null", 1, 3),
                 hard_link("also-null", "null"),
                 with(file("liar", ""), xattr("user.rootlesscontainers", b"\x08\x01")),
