@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use image_core::{Platform, Timestamp, codec::EncodeOptions};
 
+use crate::exec::RunOptions;
+
 /// What a caller chooses about a build.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -24,6 +26,8 @@ pub struct BuildOptions {
     pub encode: EncodeOptions,
     /// Who is told why steps were not cached.
     pub explanations: Explanations,
+    /// What the commands of RUN have, and may ask for.
+    pub run: RunOptions,
 }
 
 /// Whether earlier results are used again.
@@ -116,6 +120,7 @@ impl Default for BuildOptions {
             source_date_epoch: None,
             encode: EncodeOptions::default(),
             explanations: Explanations::default(),
+            run: RunOptions::default(),
         }
     }
 }
@@ -163,6 +168,12 @@ impl BuildOptions {
     #[must_use]
     pub fn with_explanations(self, explanations: Explanations) -> Self {
         Self { explanations, ..self }
+    }
+
+    /// With commands of RUN that have this, and may ask for it.
+    #[must_use]
+    pub fn with_run(self, run: RunOptions) -> Self {
+        Self { run, ..self }
     }
 
     /// With layers compressed so.

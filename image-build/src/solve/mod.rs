@@ -15,8 +15,9 @@ use crate::{
     context::BuildContext,
     dockerfile::{Command, Dockerfile},
     error::{Error, Result},
+    exec::Executor,
     fetch::Fetcher,
-    graph::{BuildGraph, Stage},
+    graph::{BuildGraph, Stage, Step},
     miss::Trace,
     options::BuildOptions,
     state::{BuildState, LayerCheck, Trust},
@@ -38,6 +39,7 @@ pub struct Builder<'a> {
     pub(crate) resolver: &'a dyn ImageResolver,
     pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
     pub(crate) fetcher: Option<&'a dyn Fetcher>,
+    pub(crate) executor: Option<&'a dyn Executor>,
     imports: Vec<Import<'a>>,
 }
 
@@ -59,7 +61,8 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None, imports: Vec::new() }
+        let (contexts, imports) = Default::default();
+        Self { state, context, resolver, contexts, fetcher: None, executor: None, imports }
     }
 
     /// With another context that `COPY --from=NAME` copies from.
@@ -73,6 +76,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
         Self { fetcher: Some(fetcher), ..self }
+    }
+
+    /// With something that runs the commands of RUN, such as [`exec::OciRuntime`](crate::exec); without it, RUN is an
+    /// error, before any work is done. What commands may have is said by
+    /// [`BuildOptions::run`].
+    #[must_use]
+    pub fn with_executor(self, executor: &'a dyn Executor) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// With records of other builds, which are asked after those of the state, and the layers that they name in `blobs`.
@@ -105,7 +116,7 @@ impl<'a> Builder<'a> {
         let graph = BuildGraph::new(dockerfile, &global, options, &|reference, platform| {
             Ok(self.resolve(reference, platform)?.config().value().config.on_build.clone())
         })?;
-        refuse_unsupported(&graph)?;
+        self.require_executor(&graph)?;
         let _in_use = self.state.in_use()?;
         let begun = self.state.stats().clock()?;
         let build = Build {
@@ -133,20 +144,20 @@ impl<'a> Builder<'a> {
         Ok(image)
     }
 
+    /// Where nothing runs commands, a RUN is refused before any work is done.
+    fn require_executor(&self, graph: &BuildGraph<'_>) -> Result<()> {
+        let is_run = |step: &Step<'_>| matches!(step.instruction.command, Command::Run(_));
+        match graph.stages().flat_map(Stage::steps).find(is_run).filter(|_| self.executor.is_none()) {
+            Some(step) => Err(step.file.no_executor(step.instruction.keyword.span)),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps what was found out about the files of the contexts.
     fn keep_stats(&self) -> Result<()> {
         let mut contexts = std::iter::once(&self.context).chain(self.contexts.values());
         contexts.try_for_each(|context| context.keep_stats(self.state.stats()))
     }
-}
-
-/// Instructions that nothing carries out yet are refused before any work is done.
-fn refuse_unsupported(graph: &BuildGraph<'_>) -> Result<()> {
-    for step in graph.stages().flat_map(Stage::steps) {
-        let Command::Run(_) = &step.instruction.command else { continue };
-        return Err(step.file.unsupported(step.instruction.span, "RUN"));
-    }
-    Ok(())
 }
 
 /// What all stages of one build share.

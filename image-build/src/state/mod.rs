@@ -3,6 +3,8 @@
 mod expire;
 mod export;
 mod layers;
+#[cfg(target_os = "linux")]
+mod snapshots;
 mod steps;
 
 use std::{
@@ -57,6 +59,8 @@ pub struct BuildState {
     files: PathBuf,
     verified: PathBuf,
     temporary: Temporary,
+    #[cfg(target_os = "linux")]
+    snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
 }
 
 impl BuildState {
@@ -76,7 +80,18 @@ impl BuildState {
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
-        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+        Ok(Self {
+            directory,
+            blobs: Arc::new(blobs),
+            records,
+            stats,
+            toc,
+            files,
+            verified,
+            temporary,
+            #[cfg(target_os = "linux")]
+            snapshots: std::sync::OnceLock::new(),
+        })
     }
 
     /// Opens the state in a directory where a build has left one; `None` where none has.

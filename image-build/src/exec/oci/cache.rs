@@ -113,7 +113,7 @@ impl CacheMounts {
     }
 
     /// Makes sure that a leased directory is there.
-    pub(super) fn ensure(&self, lease: &Lease, owner: Owner) -> Result<()> {
+    pub(super) fn ensure(&self, lease: &Lease, owner: Owner, seed: Option<&Path>) -> Result<()> {
         let path = lease.data.with_file_name("making");
         let failed = |e| Error::io("lock", &path, e);
         // Of those who share it, one makes it.
@@ -123,7 +123,7 @@ impl CacheMounts {
             return Ok(());
         }
         let failed = |reason| Error::Runtime { reason: format!("making a cache failed: {reason}") };
-        self.machine.run_shell(Script::making(&lease.data, owner)).map_err(failed)
+        self.machine.run_shell(Script::making(&lease.data, owner, seed)).map_err(failed)
     }
 
     /// Waits for the right to use a directory of a cache.
