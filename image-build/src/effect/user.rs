@@ -43,6 +43,24 @@ pub(crate) fn resolve(text: &str, rootfs: &RootFs, state: &BuildState, ctx: &Ctx
         (None, None) => return Err(Error::owner(user, "/etc/passwd of the image does not have it")),
     };
     if let Some(group) = group {
+        let mut named = lines(&groups).filter(|fields| fields.first() == Some(&group));
+        let found = named.find_map(|fields| number(fields.get(2)?).ok().flatten());
+        let Some(gid) = number(group)?.or(found) else {
+            return Err(Error::owner(group, "/etc/group of the image does not have it"));
+        };
+        return Ok(User::new(uid, gid));
+    }
+    let read = |file: &'static str| rootfs.read(file, state, ctx).map(Option::unwrap_or_default);
+    let (passwd, groups) = (read("/etc/passwd")?, read("/etc/group")?);
+    let (passwd, groups) = (String::from_utf8_lossy(&passwd), String::from_utf8_lossy(&groups));
+    let account = account(user, &passwd)?;
+    let (uid, primary) = match (&account, id(user)?) {
+        (Some(account), _) => (account.uid, account.gid),
+        (None, Some(uid)) => (uid, 0),
+        (None, None) if user.is_empty() => (0, 0),
+        (None, None) => return Err(Error::owner(user, "/etc/passwd of the image does not have it")),
+    };
+    if let Some(group) = group {
         let found =
             lines(&groups).find(|fields| fields.first() == Some(&group)).and_then(|fields| fields.get(2).copied());
         let gid = match (number(group)?, found.map(number).transpose()?.flatten()) {

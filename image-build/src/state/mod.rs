@@ -131,6 +131,13 @@ impl BuildState {
         &self.blobs
     }
 
+    /// A directory for what runs the commands of builds, as `exec::OciRuntime::open` takes it. It is the caller's to make,
+    /// and [`BuildState::expire`] clears the caches of `RUN --mount=type=cache` in it.
+    #[must_use]
+    pub fn exec_directory(&self) -> PathBuf {
+        self.directory.join("exec")
+    }
+
     pub(crate) fn blobs_arc(&self) -> Arc<dyn BlobSource> {
         Arc::clone(&self.blobs) as Arc<dyn BlobSource>
     }
