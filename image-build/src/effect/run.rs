@@ -49,7 +49,12 @@ pub(crate) fn run(
         carry_out(executor, spec, label, &mut active, ctx).and_then(|()| capture(&active, &below, options, state, ctx));
     match layer {
         Ok(layer) => {
-            active.commit(&layer.diff_id, ctx)?;
+            let chain = active.commit(&layer.diff_id, ctx)?;
+            let layers = stage.own_layers().iter().map(|layer| &layer.diff_id);
+            if let Some(below) = view.as_ref().map(View::chain) {
+                state.note_snapshot(below, layers.clone(), ctx.now())?;
+            }
+            state.note_snapshot(&chain, layers.chain([&layer.diff_id]), ctx.now())?;
             view.map_or(Ok(()), |view| view.close(ctx))?;
             Ok(layer)
         }

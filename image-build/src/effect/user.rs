@@ -50,30 +50,11 @@ pub(crate) fn resolve(text: &str, rootfs: &RootFs, state: &BuildState, ctx: &Ctx
         };
         return Ok(User::new(uid, gid));
     }
-    let read = |file: &'static str| rootfs.read(file, state, ctx).map(Option::unwrap_or_default);
-    let (passwd, groups) = (read("/etc/passwd")?, read("/etc/group")?);
-    let (passwd, groups) = (String::from_utf8_lossy(&passwd), String::from_utf8_lossy(&groups));
-    let account = account(user, &passwd)?;
-    let (uid, primary) = match (&account, id(user)?) {
-        (Some(account), _) => (account.uid, account.gid),
-        (None, Some(uid)) => (uid, 0),
-        (None, None) if user.is_empty() => (0, 0),
-        (None, None) => return Err(Error::owner(user, "/etc/passwd of the image does not have it")),
-    };
-    if let Some(group) = group {
-        let found =
-            lines(&groups).find(|fields| fields.first() == Some(&group)).and_then(|fields| fields.get(2).copied());
-        let gid = match (number(group)?, found.map(number).transpose()?.flatten()) {
-            (Some(gid), _) | (None, Some(gid)) => gid,
-            (None, None) => return Err(Error::owner(group, "/etc/group of the image does not have it")),
-        };
-        return Ok(User::new(uid, gid));
-    }
     let name = account.map_or(user, |account| account.name);
     let mut more = vec![primary];
     for fields in lines(&groups) {
         let is_member = fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
-        if let Some(gid) = fields.get(2).filter(|_| is_member).map(|gid| number(gid)).transpose()?.flatten()
+        if let Some(gid) = fields.get(2).filter(|_| is_member).and_then(|gid| number(gid).ok().flatten())
             && !more.contains(&gid)
             && more.len() < MAX_GROUPS
         {

@@ -44,7 +44,8 @@ const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
 /// `records/` (what they are the result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain
-/// the next one), `stat/` (what is known of contexts' files) and `tmp/`.
+/// the next one), `stat/` (what is known of contexts' files), `snapshots/` (layers in the form in which commands are run
+/// on them), `chains/` (when these served), `exec/` (what runs commands keeps there) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
 /// cost of work, never of correctness: what is damaged counts as absent. A build locks `lock` for as long as it runs, so
@@ -58,6 +59,7 @@ pub struct BuildState {
     toc: PathBuf,
     files: PathBuf,
     verified: PathBuf,
+    chains: PathBuf,
     temporary: Temporary,
     #[cfg(target_os = "linux")]
     snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
@@ -70,8 +72,8 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let [toc, files, verified] = ["toc", "files", "verified"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &files, &verified] {
+        let [toc, files, verified, chains] = ["toc", "files", "verified", "chains"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &files, &verified, &chains] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join(VERSION_FILE))?;
@@ -88,6 +90,7 @@ impl BuildState {
             toc,
             files,
             verified,
+            chains,
             temporary,
             #[cfg(target_os = "linux")]
             snapshots: std::sync::OnceLock::new(),

@@ -7,7 +7,7 @@ use image_core::{Timestamp, observer::TaskKind};
 
 use crate::{
     build_fixture::{Fixture, chain},
-    build_run_fixture::{allow, files_below, for_each_runtime, made},
+    build_run_fixture::{allow, bytes_of, files_below, for_each_runtime, forget, made},
 };
 
 #[test]
@@ -180,7 +180,7 @@ fn nothing_is_unpacked_for_what_is_cached() {
     for_each_runtime(|fixture| {
         let text = "FROM base\nRUN echo 1 >/1\nRUN echo 2 >/2\n";
         let first = fixture.build(text).image;
-        fs::remove_dir_all(fixture.state().join("snapshots")).unwrap();
+        forget(&fixture.state().join("snapshots"));
         let second = fixture.build(text);
         assert_eq!((second.image.cached, second.image.done), (3, 0));
         assert_eq!(second.image.manifest, first.manifest);
@@ -204,7 +204,7 @@ fn layers_are_the_same_whenever_they_are_made() {
                     RUN chmod 0700 /d/f && chmod 0644 /d/f && stat -c '%Y %n' /d /d/f /d/l /tmp >/times\n";
         let first = fixture.build(text).image;
         // In the root file system that the commands left, and in one that is made of the first layer.
-        fs::remove_dir_all(fixture.state().join("snapshots")).unwrap();
+        forget(&fixture.state().join("snapshots"));
         let other = text.replace("0700 /d", "0700  /d");
         let second = fixture.build(&other);
         assert_eq!(second.done().len(), 1);
@@ -290,9 +290,9 @@ fn what_is_deleted_of_the_state_is_made_again() {
         // One of the snapshots below others.
         let committed = fixture.state().join("snapshots/committed/sha256");
         let below = fs::read_dir(&committed).unwrap().flatten().map(|entry| entry.path());
-        let below = below.filter(|path| fs::read_to_string(path.join("parents")).unwrap().is_empty());
+        let below = below.filter(|path| bytes_of(&path.join("parents")).is_empty());
         for snapshot in below.collect::<Vec<_>>() {
-            fs::remove_dir_all(snapshot).unwrap();
+            forget(&snapshot);
         }
         let built = fixture.build(&format!("{text}RUN cat /1 /2 >/3\n"));
         assert!(built.listing().contains(&"f 0644 0:0 /3 1\n2\n".to_owned()));

@@ -1,6 +1,10 @@
 //! Builds with commands: on a root file system of one static program, by each runtime.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use image_build::exec::{OciOptions, OciRuntime, RunOptions, Security};
 use test_support::{require_root, require_tool, temp_dir};
@@ -62,6 +66,19 @@ pub(crate) fn made(built: &Built<'_>) -> Vec<String> {
 fn is_below(line: &str, top: &str) -> bool {
     let path = line.split(' ').nth(3).unwrap_or_default().trim_start_matches('/');
     path == top || path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Removes a directory that a build left.
+#[expect(clippy::disallowed_methods, reason = "a directory of the test's own")]
+pub(crate) fn forget(directory: &Path) {
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// All bytes of a file of the test's own.
+pub(crate) fn bytes_of(file: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    fs::File::open(file).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Everything that a build leaves on disk, each file once.

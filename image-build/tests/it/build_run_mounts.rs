@@ -6,7 +6,7 @@ use image_build::exec::Secret;
 
 use crate::{
     build_fixture::dir,
-    build_run_fixture::{allow, files_below, for_each_runtime, made},
+    build_run_fixture::{allow, bytes_of, files_below, for_each_runtime, made},
 };
 
 #[test]
@@ -79,7 +79,7 @@ fn secrets_and_agents_are_given_and_left_nowhere() {
         assert_eq!(made(&built), expected.map(|line| format!("f 0644 0:0 /{line}\n")));
         assert_eq!(built.layer_paths(2), ["/", "/2"]);
         for file in files_below(fixture.state()) {
-            let bytes = fs::read(&file).unwrap();
+            let bytes = bytes_of(&file);
             assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", file.display());
         }
         let listing = built.listing().join("\n");
