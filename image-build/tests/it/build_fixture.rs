@@ -36,6 +36,8 @@ pub(crate) struct Fixture {
     pub(crate) fetcher: Option<Box<dyn Fetcher>>,
     /// What runs the commands of RUN.
     pub(crate) executor: Option<Box<dyn Executor>>,
+    /// The name of the runtime by which it does.
+    pub(crate) runtime: &'static str,
     /// Cancels the builds.
     pub(crate) cancel: CancelToken,
     /// What commands wrote.
@@ -55,6 +57,7 @@ impl Fixture {
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
             executor: None,
+            runtime: "",
             cancel: CancelToken::default(),
             said: Arc::default(),
             notices: Arc::default(),

@@ -33,11 +33,12 @@ pub(crate) fn for_each_runtime(test: impl Fn(&mut Fixture)) {
 }
 
 /// A fixture with the base image `base`.
-pub(crate) fn fixture(runtime: &str) -> Option<Fixture> {
+pub(crate) fn fixture(runtime: &'static str) -> Option<Fixture> {
     if !require_root() || ![runtime, "busybox", "unshare", "setpriv"].iter().all(|tool| require_tool(tool)) {
         return None;
     }
     let mut fixture = Fixture::new();
+    fixture.runtime = runtime;
     let directory = temp_dir();
     let root = directory.path().join("rootfs");
     rootfs(&root);

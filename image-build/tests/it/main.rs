@@ -14,6 +14,8 @@ mod build_onbuild;
 mod build_property;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_end;
 #[cfg(target_os = "linux")]
 mod build_run_explain;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
