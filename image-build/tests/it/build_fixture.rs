@@ -95,6 +95,20 @@ impl Fixture {
     }
 
     pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(&Dockerfile::parse(dockerfile)?, state)
+    }
+
+    /// Builds what was parsed, or given otherwise.
+    pub(crate) fn try_build_of(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, &self.state())
+    }
+
+    /// Builds it with nothing left of earlier builds.
+    pub(crate) fn try_build_of_anew(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, temp_dir().path())
+    }
+
+    fn try_build_of_in(&self, dockerfile: &Dockerfile, state: &Path) -> Result<Built<'_>, Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
         let observer = move |event: &Event<'_>| match event {
@@ -109,14 +123,13 @@ impl Fixture {
             _ => {}
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
-        let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
         let mut builder = Builder::new(&state, &context, &self.bases);
         if let Some(fetcher) = &self.fetcher {
             builder = builder.with_fetcher(&**fetcher);
         }
-        let image = builder.build(&dockerfile, &self.options, &self.output, &ctx)?;
+        let image = builder.build(dockerfile, &self.options, &self.output, &ctx)?;
         let tasks = std::mem::take(&mut tasks.lock().unwrap().1);
         Ok(Built { fixture: self, image, tasks })
     }
@@ -214,6 +227,16 @@ impl Built<'_> {
             }
         };
         tree.walk(tree.root()).skip(1).map(line).collect()
+    }
+
+    /// The bytes of a file of the image.
+    pub(crate) fn content(&self, path: &str) -> Vec<u8> {
+        let (tree, blobs) = (self.tree(), self.blobs());
+        let file = tree.get(&LayerPath::parse(path.as_bytes()).unwrap()).and_then(NodeRef::content).unwrap();
+        let contents = Contents::fetch(&blobs, [file], self.fixture.directory.path(), &Ctx::default()).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut contents.open(file).unwrap(), &mut bytes).unwrap();
+        bytes
     }
 
     /// The paths of the layer at a position, in the order of its tar.
