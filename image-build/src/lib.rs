@@ -99,7 +99,7 @@ pub use env::Env;
 pub use error::{Error, Result};
 pub use fetch::Fetcher;
 pub use ignore::Ignore;
-pub use image_steps::{AddOptions, CopyOptions, ImageSteps};
+pub use image_steps::{AddOptions, CommandMount, CommandOptions, CopyOptions, ImageSteps};
 pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
 pub use solve::Builder;
 pub use stat_cache::StatCache;
