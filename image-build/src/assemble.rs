@@ -71,9 +71,8 @@ pub(crate) fn assemble(
     output.put_document(&config)?;
     let manifest = Document::new(ImageManifest::new(config.descriptor(MediaType::OciConfig), layers))?;
     output.put_document(&manifest)?;
-    let size = manifest.bytes().len() as u64
-        + config.bytes().len() as u64
-        + manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
+    let documents = manifest.bytes().len() as u64 + config.bytes().len() as u64;
+    let size = manifest.value().layers.iter().fold(documents, |sum, layer| sum.saturating_add(layer.size));
     Ok(BuiltImage {
         manifest: manifest.descriptor(MediaType::OciManifest).with_platform(config.value().platform()),
         id: ImageId::from_digest(config.digest().clone()),

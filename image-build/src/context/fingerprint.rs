@@ -104,7 +104,7 @@ pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], 
     if todo.is_empty() {
         return Ok(());
     }
-    let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
+    let bytes = todo.iter().fold(0_u64, |sum, (node, _)| sum.saturating_add(node.kind().size()));
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);
