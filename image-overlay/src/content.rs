@@ -20,7 +20,7 @@ use image_core::{
 use crate::{
     error::{Error, Result},
     image_tree::LayerContent,
-    limits::Limits,
+    limits::{Limits, Taken},
     tar::Segment,
     toc::{Content, LayerToc},
 };
@@ -78,9 +78,14 @@ impl LayerBlob {
     /// # Errors
     /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
+        self.toc_above(&mut Taken::default(), limits, ctx)
+    }
+
+    /// As [`LayerBlob::toc`], of a layer over others, which have taken something of the limits by now.
+    pub(crate) fn toc_above(&self, taken: &mut Taken, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
         let mut tar = HashingReader::new(self.open()?, Hasher::for_digest(self.diff_id.as_digest())?);
-        let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
+        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
             return Err(self.named(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into()));

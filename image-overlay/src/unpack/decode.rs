@@ -6,8 +6,8 @@ use std::{
 };
 
 use image_core::{
-    Compression, Ctx, DiffId, Image, blob::BlobSourceExt, codec::Decoder, hasher::Hasher, image::Layer,
-    observer::NoticeKind,
+    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image, codec::Decoder, hasher::Hasher,
+    image::Layer, observer::NoticeKind, verify::VerifyingReader,
 };
 
 use super::UnpackOptions;
@@ -72,18 +72,30 @@ enum Flow {
     Unwanted,
 }
 
-fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
-    let blob = image.source().open_verified(layer.descriptor)?;
-    let media_type = &layer.descriptor.media_type;
+/// Opens a layer's blob, verified, to be read as a plain stream. Where it is compressed otherwise than its media type says,
+/// that is told, or refused by the [strict](Strictness::Strict).
+pub(crate) fn decoder(
+    source: &dyn BlobSource,
+    layer: &Descriptor,
+    options: &UnpackOptions,
+    ctx: &Ctx,
+) -> Result<Decoder<VerifyingReader<Blob>>> {
+    let media_type = &layer.media_type;
     let declared = media_type.layer_compression().unwrap_or(Compression::None);
-    let mut decoder = Decoder::detect(blob, declared, &options.decode)?;
-    if decoder.compression() != declared && options.apply.strictness == Strictness::Strict {
-        return Err(Error::OtherCompression { media_type: media_type.clone(), actual: decoder.compression() });
+    let decoder = Decoder::detect(source.open_verified(layer)?, declared, &options.decode)?;
+    let actual = decoder.compression();
+    if actual != declared {
+        if options.apply.strictness == Strictness::Strict {
+            return Err(Error::OtherCompression { media_type: media_type.clone(), actual });
+        }
+        let message = format!("the media type is {media_type}, but it is {actual}");
+        ctx.notice(NoticeKind::Altered, &layer.digest.to_string(), &message);
     }
-    if decoder.compression() != declared {
-        let message = format!("the media type is {media_type}, but it is {}", decoder.compression());
-        ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);
-    }
+    Ok(decoder)
+}
+
+fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
+    let mut decoder = decoder(&**image.source(), layer.descriptor, options, ctx)?;
     let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
     loop {
         ctx.check()?;
