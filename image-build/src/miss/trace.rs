@@ -64,7 +64,7 @@ impl Trace {
             built.insert(&*stage.label);
         }
         let labels: BTreeSet<&str> = self.labels.iter().map(|label| &**label).collect();
-        let (platforms, names): (BTreeSet<_>, BTreeSet<_>) = labels.iter().map(|label| parts(label)).unzip();
+        let (platforms, names): (BTreeSet<_>, BTreeSet<_>) = labels.iter().copied().map(parts).unzip();
         let is_kept = |group: &str| {
             let (platform, name) = parts(group);
             // Of this build, or the same stage for platforms that this build is not for.
@@ -85,7 +85,6 @@ impl Trace {
             return Some(label.into());
         }
         // A name takes the place of a name, a number that of a number, for the same platform.
-        let kind = |label| (parts(label).0, is_number(parts(label).1));
         let is_alike = |other: &str| kind(other) == kind(label);
         let is_gone = |group: &&&str| is_alike(group) && self.labels.iter().all(|label| label != **group);
         let is_new = |other: &&String| is_alike(other) && !groups.contains(&&***other);
@@ -99,7 +98,8 @@ fn parts(label: &str) -> (&str, &str) {
     label.rsplit_once(' ').unwrap_or(("", label))
 }
 
-/// Whether a stage has no name.
-fn is_number(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_digit())
+/// The platforms of a stage, and whether it has no name.
+fn kind(label: &str) -> (&str, bool) {
+    let (platforms, name) = parts(label);
+    (platforms, name.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -28,8 +28,10 @@ pub(super) struct Made {
 struct MadeStep {
     /// What came of looking for it before.
     lookup: Lookup,
-    /// The stages that came to it, by their numbers in the plan.
+    /// The stages that came to it, by their places in the plan.
     stages: BTreeSet<usize>,
+    /// The one whose reasons its record tells.
+    told_by: usize,
 }
 
 impl Made {
@@ -40,7 +42,15 @@ impl Made {
 
     /// Notes that a stage made the result of a step.
     pub(super) fn add(&self, key: CacheKey, stage: usize, lookup: &Lookup) {
-        self.lock().insert(key, MadeStep { lookup: lookup.clone(), stages: BTreeSet::from([stage]) });
+        self.lock().insert(key, MadeStep { lookup: lookup.clone(), stages: BTreeSet::from([stage]), told_by: stage });
+    }
+
+    /// Whether the record of a step is to tell the reasons of this stage: it is before all others that came to it.
+    pub(super) fn is_to_tell(&self, key: &CacheKey, stage: usize) -> bool {
+        let mut steps = self.lock();
+        let Some(step) = steps.get_mut(key).filter(|step| stage < step.told_by) else { return false };
+        step.told_by = stage;
+        true
     }
 
     /// Whether the result of a step was made in this build.

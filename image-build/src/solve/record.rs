@@ -99,7 +99,11 @@ impl StageBuild<'_> {
         self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
         let is_in_result = build.graph.is_in_result(self.stage.number);
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
-        if let Some(record) = record {
+        if let Some(mut record) = record {
+            if lookup != Lookup::Found && build.shared.made.is_to_tell(&keys[0], build.place) {
+                self.steps.attach(&mut record);
+                state.records().put(&record)?;
+            }
             let record = self.keep(record, &recipe, content.as_ref())?;
             return Ok((record, if lookup == Lookup::Found { Outcome::Cached } else { Outcome::Done }));
         }
