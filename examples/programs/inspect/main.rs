@@ -7,7 +7,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use examples::{ImageName, Program, Result};
-use image_core::Ctx;
+use image_core::{Ctx, Platform};
 use image_overlay::{ImageTree, Limits};
 
 /// Shows an image: digests, platform, configuration, history, and layers with their sizes.
@@ -17,6 +17,9 @@ struct Inspect {
     /// The image: a layout's directory, and the image's name in it (without: latest).
     #[arg(value_name = "LAYOUT[:REF]")]
     image: ImageName,
+    /// The platform, where there are images for several.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// List the files of the root file system, too. Nothing is unpacked for it.
     #[arg(long)]
     tree: bool,
@@ -33,7 +36,7 @@ impl Program for Inspect {
         if self.html.is_some() {
             return Err("--html is not supported yet".into());
         }
-        let image = self.image.open(None)?;
+        let image = self.image.open(self.platform.as_ref())?;
         let tree = if self.tree { Some(ImageTree::of_image(&image, &Limits::default(), ctx)?) } else { None };
         if self.json {
             let mut value = summary::to_json(&image);

@@ -14,6 +14,7 @@ mod faults;
 mod killed;
 mod load;
 mod memory;
+mod platforms;
 mod power;
 mod program;
 mod project;

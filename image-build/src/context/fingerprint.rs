@@ -96,6 +96,7 @@ impl FileFingerprint {
 
 /// Reads and hashes those of the files that were not read yet, on several threads.
 pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+    let _reading = context.reading();
     let todo: Vec<_> = files
         .iter()
         .filter_map(|node| node.content().map(|content| (*node, content)))
