@@ -79,6 +79,10 @@ mod miss;
 mod options;
 mod pattern;
 mod rootfs;
+mod run_mount;
+#[cfg(target_os = "linux")]
+mod run_step;
+mod run_words;
 mod solve;
 mod stat_cache;
 mod state;

@@ -1,8 +1,8 @@
 //! Builds an image from a Dockerfile.
 
 mod cache;
-mod later;
 mod report;
+mod run;
 
 use std::{io::Write, num::NonZero, path::PathBuf, process::ExitCode};
 
@@ -65,7 +65,7 @@ struct Build {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    later: later::Later,
+    commands: run::CommandOptions,
     /// The directory that COPY copies from.
     context: PathBuf,
 }
@@ -76,7 +76,6 @@ impl Program for Build {
     }
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        self.later.refuse()?;
         let options = self.options()?;
         let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
         let dockerfile = Dockerfile::open(&file)?;
@@ -86,8 +85,9 @@ impl Program for Build {
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
         let state = self.earlier.state(&self.output)?;
         let imports = self.earlier.imports(ctx)?;
+        let executor = self.commands.executor(&state.exec_directory());
 
-        let mut builder = Builder::new(&state, &context, &bases);
+        let mut builder = Builder::new(&state, &context, &bases).with_executor(&executor);
         for ((name, _), context) in self.build_context.iter().zip(&named) {
             builder = builder.with_named_context(name, context);
         }
@@ -120,6 +120,7 @@ impl Build {
         let mut options = BuildOptions::default()
             .with_source_date_epoch(self.source_date_epoch)
             .with_encode(self.compression.clone())
+            .with_run(self.commands.options()?)
             .with_explanations(if self.explain { Explanations::Observed } else { Explanations::OneLine });
         options = self.earlier.apply(options);
         if let Some(jobs) = self.jobs {

@@ -16,9 +16,11 @@ use crate::{
     assemble::{self, BuiltImage, BuiltIndex},
     cache::RecordStore,
     context::BuildContext,
-    dockerfile::Dockerfile,
+    dockerfile::{Command, Dockerfile},
     error::{Error, Result},
+    exec::Executor,
     fetch::Fetcher,
+    graph::{BuildGraph, Stage, Step},
     options::BuildOptions,
     state::BuildState,
 };
@@ -39,6 +41,7 @@ pub struct Builder<'a> {
     pub(crate) resolver: &'a dyn ImageResolver,
     pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
     pub(crate) fetcher: Option<&'a dyn Fetcher>,
+    pub(crate) executor: Option<&'a dyn Executor>,
     imports: Vec<Import<'a>>,
 }
 
@@ -60,7 +63,8 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None, imports: Vec::new() }
+        let (contexts, imports) = Default::default();
+        Self { state, context, resolver, contexts, fetcher: None, executor: None, imports }
     }
 
     /// With another context that `COPY --from=NAME` copies from.
@@ -74,6 +78,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
         Self { fetcher: Some(fetcher), ..self }
+    }
+
+    /// With something that runs the commands of RUN, such as [`exec::OciRuntime`](crate::exec); without it, RUN is an
+    /// error, before any work is done. What commands may have is said by
+    /// [`BuildOptions::run`].
+    #[must_use]
+    pub fn with_executor(self, executor: &'a dyn Executor) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// With records of other builds, which are asked after those of the state, and the layers that they name in `blobs`.
@@ -138,6 +150,15 @@ impl<'a> Builder<'a> {
         }
         let images = build::run(self, dockerfile, options, &wanted, output, ctx)?;
         assemble::index(images, wanted, output)
+    }
+
+    /// Where nothing runs commands, a RUN is refused before any work is done.
+    fn require_executor(&self, graph: &BuildGraph<'_>) -> Result<()> {
+        let is_run = |step: &Step<'_>| matches!(step.instruction.command, Command::Run(_));
+        match graph.stages().flat_map(Stage::steps).find(is_run).filter(|_| self.executor.is_none()) {
+            Some(step) => Err(step.file.no_executor(step.instruction.keyword.span)),
+            None => Ok(()),
+        }
     }
 
     /// Keeps what was found out about the files of the contexts.

@@ -10,16 +10,17 @@ use std::{
 
 use image_build::{
     BuildContext, BuildOptions, BuildState, Builder, BuiltImage, BuiltIndex, Dockerfile, Error, Fetcher, Ignore,
+    exec::Executor,
 };
 use image_core::{
-    BlobSource, BlobStoreExt, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig, ImageManifest,
-    ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
+    BlobSource, BlobStoreExt, CancelToken, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig,
+    ImageManifest, ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
     codec::EncodeOptions,
     observer::{Outcome, TaskId, TaskKind},
 };
 use image_overlay::{
-    Contents, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits, Metadata, NodeRef,
-    PackOptions,
+    Changes, Contents, DirSource, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits,
+    Metadata, NodeRef, PackOptions, PackedLayer, Root,
 };
 use test_support::{TempDir, temp_dir};
 
@@ -35,6 +36,12 @@ pub(crate) struct Fixture {
     pub(crate) now: Timestamp,
     /// What ADD fetches by.
     pub(crate) fetcher: Option<Box<dyn Fetcher>>,
+    /// What runs the commands of RUN.
+    pub(crate) executor: Option<Box<dyn Executor>>,
+    /// Cancels the builds.
+    pub(crate) cancel: CancelToken,
+    /// What commands wrote.
+    pub(crate) said: Arc<Mutex<String>>,
     notices: Arc<Mutex<Vec<String>>>,
 }
 
@@ -52,6 +59,9 @@ impl Fixture {
                 .with_parallelism(NonZero::<usize>::MIN),
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
+            executor: None,
+            cancel: CancelToken::default(),
+            said: Arc::default(),
             notices: Arc::default(),
         }
     }
@@ -123,7 +133,7 @@ impl Fixture {
         work: impl FnOnce(&Builder<'_>, &Dockerfile, &Ctx) -> Result<T, Error>,
     ) -> Result<(T, Tasks), Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
-        let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
+        let (seen, notices, said) = (Arc::clone(&tasks), Arc::clone(&self.notices), Arc::clone(&self.said));
         let observer = move |event: &Event<'_>| match event {
             Event::Begin { task, kind, label, .. } => seen.lock().unwrap().0.push((*task, *kind, (*label).to_owned())),
             Event::End { task, outcome, .. } => {
@@ -132,16 +142,21 @@ impl Fixture {
                 let (_, kind, label) = seen.0.remove(at);
                 seen.1.push((kind, label, *outcome));
             }
+            Event::Output { line, .. } => said.lock().unwrap().push_str(&String::from_utf8_lossy(line)),
             Event::Notice { subject, message, .. } => notices.lock().unwrap().push(format!("{subject}: {message}")),
             _ => {}
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
+        let ctx = ctx.with_cancel(self.cancel.clone());
         let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
         let mut builder = Builder::new(&state, &context, &self.bases);
         if let Some(fetcher) = &self.fetcher {
             builder = builder.with_fetcher(&**fetcher);
+        }
+        if let Some(executor) = &self.executor {
+            builder = builder.with_executor(&**executor);
         }
         let result = work(&builder, &dockerfile, &ctx);
         let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());
@@ -238,9 +253,11 @@ impl Built<'_> {
                 EntryKind::Directory => format!("d {head}"),
                 EntryKind::Symlink { target } => format!("l {head} -> {}", String::from_utf8_lossy(target)),
                 EntryKind::File { .. } => {
-                    let mut text = String::new();
+                    let mut bytes = Vec::new();
                     let mut file = contents.open(node.content().unwrap()).unwrap();
-                    std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+                    std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+                    let text =
+                        String::from_utf8(bytes).unwrap_or_else(|odd| format!("({} bytes)", odd.as_bytes().len()));
                     format!("f {head} {text}")
                 }
                 other => format!("{other:?} {head}"),
@@ -280,7 +297,17 @@ impl Bases {
             };
             writer.append(entry, &mut content.as_bytes(), &Ctx::default()).unwrap();
         }
-        let layer = writer.finish().unwrap();
+        self.insert(name, writer.finish().unwrap(), change);
+    }
+
+    /// Adds an image of all that is in a directory, whoever owns it here.
+    pub(crate) fn add_directory(&mut self, name: &str, directory: &Path, change: impl FnOnce(&mut ImageConfig)) {
+        let source = DirSource::scan(Root::open(directory).unwrap(), &Ctx::default()).unwrap();
+        let layer = Changes::whole(&source).pack(&self.store, PackOptions::default(), &Ctx::default()).unwrap();
+        self.insert(name, layer, change);
+    }
+
+    fn insert(&mut self, name: &str, layer: PackedLayer, change: impl FnOnce(&mut ImageConfig)) {
         let mut config = ImageConfig::new(&Platform::new("linux", "amd64"));
         config.rootfs.diff_ids = vec![layer.diff_id];
         change(&mut config);

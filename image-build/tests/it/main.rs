@@ -14,6 +14,12 @@ mod build_onbuild;
 mod build_parallel;
 mod build_platforms;
 mod build_property;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_fixture;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_mounts;
 mod build_security;
 mod build_state;
 mod cache;
