@@ -111,26 +111,38 @@ impl Fixture {
     }
 
     pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
-        let build = |builder: &Builder<'_>, dockerfile: &Dockerfile, ctx: &Ctx| {
-            builder.build(dockerfile, &self.options, &self.output, ctx)
-        };
-        let (image, tasks) = self.work(dockerfile, state, build)?;
+        self.try_build_of_in(&Dockerfile::parse(dockerfile)?, state)
+    }
+
+    /// Builds what was parsed, or given otherwise.
+    pub(crate) fn try_build_of(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, &self.state())
+    }
+
+    /// Builds it with nothing left of earlier builds.
+    pub(crate) fn try_build_of_anew(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, temp_dir().path())
+    }
+
+    fn try_build_of_in(&self, dockerfile: &Dockerfile, state: &Path) -> Result<Built<'_>, Error> {
+        let build = |builder: &Builder<'_>, ctx: &Ctx| builder.build(dockerfile, &self.options, &self.output, ctx);
+        let (image, tasks) = self.work(state, build)?;
         Ok(Built { fixture: self, image, tasks })
     }
 
     /// Builds for several platforms.
     pub(crate) fn try_build_for(&self, dockerfile: &str, platforms: &[&str]) -> Result<(BuiltIndex, Tasks), Error> {
         let platforms: Vec<Platform> = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
-        self.work(dockerfile, &self.state(), |builder, dockerfile, ctx| {
-            builder.build_platforms(dockerfile, &platforms, &self.options, &self.output, ctx)
+        let dockerfile = Dockerfile::parse(dockerfile)?;
+        self.work(&self.state(), |builder, ctx| {
+            builder.build_platforms(&dockerfile, &platforms, &self.options, &self.output, ctx)
         })
     }
 
     fn work<T>(
         &self,
-        dockerfile: &str,
         state: &Path,
-        work: impl FnOnce(&Builder<'_>, &Dockerfile, &Ctx) -> Result<T, Error>,
+        work: impl FnOnce(&Builder<'_>, &Ctx) -> Result<T, Error>,
     ) -> Result<(T, Tasks), Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices, said) = (Arc::clone(&tasks), Arc::clone(&self.notices), Arc::clone(&self.said));
@@ -148,7 +160,6 @@ impl Fixture {
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
         let ctx = ctx.with_cancel(self.cancel.clone());
-        let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
         let mut builder = Builder::new(&state, &context, &self.bases);
@@ -158,7 +169,7 @@ impl Fixture {
         if let Some(executor) = &self.executor {
             builder = builder.with_executor(&**executor);
         }
-        let result = work(&builder, &dockerfile, &ctx);
+        let result = work(&builder, &ctx);
         let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());
         assert!(open.is_empty(), "what began has ended: {open:?}");
         Ok((result?, tasks))
@@ -264,6 +275,16 @@ impl Built<'_> {
             }
         };
         tree.walk(tree.root()).skip(1).map(line).collect()
+    }
+
+    /// The bytes of a file of the image.
+    pub(crate) fn content(&self, path: &str) -> Vec<u8> {
+        let (tree, blobs) = (self.tree(), self.blobs());
+        let file = tree.get(&LayerPath::parse(path.as_bytes()).unwrap()).and_then(NodeRef::content).unwrap();
+        let contents = Contents::fetch(&blobs, [file], self.fixture.directory.path(), &Ctx::default()).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut contents.open(file).unwrap(), &mut bytes).unwrap();
+        bytes
     }
 
     /// The paths of the layer at a position, in the order of its tar.

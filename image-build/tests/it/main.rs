@@ -23,11 +23,16 @@ mod build_run_mounts;
 mod build_security;
 mod build_state;
 mod cache;
+mod context_source;
 mod differential;
 mod differential_docker;
 mod dockerfile;
+mod exec_conformance;
 mod expand;
+#[cfg(feature = "http")]
+mod fetch_http;
 mod ignore;
+mod image_steps;
 mod input;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod run_command;
