@@ -18,6 +18,7 @@ use image_core::{
 };
 
 use crate::{
+    counted::Counted,
     error::{Error, Result},
     image_tree::LayerContent,
     limits::Limits,
@@ -79,7 +80,9 @@ impl LayerBlob {
     /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
-        let mut tar = HashingReader::new(self.open()?, Hasher::for_digest(self.diff_id.as_digest())?);
+        let blob = Counted::new(self.source.open_verified(&self.descriptor)?, &task);
+        let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default())?;
+        let mut tar = HashingReader::new(plain, Hasher::for_digest(self.diff_id.as_digest())?);
         let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
@@ -87,6 +90,21 @@ impl LayerBlob {
         }
         task.end(Outcome::Done);
         Ok(toc)
+    }
+
+    /// Reads what each layer of an image holds, base layer first, as [`LayerBlob::toc`] does. The limit on memory for
+    /// tables of contents holds for all of them together.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::toc`].
+    pub fn tocs_of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Vec<LayerToc>> {
+        let mut left = *limits;
+        let read = |layer: Self| {
+            let toc = layer.toc(&left, ctx)?;
+            left.toc_bytes = left.toc_bytes.saturating_sub(toc.memory());
+            Ok(toc)
+        };
+        Self::of_image(image).into_iter().map(read).collect()
     }
 
     /// Whether the blob is the plain tar itself, whatever its media type says.

@@ -42,6 +42,8 @@ pub struct Usage {
     pub efficiency: f64,
     /// The paths that more than one layer has or hides, the one that takes most first.
     pub repeated: Vec<RepeatedPath>,
+    /// Where the bytes are that nobody sees, the path that wastes most first. They add up to [`Usage::wasted`].
+    pub wasted_paths: Vec<WastedPath>,
 }
 
 /// How one layer spends its bytes.
@@ -68,6 +70,18 @@ pub struct RepeatedPath {
     pub size: u64,
 }
 
+/// A path of which layers bring files that nobody sees in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WastedPath {
+    /// The path; of a file with several names, the first that it was given.
+    pub path: LayerPath,
+    /// How many files that stood there nobody sees.
+    pub count: u64,
+    /// Their bytes.
+    pub size: u64,
+}
+
 impl Usage {
     /// Of an image of these layers, base layer first.
     ///
@@ -91,7 +105,8 @@ impl Usage {
                 layer.wasted -= file.kind().size();
             }
         }
-        Ok(Self { layers: usage, efficiency: paths.efficiency(), repeated: paths.repeated() })
+        let (efficiency, wasted_paths) = (paths.efficiency(), wasted_paths(&tree));
+        Ok(Self { layers: usage, efficiency, repeated: paths.repeated(), wasted_paths })
     }
 
     /// Bytes of all layers that nobody sees.
@@ -105,6 +120,22 @@ impl Usage {
 fn contents<'a, C>(start: NodeRef<'a, C>, tree: &'a FileTree<C>) -> impl Iterator<Item = NodeRef<'a, C>> {
     let mut seen = BTreeSet::<InodeId>::new();
     tree.walk(start).filter(move |node| node.content().is_some() && seen.insert(node.inode_id()))
+}
+
+/// The files that layers brought and nobody sees, by path.
+fn wasted_paths(tree: &ImageTree) -> Vec<WastedPath> {
+    let mut counted: BTreeSet<InodeId> = contents(tree.root(), tree).map(NodeRef::inode_id).collect();
+    let mut paths = BTreeMap::<LayerPath, (u64, u64)>::new();
+    for file in tree.all_names().filter(|name| name.content().is_some() && name.kind().size() > 0) {
+        if counted.insert(file.inode_id()) {
+            let (count, size) = paths.entry(file.path()).or_default();
+            *count += 1;
+            *size += file.kind().size();
+        }
+    }
+    let mut paths: Vec<_> = paths.into_iter().map(|(path, (count, size))| WastedPath { path, count, size }).collect();
+    paths.sort_by_key(|path| Reverse(path.size));
+    paths
 }
 
 /// What each path takes.

@@ -6,13 +6,18 @@ use std::{
 };
 
 use image_core::{
-    Compression, Ctx, DiffId, Image, blob::BlobSourceExt, codec::Decoder, hasher::Hasher, image::Layer,
-    observer::NoticeKind,
+    Compression, Ctx, DiffId, Image,
+    blob::BlobSourceExt,
+    codec::Decoder,
+    hasher::Hasher,
+    image::Layer,
+    observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
 use super::UnpackOptions;
 use crate::{
     apply::Strictness,
+    counted::Counted,
     error::{Error, Result},
 };
 
@@ -50,8 +55,10 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
 
 /// Decodes all layers in order, until one fails or nobody wants more.
 pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
+    let total = image.layers().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+    let task = ctx.begin(TaskKind::Verify, "layers", Some(total));
     for layer in image.layers() {
-        let last = match decode_layer(image, &layer, options, out, ctx) {
+        let last = match decode_layer(image, &layer, options, out, &task, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
             Ok(Flow::Unwanted) => return,
             Err(error) => {
@@ -64,6 +71,7 @@ pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces
             return;
         }
     }
+    task.end(Outcome::Done);
 }
 
 /// Whether anybody still reads.
@@ -72,8 +80,15 @@ enum Flow {
     Unwanted,
 }
 
-fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
-    let blob = image.source().open_verified(layer.descriptor)?;
+fn decode_layer(
+    image: &Image,
+    layer: &Layer<'_>,
+    options: &UnpackOptions,
+    out: &Pieces,
+    task: &Task<'_>,
+    ctx: &Ctx,
+) -> Result<Flow> {
+    let blob = Counted::new(image.source().open_verified(layer.descriptor)?, task);
     let media_type = &layer.descriptor.media_type;
     let declared = media_type.layer_compression().unwrap_or(Compression::None);
     let mut decoder = Decoder::detect(blob, declared, &options.decode)?;
@@ -98,7 +113,7 @@ fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: 
         }
     }
     // The decoder has read the blob to its end, and so had it verified; this makes it certain.
-    decoder.into_inner().drain()?;
+    decoder.into_inner().into_inner().drain()?;
     let actual = hasher.finish();
     if &actual != layer.diff_id.as_digest() {
         let actual = DiffId::from_digest(actual);

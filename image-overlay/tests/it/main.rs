@@ -19,6 +19,7 @@ mod flatten;
 mod hostile;
 mod image_of_layers;
 mod image_tree;
+mod layer_changes;
 mod layers;
 mod mount;
 mod mount_point;
