@@ -13,6 +13,8 @@ use crate::report::Report;
 
 /// How many paths that waste bytes are shown.
 const WASTED_PATHS: usize = 500;
+/// How many of them are shown at once.
+const FIRST_WASTED_PATHS: usize = 20;
 
 pub(super) fn write_map(report: &Report, out: &mut String) -> fmt::Result {
     write!(
@@ -43,12 +45,16 @@ pub(super) fn write_wasted(report: &Report, out: &mut String) -> fmt::Result {
     }
     out.push_str(
         "<p class=\"note\">Files that a layer brings and a later one removes or replaces. They are in the image as it is stored and sent, and \
-         nobody sees them.</p>\n<div class=\"wide\"><table><thead><tr><th>Path</th><th class=\"n\">Files</th>\
-         <th class=\"n\">Wasted</th></tr></thead><tbody>\n",
+         nobody sees them.</p>\n",
     );
     let shown = all.get(..WASTED_PATHS).unwrap_or(all);
-    let cut = rows(shown, out, wasted_row)?;
-    out.push_str("</tbody></table></div>\n");
+    let (first, rest) = shown.split_at(shown.len().min(FIRST_WASTED_PATHS));
+    let mut cut = wasted_table(first, out)?;
+    if !rest.is_empty() {
+        write!(out, "<details><summary>{} more</summary>", count(rest.len() as u64))?;
+        cut += wasted_table(rest, out)?;
+        out.push_str("</details>\n");
+    }
     let omitted = all.get(shown.len() - cut..).unwrap_or_default();
     if !omitted.is_empty() {
         let size: u64 = omitted.iter().map(|path| path.size).sum();
@@ -57,6 +63,16 @@ pub(super) fn write_wasted(report: &Report, out: &mut String) -> fmt::Result {
     }
     out.push_str("</section>\n");
     Ok(())
+}
+
+/// A table of paths; gives how many were left out.
+fn wasted_table(paths: &[WastedPath], out: &mut String) -> Result<usize, fmt::Error> {
+    out.push_str(
+        "<div class=\"wide\"><table><thead><tr><th>Path</th><th class=\"n\">Files</th><th class=\"n\">Wasted</th></tr></thead><tbody>\n",
+    );
+    let cut = rows(paths, out, wasted_row)?;
+    out.push_str("</tbody></table></div>\n");
+    Ok(cut)
 }
 
 fn wasted_row(wasted: &WastedPath, out: &mut String) -> fmt::Result {
