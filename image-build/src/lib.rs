@@ -33,7 +33,7 @@
 //! - [`dockerfile`]: from bytes to typed instructions, each word with its place; [`expand`]: variables in them.
 //! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
-//!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//!   [`image_core::ImageResolver`], or an index of images for several platforms; [`BuildOptions`]: what a caller chooses.
 //! - [`BuildState`]: the directory of what earlier builds left, and how to make it smaller; [`cache`]: keys, recipes and
 //!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
 //!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
@@ -42,12 +42,15 @@
 //! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
+//! Stages that do not need each other are built at once, on as many threads as the caller allows; neither the image nor
+//! what is told of its steps depends on how many.
+//!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
 //! files go, and reads only the files that it copies.
 //!
 //! # Limits
 //! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
-//! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
+//! address asks the [`Fetcher`] that the caller gives.
 //!
 //! # Features
 //! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
@@ -82,8 +85,9 @@ mod state;
 mod step;
 mod suggest;
 mod temporary;
+mod turn;
 
-pub use assemble::{BuiltImage, StepRecord};
+pub use assemble::{BuiltImage, BuiltIndex, StepRecord};
 pub use context::{BuildContext, FileFingerprint, Fingerprint, ModePolicy};
 pub use dockerfile::Dockerfile;
 pub use env::Env;

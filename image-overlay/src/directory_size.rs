@@ -76,7 +76,9 @@ impl DirectorySize {
             };
             counts_for.push(target);
             if let Some(shares) = shares.get_mut(target) {
-                dir.layers.into_iter().for_each(|(layer, size)| *shares.entry(layer).or_default() += size);
+                for (layer, size) in dir.layers {
+                    add(shares.entry(layer).or_default(), size);
+                }
             }
         }
         for (dir, shares) in found.iter_mut().zip(shares) {
@@ -113,18 +115,23 @@ fn measure(tree: &ImageTree) -> Vec<Measured> {
         {
             let size = node.kind().size();
             dir.files += 1;
-            dir.size += size;
-            *dir.layers.entry(content.layer).or_default() += size;
+            add(&mut dir.size, size);
+            add(dir.layers.entry(content.layer).or_default(), size);
         }
     }
     for place in (0..all.len()).rev() {
         let Measured { parent, files, size, .. } = all[place];
         if let Some(parent) = parent.and_then(|parent| all.get_mut(parent)) {
             parent.files += files;
-            parent.size += size;
+            add(&mut parent.size, size);
         }
     }
     all
+}
+
+/// Adds bytes. A few files that are nothing but holes have together more than 64 bits count: then it is as many as those do.
+fn add(sum: &mut u64, size: u64) {
+    *sum = sum.saturating_add(size);
 }
 
 /// The places of those that hold most. None is among them without the one that it is in.

@@ -28,10 +28,7 @@ impl ImageSource {
     /// # Errors
     /// As [`LayerBlob::toc`] and [`ImageTree::push`].
     pub fn new(layers: Vec<LayerBlob>, spool: impl Into<PathBuf>, limits: &Limits, ctx: &Ctx) -> Result<Self> {
-        let mut tree = ImageTree::new();
-        for (position, layer) in layers.iter().enumerate() {
-            tree.push(position, &layer.toc(limits, ctx)?)?;
-        }
+        let tree = ImageTree::read(&layers, limits, ctx)?;
         Ok(Self { layers, tree, spool: spool.into() })
     }
 

@@ -124,7 +124,8 @@ impl LayerChanges {
             PathChangeKind::Modified => &mut self.modified,
             PathChangeKind::Removed => &mut self.removed,
         };
-        of_kind.size += if change.kind == PathChangeKind::Removed { change.before } else { change.size };
+        let size = if change.kind == PathChangeKind::Removed { change.before } else { change.size };
+        of_kind.size = of_kind.size.saturating_add(size);
         of_kind.paths += if change.kind == PathChangeKind::Removed { change.gone } else { 1 };
         self.paths.push(change);
     }
@@ -215,7 +216,7 @@ impl Seen {
                 before: 0,
                 gone: 0,
             });
-            change.before += lost;
+            change.before = change.before.saturating_add(lost);
             if change.kind == PathChangeKind::Removed {
                 change.gone += 1;
                 if is_directory {

@@ -103,7 +103,9 @@ pub use image_tree::{ImageTree, LayerContent};
 pub use layer_changes::{Changed, LayerChanges, PathChange, PathChangeKind};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
-pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
+pub use mount::{
+    Confinement, Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay,
+};
 pub use oddity::Oddity;
 pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};

@@ -16,7 +16,7 @@ use std::{
 
 use clap::Parser;
 use examples::{ImageName, Program, Result};
-use image_core::{Ctx, Error, Image};
+use image_core::{Ctx, Error, Image, Platform};
 use image_overlay::{ImageTree, Limits};
 
 /// Shows an image: digests, platform, configuration, history, and layers with their sizes.
@@ -26,6 +26,9 @@ struct Inspect {
     /// The image: a layout's directory, and the image's name in it (without: latest).
     #[arg(value_name = "LAYOUT[:REF]")]
     image: ImageName,
+    /// The platform, where there are images for several.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// List the files of the root file system, too. Nothing is unpacked for it.
     #[arg(long)]
     tree: bool,
@@ -39,7 +42,7 @@ struct Inspect {
 
 impl Program for Inspect {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        let image = self.image.open(None)?;
+        let image = self.image.open(self.platform.as_ref())?;
         if let Some(file) = &self.html {
             self.write_report(&image, file, ctx)?;
         }

@@ -15,6 +15,7 @@ mod interrupted;
 mod killed;
 mod load;
 mod memory;
+mod platforms;
 mod power;
 mod program;
 mod project;

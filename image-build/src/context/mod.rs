@@ -12,7 +12,7 @@ use std::{
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -50,6 +50,8 @@ pub struct BuildContext {
     ignore: Ignore,
     modes: ModePolicy,
     listed: OnceLock<Listed>,
+    /// Held by who lists it or reads its files, which takes all threads there are.
+    reading: Mutex<()>,
 }
 
 /// The files of a build context.
@@ -86,7 +88,14 @@ impl BuildContext {
         let path = path.into();
         let root = rustix::fs::open(&path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Error::io("open the build context", &path, e.into()))?;
-        Ok(Self { path, root, ignore, modes: ModePolicy::default(), listed: OnceLock::new() })
+        Ok(Self {
+            path,
+            root,
+            ignore,
+            modes: ModePolicy::default(),
+            listed: OnceLock::new(),
+            reading: Mutex::default(),
+        })
     }
 
     /// With modes of files as this policy has them.
@@ -106,8 +115,14 @@ impl BuildContext {
         &self.ignore
     }
 
+    /// Waits until nobody else finds out about its files: then that is known already.
+    fn reading(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lists the files, once. What `known` knows of them need not be read.
     pub(crate) fn list(&self, known: &StatCache, ctx: &Ctx) -> Result<&ContextTree> {
+        let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
             return Ok(&listed.tree);
         }

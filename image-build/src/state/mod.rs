@@ -29,6 +29,7 @@ use crate::{
     miss::Listing,
     stat_cache::StatCache,
     temporary::{Temporary, TemporaryDirectory, set_time},
+    turn::Turns,
 };
 
 /// The version of the directory's form.
@@ -57,6 +58,8 @@ pub struct BuildState {
     files: PathBuf,
     verified: PathBuf,
     temporary: Temporary,
+    /// Whose table of contents is being read off the layer.
+    reading: Turns<DiffId>,
 }
 
 impl BuildState {
@@ -76,7 +79,17 @@ impl BuildState {
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
-        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+        Ok(Self {
+            directory,
+            blobs: Arc::new(blobs),
+            records,
+            stats,
+            toc,
+            files,
+            verified,
+            temporary,
+            reading: Turns::default(),
+        })
     }
 
     /// Opens the state in a directory where a build has left one; `None` where none has.
@@ -140,6 +153,7 @@ impl BuildState {
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
+        let _turn = self.reading.take(&layer.diff_id);
         if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }

@@ -2,12 +2,15 @@
 
 use std::{
     fs,
+    num::NonZero,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, Dockerfile, Error, Fetcher, Ignore};
+use image_build::{
+    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, BuiltIndex, Dockerfile, Error, Fetcher, Ignore,
+};
 use image_core::{
     BlobSource, BlobStoreExt, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig, ImageManifest,
     ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
@@ -43,7 +46,10 @@ impl Fixture {
             directory,
             output: MemoryBlobStore::default(),
             bases: Bases::default(),
-            options: BuildOptions::default().with_platform(Platform::new("linux", "amd64")),
+            // One stage at a time, so that steps come in one order.
+            options: BuildOptions::default()
+                .with_platform(Platform::new("linux", "amd64"))
+                .with_parallelism(NonZero::<usize>::MIN),
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
             notices: Arc::default(),
@@ -95,6 +101,27 @@ impl Fixture {
     }
 
     pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
+        let build = |builder: &Builder<'_>, dockerfile: &Dockerfile, ctx: &Ctx| {
+            builder.build(dockerfile, &self.options, &self.output, ctx)
+        };
+        let (image, tasks) = self.work(dockerfile, state, build)?;
+        Ok(Built { fixture: self, image, tasks })
+    }
+
+    /// Builds for several platforms.
+    pub(crate) fn try_build_for(&self, dockerfile: &str, platforms: &[&str]) -> Result<(BuiltIndex, Tasks), Error> {
+        let platforms: Vec<Platform> = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+        self.work(dockerfile, &self.state(), |builder, dockerfile, ctx| {
+            builder.build_platforms(dockerfile, &platforms, &self.options, &self.output, ctx)
+        })
+    }
+
+    fn work<T>(
+        &self,
+        dockerfile: &str,
+        state: &Path,
+        work: impl FnOnce(&Builder<'_>, &Dockerfile, &Ctx) -> Result<T, Error>,
+    ) -> Result<(T, Tasks), Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
         let observer = move |event: &Event<'_>| match event {
@@ -116,9 +143,15 @@ impl Fixture {
         if let Some(fetcher) = &self.fetcher {
             builder = builder.with_fetcher(&**fetcher);
         }
-        let image = builder.build(&dockerfile, &self.options, &self.output, &ctx)?;
-        let tasks = std::mem::take(&mut tasks.lock().unwrap().1);
-        Ok(Built { fixture: self, image, tasks })
+        let result = work(&builder, &dockerfile, &ctx);
+        let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());
+        assert!(open.is_empty(), "what began has ended: {open:?}");
+        Ok((result?, tasks))
+    }
+
+    /// An image of an index that was built.
+    pub(crate) fn image_of(&self, index: &BuiltIndex, at: usize) -> Built<'_> {
+        Built { fixture: self, image: index.images[at].clone(), tasks: Tasks::new() }
     }
 
     pub(crate) fn build(&self, dockerfile: &str) -> Built<'_> {
@@ -228,7 +261,7 @@ impl Built<'_> {
 #[derive(Default)]
 pub(crate) struct Bases {
     store: MemoryBlobStore,
-    images: Vec<(Reference, Descriptor)>,
+    images: Vec<(Reference, Platform, Descriptor)>,
 }
 
 impl Bases {
@@ -257,8 +290,9 @@ impl Bases {
         let manifest = Document::new(manifest).unwrap();
         self.store.put_document(&manifest).unwrap();
         let reference: Reference = name.parse().unwrap();
-        self.images.retain(|(known, _)| *known != reference);
-        self.images.push((reference, manifest.descriptor(MediaType::OciManifest)));
+        let platform = config.value().platform();
+        self.images.retain(|(known, other, _)| *known != reference || *other != platform);
+        self.images.push((reference, platform, manifest.descriptor(MediaType::OciManifest)));
     }
 }
 
@@ -272,14 +306,16 @@ fn content_of(path: &LayerPath) -> String {
 }
 
 impl ImageResolver for Bases {
-    fn resolve(&self, reference: &Reference, _: &Platform) -> Result<Option<Image>> {
-        let found = self.images.iter().find(|(known, _)| known == reference);
+    /// The image of that name for the platform, or else any.
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<Image>> {
+        let mut found = self.images.iter().filter(|(known, ..)| known == reference);
+        let found = found.clone().find(|(_, other, _)| platform.matches(other)).or_else(|| found.next());
         let source: Arc<dyn BlobSource> = Arc::new(self.store.clone());
-        found.map(|(_, descriptor)| Image::open(source, descriptor)).transpose()
+        found.map(|(.., descriptor)| Image::open(source, descriptor)).transpose()
     }
 
     fn names(&self) -> Vec<String> {
-        self.images.iter().map(|(name, _)| name.familiar()).collect()
+        self.images.iter().map(|(name, ..)| name.familiar()).collect()
     }
 }
 

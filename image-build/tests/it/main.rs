@@ -11,6 +11,8 @@ mod build_explain;
 mod build_fidelity;
 mod build_fixture;
 mod build_onbuild;
+mod build_parallel;
+mod build_platforms;
 mod build_property;
 mod build_security;
 mod build_state;

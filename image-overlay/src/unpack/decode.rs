@@ -6,8 +6,7 @@ use std::{
 };
 
 use image_core::{
-    Compression, Ctx, DiffId, Image,
-    blob::BlobSourceExt,
+    BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image,
     codec::Decoder,
     hasher::Hasher,
     image::Layer,
@@ -80,6 +79,23 @@ enum Flow {
     Unwanted,
 }
 
+/// Decodes a layer's blob, to be read as a plain stream. Where it is compressed otherwise than its media type says,
+/// that is told, or refused by the [strict](Strictness::Strict).
+pub(crate) fn decoder<R: Read>(blob: R, layer: &Descriptor, options: &UnpackOptions, ctx: &Ctx) -> Result<Decoder<R>> {
+    let media_type = &layer.media_type;
+    let declared = media_type.layer_compression().unwrap_or(Compression::None);
+    let decoder = Decoder::detect(blob, declared, &options.decode)?;
+    let actual = decoder.compression();
+    if actual != declared {
+        if options.apply.strictness == Strictness::Strict {
+            return Err(Error::OtherCompression { media_type: media_type.clone(), actual });
+        }
+        let message = format!("the media type is {media_type}, but it is {actual}");
+        ctx.notice(NoticeKind::Altered, &layer.digest.to_string(), &message);
+    }
+    Ok(decoder)
+}
+
 fn decode_layer(
     image: &Image,
     layer: &Layer<'_>,
@@ -89,16 +105,7 @@ fn decode_layer(
     ctx: &Ctx,
 ) -> Result<Flow> {
     let blob = Counted::new(image.source().open_verified(layer.descriptor)?, task);
-    let media_type = &layer.descriptor.media_type;
-    let declared = media_type.layer_compression().unwrap_or(Compression::None);
-    let mut decoder = Decoder::detect(blob, declared, &options.decode)?;
-    if decoder.compression() != declared && options.apply.strictness == Strictness::Strict {
-        return Err(Error::OtherCompression { media_type: media_type.clone(), actual: decoder.compression() });
-    }
-    if decoder.compression() != declared {
-        let message = format!("the media type is {media_type}, but it is {}", decoder.compression());
-        ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);
-    }
+    let mut decoder = decoder(blob, layer.descriptor, options, ctx)?;
     let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
     loop {
         ctx.check()?;

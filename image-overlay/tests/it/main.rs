@@ -17,6 +17,7 @@ mod edits;
 mod error;
 mod flatten;
 mod hostile;
+mod image_limits;
 mod image_of_layers;
 mod image_tree;
 mod layer_changes;

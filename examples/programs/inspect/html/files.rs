@@ -57,7 +57,7 @@ pub(super) fn write_wasted(report: &Report, out: &mut String) -> fmt::Result {
     }
     let omitted = all.get(shown.len() - cut..).unwrap_or_default();
     if !omitted.is_empty() {
-        let size: u64 = omitted.iter().map(|path| path.size).sum();
+        let size = omitted.iter().fold(0_u64, |sum, path| sum.saturating_add(path.size));
         let paths = count(omitted.len() as u64);
         writeln!(out, "<p class=\"note\">{paths} more paths are not shown; they waste {}.</p>", short_size(size))?;
     }

@@ -54,8 +54,8 @@ pub(super) fn write(image: &Image, report: &Report, out: &mut String) -> fmt::Re
 /// The layers side by side.
 fn bar(report: &Report, out: &mut String) -> fmt::Result {
     let layers = &report.usage.layers;
-    let total: u64 = layers.iter().map(|layer| layer.added).sum();
-    if total == 0 {
+    let total: f64 = layers.iter().map(|layer| layer.added as f64).sum();
+    if total == 0.0 {
         return Ok(());
     }
     out.push_str(
@@ -63,7 +63,7 @@ fn bar(report: &Report, out: &mut String) -> fmt::Result {
     );
     let mut x = 0.0;
     for (layer, usage) in layers.iter().enumerate() {
-        let width = usage.added as f64 / total as f64 * 1200.0;
+        let width = usage.added as f64 / total * 1200.0;
         if width >= 0.5 {
             write!(out, "<g><title>layer {layer}: {}</title>", short_size(usage.added))?;
             rect(&format!("f c{}", colour(layer)), Rect { x, y: 0.0, width, height: 34.0 }, out)?;
