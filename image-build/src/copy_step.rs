@@ -141,7 +141,7 @@ impl StageBuild<'_> {
         }
         let (owner, recipe) = self.owner(words, recipe)?;
         let (sources, from) = (words.sources.join(" "), files.name().to_owned());
-        let taken = Taken { sources, from, digest, files: &selection, root };
+        let taken = [Taken { sources, from, digest, files: &selection, root }];
         let line = format!("{} # buildkit", words.line(&words.written));
         let make = |this: &mut Self, now: Timestamp| {
             let owner = match owner {
@@ -153,9 +153,9 @@ impl StageBuild<'_> {
             Ok(Made { layer: this.pack(&selection, words, remotes, &target)? })
         };
         if words.link {
-            return self.detached_layer(recipe, Some(&taken), &line, make);
+            return self.detached_layer(recipe, &taken, &line, make);
         }
-        self.layer(recipe, Some(&taken), &line, make)
+        self.layer(recipe, &taken, &line, make)
     }
 
     /// The owner that a linked copy has: its layer is kept for other bases too, which may know the name otherwise.

@@ -40,6 +40,29 @@ pub enum Error {
         /// What is asked for.
         what: String,
     },
+    /// A Dockerfile has a RUN, and nothing here runs commands.
+    #[error(
+        "{location}: RUN needs something that runs commands, and this builder has nothing: give it an executor          (`Builder::with_executor`), such as `exec::OciRuntime` of the feature `oci-runtime`"
+    )]
+    #[non_exhaustive]
+    NoExecutor {
+        /// Where.
+        location: Box<Location>,
+    },
+    /// A secret or an agent that a command requires was not given.
+    #[error("the command requires {what}, which was not given to the build")]
+    #[non_exhaustive]
+    NotGiven {
+        /// Which one.
+        what: String,
+    },
+    /// A command asks for more than the caller allows.
+    #[error("{what} is not allowed in this build: whoever builds has to allow it")]
+    #[non_exhaustive]
+    NotAllowed {
+        /// What it asks for.
+        what: String,
+    },
     /// A line of an ignore file is not a pattern.
     #[error("{file}:{line}: invalid pattern {pattern:?}: {reason}")]
     #[non_exhaustive]
@@ -385,6 +408,7 @@ impl Error {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::Dockerfile { location, .. }
+            | Self::NoExecutor { location }
             | Self::UnsupportedInstruction { location, .. }
             | Self::Step { location, .. } => Some(location),
             _ => None,
@@ -437,6 +461,7 @@ impl Error {
     pub fn is_unsupported(&self) -> bool {
         match self.inner() {
             Self::UnsupportedInstruction { .. }
+            | Self::NoExecutor { .. }
             | Self::FeatureOff { .. }
             | Self::NoFetcher { .. }
             | Self::CannotFetch { .. }

@@ -35,7 +35,7 @@
 //! - [`BuildContext`]: what COPY copies from: a directory, an archive ([`TarContext`]), memory ([`MemoryContext`]), or any other
 //!   [`ContextSource`]; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
-//!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//!   [`image_core::ImageResolver`], or an index of images for several platforms; [`BuildOptions`]: what a caller chooses.
 //! - [`BuildState`]: the directory of what earlier builds left, and how to make it smaller; [`cache`]: keys, recipes and
 //!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
 //!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
@@ -44,12 +44,15 @@
 //! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
 //!
+//! Stages that do not need each other are built at once, on as many threads as the caller allows; neither the image nor
+//! what is told of its steps depends on how many.
+//!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
 //! files go, and reads only the files that it copies.
 //!
 //! # Limits
 //! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
-//! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
+//! address asks the [`Fetcher`] that the caller gives.
 //!
 //! # Features
 //! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
@@ -81,14 +84,19 @@ mod miss;
 mod options;
 mod pattern;
 mod rootfs;
+mod run_mount;
+#[cfg(target_os = "linux")]
+mod run_step;
+mod run_words;
 mod solve;
 mod stat_cache;
 mod state;
 mod step;
 mod suggest;
 mod temporary;
+mod turn;
 
-pub use assemble::{BuiltImage, StepRecord};
+pub use assemble::{BuiltImage, BuiltIndex, StepRecord};
 #[cfg(feature = "conformance")]
 pub use context::conformance as context_conformance;
 pub use context::{

@@ -18,9 +18,10 @@ use image_core::{
 };
 
 use crate::{
+    counted::Counted,
     error::{Error, Result},
     image_tree::LayerContent,
-    limits::Limits,
+    limits::{Limits, Taken},
     tar::Segment,
     toc::{Content, LayerToc},
 };
@@ -78,15 +79,32 @@ impl LayerBlob {
     /// # Errors
     /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
+        self.toc_above(&mut Taken::default(), limits, ctx)
+    }
+
+    /// As [`LayerBlob::toc`], of a layer over others, which have taken something of the limits by now.
+    pub(crate) fn toc_above(&self, taken: &mut Taken, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
-        let mut tar = HashingReader::new(self.open()?, Hasher::for_digest(self.diff_id.as_digest())?);
-        let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
+        let blob = Counted::new(self.source.open_verified(&self.descriptor)?, &task);
+        let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default())?;
+        let mut tar = HashingReader::new(plain, Hasher::for_digest(self.diff_id.as_digest())?);
+        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
             return Err(self.named(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into()));
         }
         task.end(Outcome::Done);
         Ok(toc)
+    }
+
+    /// Reads what each layer of an image holds, base layer first, as [`LayerBlob::toc`] does. Limits on all
+    /// layers of an image hold for all of them together.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::toc`].
+    pub fn tocs_of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Vec<LayerToc>> {
+        let mut taken = Taken::default();
+        Self::of_image(image).iter().map(|layer| layer.toc_above(&mut taken, limits, ctx)).collect()
     }
 
     /// Whether the blob is the plain tar itself, whatever its media type says.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use examples::{ImageName, Result};
 use image_build::{
-    BuildContext, BuildOptions, BuildState, BuiltImage, CacheExport, CachePolicy, Ignore, ModePolicy, NoCacheFilter,
+    BuildContext, BuildOptions, BuildState, CacheExport, CachePolicy, Ignore, ModePolicy, NoCacheFilter, StepRecord,
     cache::ArtifactRecordStore,
 };
 use image_core::{Ctx, observer::NoticeKind};
@@ -101,14 +101,19 @@ impl CacheOptions {
     }
 
     /// Writes the results of a build for others.
-    pub(crate) fn export(&self, state: &BuildState, built: &BuiltImage, ctx: &Ctx) -> Result<()> {
+    pub(crate) fn export<'r>(
+        &self,
+        state: &BuildState,
+        records: impl IntoIterator<Item = &'r StepRecord>,
+        ctx: &Ctx,
+    ) -> Result<()> {
         let Some(name) = &self.cache_to else { return Ok(()) };
         let layout = OciLayout::open_or_create(&name.layout)?;
         let which = match self.cache_mode {
             CacheMode::Min => CacheExport::Minimal,
             CacheMode::Max => CacheExport::Maximal,
         };
-        let artifact = state.export(built, which, layout.blobs(), ctx)?;
+        let artifact = state.export(records, which, layout.blobs(), ctx)?;
         Ok(layout.tag(&name.reference, &artifact)?)
     }
 }

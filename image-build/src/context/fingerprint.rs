@@ -101,6 +101,7 @@ pub(super) fn files(
     files: &[NodeRef<'_, ContextFile>],
     ctx: &Ctx,
 ) -> Result<()> {
+    let _reading = context.reading();
     let todo: Vec<_> = files
         .iter()
         .filter_map(|node| node.content().map(|content| (*node, content)))
@@ -109,7 +110,7 @@ pub(super) fn files(
     if todo.is_empty() {
         return Ok(());
     }
-    let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
+    let bytes = todo.iter().fold(0_u64, |sum, (node, _)| sum.saturating_add(node.kind().size()));
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);

@@ -18,7 +18,7 @@ use std::{
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -59,6 +59,8 @@ pub struct BuildContext {
     ignore: Ignore,
     modes: ModePolicy,
     listed: OnceLock<Listed>,
+    /// Held by who lists it or reads its files, which takes all threads there are.
+    reading: Mutex<()>,
 }
 
 /// Where the files are.
@@ -140,7 +142,7 @@ impl BuildContext {
     }
 
     fn new(path: PathBuf, files: Files, ignore: Ignore) -> Self {
-        Self { path, files, ignore, modes: ModePolicy::default(), listed: OnceLock::new() }
+        Self { path, files, ignore, modes: ModePolicy::default(), listed: OnceLock::new(), reading: Mutex::default() }
     }
 
     /// With modes of files as this policy has them.
@@ -160,8 +162,14 @@ impl BuildContext {
         &self.ignore
     }
 
+    /// Waits until nobody else finds out about its files: then that is known already.
+    fn reading(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lists the files, once. What `known` knows of them need not be read.
     pub(crate) fn list(&self, known: &StatCache, ctx: &Ctx) -> Result<&ContextTree> {
+        let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
             return Ok(&listed.tree);
         }

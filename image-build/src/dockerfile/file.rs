@@ -217,6 +217,11 @@ impl Dockerfile {
         Error::UnsupportedInstruction { location: Box::new(self.source.location(span)), what: what.into() }
     }
 
+    /// The error that nothing runs the command that stands here.
+    pub(crate) fn no_executor(&self, span: Span) -> Error {
+        Error::NoExecutor { location: Box::new(self.source.location(span)) }
+    }
+
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

@@ -11,7 +11,15 @@ mod build_explain;
 mod build_fidelity;
 mod build_fixture;
 mod build_onbuild;
+mod build_parallel;
+mod build_platforms;
 mod build_property;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_fixture;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_mounts;
 mod build_security;
 mod build_state;
 mod cache;
