@@ -77,6 +77,8 @@ pub mod expand;
 pub mod fetch;
 mod files;
 mod graph;
+#[cfg(target_os = "linux")]
+mod id_map;
 pub mod ignore;
 mod image_steps;
 mod input;

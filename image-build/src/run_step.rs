@@ -171,7 +171,7 @@ impl StageBuild<'_> {
             recipe = recipe.with_text(kind, name, value);
         }
         if let Some((place, text)) = &words.command.script {
-            recipe = recipe.with_text(IngredientKind::Mount, place, text);
+            recipe = recipe.with_text(IngredientKind::Instruction, place, text);
         }
         for (position, (mount, bound)) in words.mounts.iter().zip(bound).enumerate() {
             let target = self.target(mount, position);

@@ -16,6 +16,8 @@ mod build_platforms;
 mod build_property;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run;
+#[cfg(target_os = "linux")]
+mod build_run_explain;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run_fixture;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
