@@ -102,7 +102,8 @@ impl Stage<'_> {
         from.find(|(_, from)| is_from(from)).map_or(from_line, |(step, _)| step)
     }
 
-    fn dependencies(&self) -> impl Iterator<Item = usize> {
+    /// The stages that it needs, by their numbers.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = usize> {
         let base = match self.base {
             Base::Stage(number) => Some(number),
             _ => None,
@@ -159,11 +160,9 @@ impl<'d> BuildGraph<'d> {
         self.order.iter().map(|at| &self.stages[*at])
     }
 
-    /// Whether a stage's result is needed once stage `done` is built, by a later one or as the result.
-    pub(crate) fn is_needed_after(&self, number: usize, done: usize) -> bool {
-        let later = self.order.iter().skip_while(|at| **at != done).skip(1);
-        self.order.last() == Some(&number)
-            || later.into_iter().any(|at| self.stages[*at].dependencies().any(|needed| needed == number))
+    /// The stage of a number, if it is needed.
+    pub(crate) fn stage(&self, number: usize) -> Option<&Stage<'d>> {
+        self.order.contains(&number).then(|| &self.stages[number])
     }
 
     /// Whether a stage's layers are part of the result: the target, and what it starts from.
@@ -181,9 +180,9 @@ impl<'d> BuildGraph<'d> {
         false
     }
 
-    /// What the stages of the file are called, those that are not needed too.
-    pub(crate) fn labels(&self) -> Vec<String> {
-        self.stages.iter().map(Stage::label).collect()
+    /// The stages of the file, those that are not needed too.
+    pub(crate) fn all_stages(&self) -> impl Iterator<Item = &Stage<'d>> {
+        self.stages.iter()
     }
 
     /// What a stage is called.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use image_core::observer::Outcome;
@@ -280,7 +281,7 @@ fn files_of<'f>(
     from: Option<&CopyFrom>,
     image: Option<&'f RootFs>,
     build: &'f Build<'_>,
-    built: &'f BTreeMap<usize, StageState>,
+    built: &'f BTreeMap<usize, Arc<StageState>>,
 ) -> Result<Option<Files<'f>>> {
     let (state, ctx) = (build.builder.state, build.ctx);
     let context =

@@ -28,11 +28,8 @@ impl ImageSource {
     /// # Errors
     /// As [`LayerBlob::toc`] and [`ImageTree::push`].
     pub fn new(layers: Vec<LayerBlob>, spool: impl Into<PathBuf>, limits: &Limits, ctx: &Ctx) -> Result<Self> {
-        let mut tree = ImageTree::new();
-        for (position, layer) in layers.iter().enumerate() {
-            tree.push(position, &layer.toc(limits, ctx)?)?;
-        }
-        Ok(Self::of_tree(layers, Arc::new(tree), spool))
+        let tree = Arc::new(ImageTree::read(&layers, limits, ctx)?);
+        Ok(Self::of_tree(layers, tree, spool))
     }
 
     /// Takes layers whose tree is known: the one that is made of their tables of contents, each pushed at its position.

@@ -6,6 +6,8 @@
 //! - `OciRuntime` (feature `oci-runtime`, Linux): runs commands by runc, crun or youki; `CacheMounts`: the directories
 //!   that its runs leave for later runs.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod exit;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod oci;

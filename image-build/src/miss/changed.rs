@@ -12,6 +12,7 @@ use crate::{
         align::{Counterpart, plain},
         explain::{BaseImage, Cause, Difference, IngredientChange, Value, compare},
     },
+    copy_words::INLINE,
     error::Result,
     state::BuildState,
 };
@@ -57,6 +58,10 @@ impl ChangedStep<'_> {
         for difference in &differences {
             match difference.kind {
                 IngredientKind::Instruction | IngredientKind::BaseImage | IngredientKind::Parent => {}
+                // No file of any tree.
+                IngredientKind::Content if difference.name.starts_with(INLINE) => {
+                    causes.push(Cause::Ingredient(difference.clone()));
+                }
                 IngredientKind::Content if !is_same_choice && !causes.is_empty() => {}
                 // A mount that is there no more, or is new.
                 IngredientKind::Content if mounts(difference) => {}

@@ -1,6 +1,6 @@
 //! A stage, step by step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use image_core::{
     Digest,
@@ -10,13 +10,14 @@ use image_overlay::PackedLayer;
 
 use super::{Build, StageState};
 use crate::{
+    assemble::StepRecord,
     cache::{IngredientKind, explain::Cause},
     dockerfile::{Command, Dockerfile, Instruction},
     effect::meta::Change,
     error::Result,
     expand::Expander,
     graph::{Base, Stage},
-    miss::{Origin, StageSteps, Trace},
+    miss::{Origin, StageSteps, StageTrace},
     options::Explanations,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct StageResult {
     pub(super) state: StageState,
     pub(super) cached: usize,
     pub(super) done: usize,
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// A stage while it is built.
@@ -35,7 +37,8 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) file: &'b Dockerfile,
     /// Whether it is a trigger.
     triggered: bool,
-    pub(crate) built: &'b BTreeMap<usize, StageState>,
+    /// The stages that it needs.
+    pub(crate) built: &'b BTreeMap<usize, Arc<StageState>>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
     pub(crate) steps: StageSteps<'b>,
@@ -47,6 +50,8 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) mounts: usize,
     cached: usize,
     done: usize,
+    /// The records of the steps so far.
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// What a step made.
@@ -58,8 +63,8 @@ impl<'b> StageBuild<'b> {
     pub(super) fn run(
         build: &'b Build<'b>,
         stage: &'b Stage<'b>,
-        built: &'b BTreeMap<usize, StageState>,
-        trace: &'b mut Trace,
+        built: &'b BTreeMap<usize, Arc<StageState>>,
+        trace: &'b mut StageTrace,
     ) -> Result<StageResult> {
         let steps = stage.steps().map(|step| step.instruction);
         let texts = std::iter::once(stage.from).chain(steps).map(|step| step.text.clone()).collect();
@@ -71,12 +76,13 @@ impl<'b> StageBuild<'b> {
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
-            steps: StageSteps::new(trace, stage.label(), texts),
+            steps: StageSteps::new(&build.shared.last, trace, texts),
             identity: None,
             arguments: Vec::new(),
             mounts: 0,
             cached: 0,
             done: 0,
+            records: Vec::new(),
         };
         this.in_step(stage.from, 1, Self::begin)?;
         let mut copies = 0;
@@ -85,7 +91,7 @@ impl<'b> StageBuild<'b> {
             this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
         }
         this.steps.complete();
-        Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
+        Ok(StageResult { state: this.state, cached: this.cached, done: this.done, records: this.records })
     }
 
     /// Carries a step out under observation, and gives its errors their place.
@@ -131,7 +137,7 @@ impl<'b> StageBuild<'b> {
     pub(crate) fn label(&self, instruction: &Instruction, number: usize) -> String {
         let count = self.stage.len() + 1;
         let trigger = if self.triggered { "ONBUILD " } else { "" };
-        format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text)
+        format!("[{} {number}/{count}] {trigger}{}", self.build.label, instruction.text)
     }
 
     /// FROM.
@@ -146,8 +152,8 @@ impl<'b> StageBuild<'b> {
         self.state = match &self.stage.base {
             Base::Scratch => StageState::scratch(&self.stage.platform),
             Base::Stage(number) => {
-                let base = self.built.get(number).cloned();
-                let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
+                let base = self.built.get(number).ok_or_else(|| self.build.unbuilt(*number))?;
+                let base = StageState::clone(base);
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
                 base
             }

@@ -31,6 +31,7 @@ use crate::{
     miss::Listing,
     stat_cache::StatCache,
     temporary::{Temporary, TemporaryDirectory, set_time},
+    turn::Turns,
 };
 
 /// The version of the directory's form.
@@ -61,6 +62,8 @@ pub struct BuildState {
     verified: PathBuf,
     chains: PathBuf,
     temporary: Temporary,
+    /// Whose table of contents is being read off the layer.
+    reading: Turns<DiffId>,
     #[cfg(target_os = "linux")]
     snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
 }
@@ -92,6 +95,7 @@ impl BuildState {
             verified,
             chains,
             temporary,
+            reading: Turns::default(),
             #[cfg(target_os = "linux")]
             snapshots: std::sync::OnceLock::new(),
         })
@@ -165,6 +169,7 @@ impl BuildState {
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
+        let _turn = self.reading.take(&layer.diff_id);
         if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }

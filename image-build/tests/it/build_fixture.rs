@@ -2,13 +2,15 @@
 
 use std::{
     fs,
+    num::NonZero,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use image_build::{
-    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, Dockerfile, Error, Fetcher, Ignore, exec::Executor,
+    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, BuiltIndex, Dockerfile, Error, Fetcher, Ignore,
+    exec::Executor,
 };
 use image_core::{
     BlobSource, BlobStoreExt, CancelToken, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig,
@@ -53,7 +55,10 @@ impl Fixture {
             directory,
             output: MemoryBlobStore::default(),
             bases: Bases::default(),
-            options: BuildOptions::default().with_platform(Platform::new("linux", "amd64")),
+            // One stage at a time, so that steps come in one order.
+            options: BuildOptions::default()
+                .with_platform(Platform::new("linux", "amd64"))
+                .with_parallelism(NonZero::<usize>::MIN),
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
             executor: None,
@@ -109,6 +114,39 @@ impl Fixture {
     }
 
     pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(&Dockerfile::parse(dockerfile)?, state)
+    }
+
+    /// Builds what was parsed, or given otherwise.
+    pub(crate) fn try_build_of(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, &self.state())
+    }
+
+    /// Builds it with nothing left of earlier builds.
+    pub(crate) fn try_build_of_anew(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, temp_dir().path())
+    }
+
+    fn try_build_of_in(&self, dockerfile: &Dockerfile, state: &Path) -> Result<Built<'_>, Error> {
+        let build = |builder: &Builder<'_>, ctx: &Ctx| builder.build(dockerfile, &self.options, &self.output, ctx);
+        let (image, tasks) = self.work(state, build)?;
+        Ok(Built { fixture: self, image, tasks })
+    }
+
+    /// Builds for several platforms.
+    pub(crate) fn try_build_for(&self, dockerfile: &str, platforms: &[&str]) -> Result<(BuiltIndex, Tasks), Error> {
+        let platforms: Vec<Platform> = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+        let dockerfile = Dockerfile::parse(dockerfile)?;
+        self.work(&self.state(), |builder, ctx| {
+            builder.build_platforms(&dockerfile, &platforms, &self.options, &self.output, ctx)
+        })
+    }
+
+    fn work<T>(
+        &self,
+        state: &Path,
+        work: impl FnOnce(&Builder<'_>, &Ctx) -> Result<T, Error>,
+    ) -> Result<(T, Tasks), Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
         let (seen, notices, said) = (Arc::clone(&tasks), Arc::clone(&self.notices), Arc::clone(&self.said));
         let observer = move |event: &Event<'_>| match event {
@@ -125,7 +163,6 @@ impl Fixture {
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
         let ctx = ctx.with_cancel(self.cancel.clone());
-        let dockerfile = Dockerfile::parse(dockerfile)?;
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
         let mut builder = Builder::new(&state, &context, &self.bases);
@@ -135,9 +172,15 @@ impl Fixture {
         if let Some(executor) = &self.executor {
             builder = builder.with_executor(&**executor);
         }
-        let image = builder.build(&dockerfile, &self.options, &self.output, &ctx)?;
-        let tasks = std::mem::take(&mut tasks.lock().unwrap().1);
-        Ok(Built { fixture: self, image, tasks })
+        let result = work(&builder, &ctx);
+        let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());
+        assert!(open.is_empty(), "what began has ended: {open:?}");
+        Ok((result?, tasks))
+    }
+
+    /// An image of an index that was built.
+    pub(crate) fn image_of(&self, index: &BuiltIndex, at: usize) -> Built<'_> {
+        Built { fixture: self, image: index.images[at].clone(), tasks: Tasks::new() }
     }
 
     pub(crate) fn build(&self, dockerfile: &str) -> Built<'_> {
@@ -237,6 +280,16 @@ impl Built<'_> {
         tree.walk(tree.root()).skip(1).map(line).collect()
     }
 
+    /// The bytes of a file of the image.
+    pub(crate) fn content(&self, path: &str) -> Vec<u8> {
+        let (tree, blobs) = (self.tree(), self.blobs());
+        let file = tree.get(&LayerPath::parse(path.as_bytes()).unwrap()).and_then(NodeRef::content).unwrap();
+        let contents = Contents::fetch(&blobs, [file], self.fixture.directory.path(), &Ctx::default()).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut contents.open(file).unwrap(), &mut bytes).unwrap();
+        bytes
+    }
+
     /// The paths of the layer at a position, in the order of its tar.
     pub(crate) fn layer_paths(&self, position: usize) -> Vec<String> {
         let blob = &self.blobs()[position];
@@ -249,7 +302,7 @@ impl Built<'_> {
 #[derive(Default)]
 pub(crate) struct Bases {
     store: MemoryBlobStore,
-    images: Vec<(Reference, Descriptor)>,
+    images: Vec<(Reference, Platform, Descriptor)>,
 }
 
 impl Bases {
@@ -288,8 +341,9 @@ impl Bases {
         let manifest = Document::new(manifest).unwrap();
         self.store.put_document(&manifest).unwrap();
         let reference: Reference = name.parse().unwrap();
-        self.images.retain(|(known, _)| *known != reference);
-        self.images.push((reference, manifest.descriptor(MediaType::OciManifest)));
+        let platform = config.value().platform();
+        self.images.retain(|(known, other, _)| *known != reference || *other != platform);
+        self.images.push((reference, platform, manifest.descriptor(MediaType::OciManifest)));
     }
 }
 
@@ -303,14 +357,16 @@ fn content_of(path: &LayerPath) -> String {
 }
 
 impl ImageResolver for Bases {
-    fn resolve(&self, reference: &Reference, _: &Platform) -> Result<Option<Image>> {
-        let found = self.images.iter().find(|(known, _)| known == reference);
+    /// The image of that name for the platform, or else any.
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<Image>> {
+        let mut found = self.images.iter().filter(|(known, ..)| known == reference);
+        let found = found.clone().find(|(_, other, _)| platform.matches(other)).or_else(|| found.next());
         let source: Arc<dyn BlobSource> = Arc::new(self.store.clone());
-        found.map(|(_, descriptor)| Image::open(source, descriptor)).transpose()
+        found.map(|(.., descriptor)| Image::open(source, descriptor)).transpose()
     }
 
     fn names(&self) -> Vec<String> {
-        self.images.iter().map(|(name, _)| name.familiar()).collect()
+        self.images.iter().map(|(name, ..)| name.familiar()).collect()
     }
 }
 
