@@ -47,12 +47,13 @@
 //! Stages that do not need each other are built at once, on as many threads as the caller allows; neither the image nor
 //! what is told of its steps depends on how many.
 //!
-//! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
-//! files go, and reads only the files that it copies.
+//! Without a RUN, a stage's root file system is never unpacked: COPY asks its layers' tables of contents where
+//! files go, and reads only the files that it copies. For a RUN that is not cached its layers become snapshots in the
+//! state, each once; the command runs on top of them, and what it changes is the next.
 //!
 //! # Limits
-//! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
-//! address asks the [`Fetcher`] that the caller gives.
+//! RUN is for Linux, and needs the [`exec::Executor`] that the caller gives ([`Builder::with_executor`]); ADD from an
+//! address asks the [`Fetcher`] that the caller gives. Without them, both are errors that name the line.
 //!
 //! # Features
 //! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.

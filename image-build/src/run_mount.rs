@@ -76,7 +76,7 @@ pub(crate) fn from_of(flag: &Spanned<String>, file: &Dockerfile) -> Result<Optio
     for field in fields(&flag.value).map_err(|reason| file.fault(flag.span, reason))? {
         match field.split_once('=').map(|(key, value)| (key.to_ascii_lowercase(), value)) {
             Some((key, value)) if key == "from" => {
-                if value.find('$').is_some_and(|at| at + 1 < value.len()) {
+                if !file.is_literal() && value.find('$').is_some_and(|at| at + 1 < value.len()) {
                     let reason = "the from of a mount takes no variables: name a stage for it with FROM … AS";
                     return Err(file.fault(flag.span, reason));
                 }

@@ -151,32 +151,32 @@ fn snapshots_and_caches_go_when_nothing_can_use_them() {
             let ctx = Ctx::default().with_clock(std::sync::Arc::new(FixedClock::new(Timestamp::from_seconds(now))));
             BuildState::open(fixture.state()).unwrap().expire(&policy, mode, &ctx).unwrap()
         };
-        let text =
-            "FROM base\nRUN --mount=type=cache,target=/c head -c 10000 /dev/zero >/c/f; echo 1 >/1\nRUN echo 2 >/2\n";
-        fixture.build(text);
-        let (now, later) = (1_800_000_000, 1_800_000_000 + 10 * 86_400);
+        let first = "FROM base\nRUN --mount=type=cache,target=/c head -c 10000 /dev/zero >/c/f; echo 1 >/1\n";
+        let (now, later) = (4_000_000_000, 4_000_000_000 + 10 * 86_400);
+        fixture.now = Timestamp::from_seconds(now);
+        fixture.build(&format!("{first}RUN echo 2 >/2\n"));
         assert_eq!(count(fixture), 3);
-        assert_eq!(expire(fixture, ExpiryPolicy::default(), now, RunMode::Real).snapshots.count, 0);
-        assert_eq!(count(fixture), 3);
-        // Ten days later only the first command served.
+        let kept = expire(fixture, ExpiryPolicy::default(), now, RunMode::Real);
+        assert_eq!((kept.snapshots.count, kept.caches.count, count(fixture)), (0, 0, 3));
+        // Ten days later only the first command served. The cache was used by the machine's time, long ago.
         fixture.now = Timestamp::from_seconds(later);
-        fixture.build(
-            "FROM base\nRUN --mount=type=cache,target=/c head -c 10000 /dev/zero >/c/f; echo 1 >/1\nRUN echo 3 >/3\n",
-        );
+        fixture.build(&format!("{first}RUN echo 3 >/3\n"));
         assert_eq!(count(fixture), 4);
         let week = ExpiryPolicy::default().with_max_age(Duration::from_secs(7 * 86_400));
         let would = expire(fixture, week, later, RunMode::Dry);
-        assert_eq!((would.snapshots.count, count(fixture)), (1, 4));
-        assert_eq!(expire(fixture, week, later, RunMode::Real).snapshots, would.snapshots);
-        assert_eq!(count(fixture), 3);
+        assert_eq!((would.snapshots.count, would.caches.count, count(fixture)), (1, 1, 4));
+        assert!(would.caches.bytes >= 10_000, "{would:?}");
+        let swept = expire(fixture, week, later, RunMode::Real);
+        assert_eq!((swept.snapshots, swept.caches, count(fixture)), (would.snapshots, would.caches, 3));
         // What is left of the others serves.
-        assert_eq!(fixture.build("FROM base\nRUN --mount=type=cache,target=/c head -c 10000 /dev/zero >/c/f; echo 1 >/1\nRUN echo 4 >/4\n").image.done, 1);
+        let cache = "RUN --mount=type=cache,target=/c ls /c >/4; echo x >/c/x\n";
+        let built = fixture.build(&format!("{first}{cache}"));
+        assert_eq!(built.image.done, 1);
+        assert_eq!(made(&built)[1], "f 0644 0:0 /4 ");
         let none = ExpiryPolicy::default().with_max_bytes(0);
         let swept = expire(fixture, none, later, RunMode::Real);
-        assert_eq!(swept.caches.count, 1);
-        assert!(swept.caches.bytes >= 10_000, "{swept:?}");
-        // The base's own stays: no result is in it.
-        assert_eq!((swept.snapshots.count, count(fixture)), (3, 1));
+        assert_eq!((swept.snapshots.count, swept.caches.count, count(fixture)), (4, 1, 0));
+        let text = &format!("{first}RUN echo 2 >/2\n");
         let again = fixture.build(text);
         assert_eq!(made(&again), ["f 0644 0:0 /1 1\n", "f 0644 0:0 /2 2\n"]);
     });
