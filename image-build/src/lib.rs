@@ -76,6 +76,7 @@ mod graph;
 pub mod ignore;
 mod input;
 mod miss;
+mod named;
 mod options;
 mod pattern;
 mod rootfs;
