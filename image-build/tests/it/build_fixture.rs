@@ -101,7 +101,7 @@ impl Fixture {
             fs::write(&file, format!("{name}: {path}")).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         }
-        self.named.push((name.into(), std::result::Result::Err(directory)));
+        self.named.push((name.into(), Err(directory)));
     }
 
     /// Lets names stand for nothing any more.
