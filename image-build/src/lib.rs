@@ -84,6 +84,7 @@ pub mod ignore;
 mod image_steps;
 mod input;
 mod miss;
+mod named;
 mod options;
 mod pattern;
 mod rootfs;

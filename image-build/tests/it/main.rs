@@ -10,6 +10,7 @@ mod build_errors;
 mod build_explain;
 mod build_fidelity;
 mod build_fixture;
+mod build_named;
 mod build_onbuild;
 mod build_parallel;
 mod build_platforms;
