@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use image_build::exec::{Network, Security};
+use image_build::{
+    CommandMount, CommandOptions, ImageSteps,
+    exec::{Network, Security},
+};
 use image_core::{Timestamp, observer::TaskKind};
 
 use crate::{
@@ -297,5 +300,19 @@ fn what_is_deleted_of_the_state_is_made_again() {
         let built = fixture.build(&format!("{text}RUN cat /1 /2 >/3\n"));
         assert!(built.listing().contains(&"f 0644 0:0 /3 1\n2\n".to_owned()));
         assert!(files_below(fixture.state().join("snapshots")).len() > 3);
+    });
+}
+
+#[test]
+fn a_build_without_a_dockerfile_runs_commands() {
+    for_each_runtime(|fixture| {
+        fixture.write("a", "a");
+        let options = CommandOptions::default().with_mount(CommandMount::bind("a", "/in"));
+        let steps = ImageSteps::from_image("base")
+            .env("PRICE", "$5")
+            .run_with(["/bin/sh", "-c", "cat /in >/out; echo $PRICE >>/out"], options)
+            .run_shell("echo \"$PRICE\" >/shell");
+        let built = fixture.try_build_of(&steps.finish().unwrap()).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        assert_eq!(made(&built), ["f 0644 0:0 /out a$5\n", "f 0644 0:0 /shell $5\n"]);
     });
 }
