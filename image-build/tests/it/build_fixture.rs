@@ -19,8 +19,8 @@ use image_core::{
     observer::{Outcome, TaskId, TaskKind},
 };
 use image_overlay::{
-    Changes, Contents, DirSource, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits,
-    Metadata, NodeRef, PackOptions, PackedLayer, Root,
+    Contents, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits, Metadata, NodeRef,
+    PackOptions, PackedLayer,
 };
 use test_support::{TempDir, temp_dir};
 
@@ -42,8 +42,6 @@ pub(crate) struct Fixture {
     pub(crate) fetcher: Option<Box<dyn Fetcher>>,
     /// What runs the commands of RUN.
     pub(crate) executor: Option<Box<dyn Executor>>,
-    /// The name of the runtime by which it does.
-    pub(crate) runtime: &'static str,
     /// Cancels the builds.
     pub(crate) cancel: CancelToken,
     /// What commands wrote.
@@ -68,7 +66,6 @@ impl Fixture {
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
             executor: None,
-            runtime: "",
             cancel: CancelToken::default(),
             said: Arc::default(),
             notices: Arc::default(),
@@ -338,7 +335,7 @@ impl Built<'_> {
 /// Base images by name.
 #[derive(Default)]
 pub(crate) struct Bases {
-    store: MemoryBlobStore,
+    pub(crate) store: MemoryBlobStore,
     images: Vec<(Reference, Platform, Descriptor)>,
 }
 
@@ -361,14 +358,8 @@ impl Bases {
         self.insert(name, writer.finish().unwrap(), change);
     }
 
-    /// Adds an image of all that is in a directory, whoever owns it here.
-    pub(crate) fn add_directory(&mut self, name: &str, directory: &Path, change: impl FnOnce(&mut ImageConfig)) {
-        let source = DirSource::scan(Root::open(directory).unwrap(), &Ctx::default()).unwrap();
-        let layer = Changes::whole(&source).pack(&self.store, PackOptions::default(), &Ctx::default()).unwrap();
-        self.insert(name, layer, change);
-    }
-
-    fn insert(&mut self, name: &str, layer: PackedLayer, change: impl FnOnce(&mut ImageConfig)) {
+    /// Adds an image of a layer of this store.
+    pub(crate) fn insert(&mut self, name: &str, layer: PackedLayer, change: impl FnOnce(&mut ImageConfig)) {
         let mut config = ImageConfig::new(&Platform::new("linux", "amd64"));
         config.rootfs.diff_ids = vec![layer.diff_id];
         change(&mut config);

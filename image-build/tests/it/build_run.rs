@@ -1,16 +1,18 @@
 //! RUN: its forms, what commands see, what becomes a layer, and how they end.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::Arc};
 
 use image_build::{
     CommandMount, CommandOptions, ImageSteps,
     exec::{Network, Security},
 };
-use image_core::{Timestamp, observer::TaskKind};
+use image_core::{Ctx, Image, Timestamp, observer::TaskKind};
+use image_overlay::{CopyForm, Snapshots};
+use test_support::temp_dir;
 
 use crate::{
     build_fixture::{Fixture, chain},
-    build_run_fixture::{allow, bytes_of, files_below, for_each_runtime, forget, made},
+    build_run_fixture::{add_directory, allow, bytes_of, files_below, for_each_runtime, forget, made},
 };
 
 #[test]
@@ -138,7 +140,8 @@ RUN id > /tmp/id2
 #[test]
 fn what_changed_is_the_layer_and_nothing_else() {
     for_each_runtime(|fixture| {
-        fixture.bases.add_directory("bare", &bare(fixture), |_| {});
+        let bare = bare(fixture);
+        add_directory(fixture, "bare", &bare, |_| {});
         let built = fixture.build(
             "FROM base\nRUN mkdir -p /d/e && echo x >/d/e/f && ln /d/e/f /d/g && ln -s f /d/e/l && chmod 4750 /d/e/f\n\
              RUN rm -r /d/e && mkdir /d/e && echo y >>/d/g && rm /etc/group\nRUN true\nRUN touch /tmp/t && rm /tmp/t\n",
@@ -172,7 +175,8 @@ fn bare(fixture: &Fixture) -> std::path::PathBuf {
 #[test]
 fn places_that_were_made_for_mounts_are_in_no_layer() {
     for_each_runtime(|fixture| {
-        fixture.bases.add_directory("bare", &bare(fixture), |_| {});
+        let bare = bare(fixture);
+        add_directory(fixture, "bare", &bare, |_| {});
         let built = fixture.build("FROM bare\nRUN --mount=type=tmpfs,target=/a/b/c echo x >/made\n");
         assert_eq!(built.layer_paths(1), ["/", "/made"]);
     });
@@ -212,7 +216,7 @@ fn layers_are_the_same_whenever_they_are_made() {
         let second = fixture.build(&other);
         assert_eq!(second.done().len(), 1);
         assert_eq!(second.open().manifest().value().layers, {
-            let image = image_core::Image::open(std::sync::Arc::new(fixture.output.clone()), &first.manifest).unwrap();
+            let image = Image::open(Arc::new(fixture.output.clone()), &first.manifest).unwrap();
             image.manifest().value().layers.clone()
         });
         assert_eq!(second.layer_paths(2), ["/", "/times"]);
@@ -314,5 +318,24 @@ fn a_build_without_a_dockerfile_runs_commands() {
             .run_shell("echo \"$PRICE\" >/shell");
         let built = fixture.try_build_of(&steps.finish().unwrap()).unwrap_or_else(|error| panic!("{}", chain(&error)));
         assert_eq!(made(&built), ["f 0644 0:0 /out a$5\n", "f 0644 0:0 /shell $5\n"]);
+    });
+}
+
+#[test]
+fn snapshots_of_both_forms_make_the_same_image() {
+    for_each_runtime(|fixture| {
+        let epoch = Some(Timestamp::from_seconds(1_000_000_000));
+        fixture.options = fixture.options.clone().with_source_date_epoch(epoch);
+        let text = "FROM base\nRUN mkdir -p /d/e && echo x >/d/e/f && ln /d/e/f /d/g && ln -s f /d/e/l && chmod 4750 /d/e/f\n\
+                    RUN rm -r /d/e && mkdir /d/e && echo y >>/d/g && rm /etc/group && mkfifo /d/p && chown 5:6 /d\n\
+                    RUN touch /tmp/t && rm /tmp/t && stat -c '%a %u:%g %Y %n' /d /d/* /tmp >/seen\n";
+        let mounted = fixture.build(text);
+        let copies = temp_dir();
+        let form = Arc::new(CopyForm::default());
+        Snapshots::with_form(&copies.path().join("snapshots"), form, &Ctx::default()).unwrap();
+        let copied = fixture.try_build_in(text, copies.path()).unwrap();
+        assert_eq!(copied.image.done, 4);
+        assert_eq!(copied.listing(), mounted.listing());
+        assert_eq!(copied.image.manifest, mounted.image.manifest);
     });
 }

@@ -220,6 +220,18 @@ fn what_a_command_sees_runs_it_again_and_is_named() {
             replace("RUN --mount=source", "WORKDIR /etc\nRUN --mount=source"),
             vec!["one 4: the step is new", r#"one 5, one 6: setting directory changed from "/" to "/etc""#],
         ),
+    ];
+    for (name, edit, expected) in &cases {
+        check(name, edit, expected);
+    }
+}
+
+#[test]
+fn what_a_command_is_given_runs_it_again_and_is_named() {
+    if !require_root() {
+        return;
+    }
+    let cases: Vec<(&str, Edit, Vec<&str>)> = vec![
         (
             "a file of a mount",
             write("lib/x", "new"),

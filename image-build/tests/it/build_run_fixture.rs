@@ -7,6 +7,8 @@ use std::{
 };
 
 use image_build::exec::{OciOptions, OciRuntime, RunOptions, Security};
+use image_core::{Ctx, ImageConfig};
+use image_overlay::{Changes, DirSource, PackOptions, Root};
 use test_support::{require_root, require_tool, temp_dir};
 
 use crate::{
@@ -38,19 +40,30 @@ pub(crate) fn fixture(runtime: &'static str) -> Option<Fixture> {
         return None;
     }
     let mut fixture = Fixture::new();
-    fixture.runtime = runtime;
     let directory = temp_dir();
     let root = directory.path().join("rootfs");
     rootfs(&root);
     fs::write(root.join("etc/passwd"), PASSWD).unwrap();
     fs::write(root.join("etc/group"), GROUP).unwrap();
-    fixture
-        .bases
-        .add_directory("base", &root, |config| config.config.env = vec!["PATH=/bin".into(), "FROM_BASE=1".into()]);
+    add_directory(&mut fixture, "base", &root, |config| {
+        config.config.env = vec!["PATH=/bin".into(), "FROM_BASE=1".into()];
+    });
     let options = OciOptions::default().with_runtime(runtime).with_security(Security::Insecure);
     let executor = OciRuntime::open(fixture.state().join("exec"), &options);
     fixture.executor = Some(Box::new(executor.unwrap_or_else(|error| panic!("{runtime}: {}", chain(&error)))));
     Some(fixture)
+}
+
+/// Adds a base image of all that is in a directory, whoever owns it here.
+pub(crate) fn add_directory(
+    fixture: &mut Fixture,
+    name: &str,
+    directory: &Path,
+    change: impl FnOnce(&mut ImageConfig),
+) {
+    let source = DirSource::scan(Root::open(directory).unwrap(), &Ctx::default()).unwrap();
+    let layer = Changes::whole(&source).pack(&fixture.bases.store, PackOptions::default(), &Ctx::default()).unwrap();
+    fixture.bases.insert(name, layer, change);
 }
 
 /// What commands may have.
