@@ -26,6 +26,7 @@ use crate::{
     graph::CopyFrom,
     ignore::Ignore,
     miss::{Root, Taken},
+    named::NamedContext,
     rootfs::{RootFs, RootFsFiles},
     solve::{Made, StageBuild},
 };
@@ -50,11 +51,10 @@ impl StageBuild<'_> {
                 let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
                 return self.copy_files(&files, &words, &[], stage.roots.layers());
             }
-            Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
-                Some(context) => (*context, format!("the build context {name}")),
-                None => {
-                    let reference = name.parse()?;
-                    image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
+            Some(CopyFrom::Name(name)) => match build.builder.named.get(name) {
+                Some(NamedContext::Files(context)) => (*context, format!("the build context {name}")),
+                _ => {
+                    image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
                     let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
                     return self.copy_files(&files, &words, &[], None);
                 }

@@ -77,10 +77,13 @@ pub mod expand;
 pub mod fetch;
 mod files;
 mod graph;
+#[cfg(target_os = "linux")]
+mod id_map;
 pub mod ignore;
 mod image_steps;
 mod input;
 mod miss;
+mod named;
 mod options;
 mod pattern;
 mod rootfs;
