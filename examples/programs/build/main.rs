@@ -9,7 +9,7 @@ use std::{io::Write, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use examples::{Program, ProgressMode, Result, name::DEFAULT_REF};
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Explanations, Ignore, TarContext};
+use image_build::{BuildContext, BuildOptions, Builder, Dockerfile, Explanations, Ignore, TarContext};
 use image_core::{Ctx, Platform, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
 use image_overlay::Limits;
@@ -21,7 +21,7 @@ use report::{Built, Report};
 #[derive(Debug, Parser)]
 #[command(name = "build")]
 struct Build {
-    /// The Dockerfile [default: CONTEXT/Dockerfile]; in an archive, its path there
+    /// The Dockerfile; of an archive, its path there [default: CONTEXT/Dockerfile]
     #[arg(short = 'f', long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The name that the image is given in the layout.
@@ -80,11 +80,11 @@ impl Program for Build {
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let options = self.options()?;
-        let state = self.earlier.state(&self.output)?;
-        let (dockerfile, context) = self.sources(&state, ctx)?;
+        let (dockerfile, context) = self.sources(ctx)?;
         let named = self.build_context.iter().map(|context| context.open(&self.earlier)).collect::<Result<Vec<_>>>()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
+        let state = self.earlier.state(&self.output)?;
         let imports = self.earlier.imports(ctx)?;
         let executor = self.commands.executor(&state.exec_directory());
 
@@ -122,14 +122,15 @@ impl Program for Build {
 
 impl Build {
     /// What is built, and what COPY copies from.
-    fn sources(&self, state: &BuildState, ctx: &Ctx) -> Result<(Dockerfile, BuildContext)> {
+    fn sources(&self, ctx: &Ctx) -> Result<(Dockerfile, BuildContext)> {
         if self.context.as_os_str() != "-" {
             let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
             let dockerfile = Dockerfile::open(&file)?;
             let ignore = Ignore::for_dockerfile(&file, &self.context)?;
             return Ok((dockerfile, self.earlier.context(&self.context, ignore)?));
         }
-        let archive = TarContext::read(std::io::stdin().lock(), state, &Limits::default(), ctx)?;
+        let state = self.earlier.state(&self.output)?;
+        let archive = TarContext::read(std::io::stdin().lock(), &state, &Limits::default(), ctx)?;
         let file = self.file.as_deref().map_or(Ok("Dockerfile"), |file| file.to_str().ok_or("-f is not UTF-8"))?;
         let dockerfile = Dockerfile::open_in(&archive, file)?;
         let ignore = Ignore::of_source(&archive, file)?;

@@ -38,6 +38,8 @@ mod expand;
 mod fetch_http;
 mod ignore;
 mod image_steps;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod image_steps_run;
 mod input;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod run_command;
