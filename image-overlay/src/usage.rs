@@ -43,6 +43,8 @@ pub struct Usage {
     pub efficiency: f64,
     /// The paths that more than one layer has or hides, the one that takes most first.
     pub repeated: Vec<RepeatedPath>,
+    /// Where the bytes are that nobody sees, the path that wastes most first. They add up to [`Usage::wasted`].
+    pub wasted_paths: Vec<WastedPath>,
 }
 
 /// How one layer spends its bytes.
@@ -66,6 +68,18 @@ pub struct RepeatedPath {
     /// How often.
     pub count: u64,
     /// What it takes in all layers together, in bytes.
+    pub size: u64,
+}
+
+/// A path of which layers bring files that nobody sees in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WastedPath {
+    /// The path; of a file with several names, the first that it was given.
+    pub path: LayerPath,
+    /// How many files that stood there nobody sees.
+    pub count: u64,
+    /// Their bytes.
     pub size: u64,
 }
 
@@ -96,7 +110,8 @@ impl Usage {
             let [added, hidden, wasted] = layer.map(told);
             LayerUsage { added, hidden, wasted }
         });
-        Ok(Self { layers: layers.collect(), efficiency: paths.efficiency(), repeated: paths.repeated() })
+        let (efficiency, wasted_paths) = (paths.efficiency(), wasted_paths(&tree));
+        Ok(Self { layers: layers.collect(), efficiency, repeated: paths.repeated(), wasted_paths })
     }
 
     /// Bytes of all layers that nobody sees.
@@ -123,6 +138,23 @@ fn bytes<C>(start: NodeRef<'_, C>, tree: &FileTree<C>) -> Bytes {
 fn contents<'a, C>(start: NodeRef<'a, C>, tree: &'a FileTree<C>) -> impl Iterator<Item = NodeRef<'a, C>> {
     let mut seen = BTreeSet::<InodeId>::new();
     tree.walk(start).filter(move |node| node.content().is_some() && seen.insert(node.inode_id()))
+}
+
+/// The files that layers brought and nobody sees, by path.
+fn wasted_paths(tree: &ImageTree) -> Vec<WastedPath> {
+    let mut counted: BTreeSet<InodeId> = contents(tree.root(), tree).map(NodeRef::inode_id).collect();
+    let mut paths = BTreeMap::<LayerPath, (u64, Bytes)>::new();
+    for file in tree.all_names().filter(|name| name.content().is_some() && name.kind().size() > 0) {
+        if counted.insert(file.inode_id()) {
+            let (count, size) = paths.entry(file.path()).or_default();
+            *count += 1;
+            *size += Bytes::from(file.kind().size());
+        }
+    }
+    let tell = |(path, (count, size))| WastedPath { path, count, size: told(size) };
+    let mut paths: Vec<_> = paths.into_iter().map(tell).collect();
+    paths.sort_by_key(|path| Reverse(path.size));
+    paths
 }
 
 /// What each path takes.

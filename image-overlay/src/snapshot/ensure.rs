@@ -3,7 +3,7 @@
 use std::io;
 
 use image_core::{
-    ChainId, Ctx, DiffId, Image,
+    BlobSourceExt, ChainId, Ctx, DiffId, Image,
     document::MAX_LAYERS,
     hasher::{Hasher, HashingReader},
 };
@@ -87,7 +87,8 @@ impl Snapshots {
     }
 
     fn apply(&self, layer: &LayerBlob, dirs: &SnapshotDirs, options: &UnpackOptions, ctx: &Ctx) -> Result<Applied> {
-        let decoder = decoder(&*layer.source, &layer.descriptor, options, ctx)?;
+        let blob = layer.source.open_verified(&layer.descriptor)?;
+        let decoder = decoder(blob, &layer.descriptor, options, ctx)?;
         let mut plain = HashingReader::new(decoder, Hasher::for_digest(layer.diff_id.as_digest())?);
         let applied = self.store.form.apply(&mut plain, dirs, &options.apply, ctx)?;
         io::copy(&mut plain, &mut io::sink()).map_err(|e| Error::stream("read the layer", e))?;

@@ -6,13 +6,17 @@ use std::{
 };
 
 use image_core::{
-    Blob, BlobSource, BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image, codec::Decoder, hasher::Hasher,
-    image::Layer, observer::NoticeKind, verify::VerifyingReader,
+    BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image,
+    codec::Decoder,
+    hasher::Hasher,
+    image::Layer,
+    observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
 use super::UnpackOptions;
 use crate::{
     apply::Strictness,
+    counted::Counted,
     error::{Error, Result},
 };
 
@@ -50,8 +54,10 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
 
 /// Decodes all layers in order, until one fails or nobody wants more.
 pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
+    let total = image.layers().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+    let task = ctx.begin(TaskKind::Verify, "layers", Some(total));
     for layer in image.layers() {
-        let last = match decode_layer(image, &layer, options, out, ctx) {
+        let last = match decode_layer(image, &layer, options, out, &task, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
             Ok(Flow::Unwanted) => return,
             Err(error) => {
@@ -64,6 +70,7 @@ pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces
             return;
         }
     }
+    task.end(Outcome::Done);
 }
 
 /// Whether anybody still reads.
@@ -72,17 +79,12 @@ enum Flow {
     Unwanted,
 }
 
-/// Opens a layer's blob, verified, to be read as a plain stream. Where it is compressed otherwise than its media type says,
+/// Decodes a layer's blob, to be read as a plain stream. Where it is compressed otherwise than its media type says,
 /// that is told, or refused by the [strict](Strictness::Strict).
-pub(crate) fn decoder(
-    source: &dyn BlobSource,
-    layer: &Descriptor,
-    options: &UnpackOptions,
-    ctx: &Ctx,
-) -> Result<Decoder<VerifyingReader<Blob>>> {
+pub(crate) fn decoder<R: Read>(blob: R, layer: &Descriptor, options: &UnpackOptions, ctx: &Ctx) -> Result<Decoder<R>> {
     let media_type = &layer.media_type;
     let declared = media_type.layer_compression().unwrap_or(Compression::None);
-    let decoder = Decoder::detect(source.open_verified(layer)?, declared, &options.decode)?;
+    let decoder = Decoder::detect(blob, declared, &options.decode)?;
     let actual = decoder.compression();
     if actual != declared {
         if options.apply.strictness == Strictness::Strict {
@@ -94,8 +96,16 @@ pub(crate) fn decoder(
     Ok(decoder)
 }
 
-fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
-    let mut decoder = decoder(&**image.source(), layer.descriptor, options, ctx)?;
+fn decode_layer(
+    image: &Image,
+    layer: &Layer<'_>,
+    options: &UnpackOptions,
+    out: &Pieces,
+    task: &Task<'_>,
+    ctx: &Ctx,
+) -> Result<Flow> {
+    let blob = Counted::new(image.source().open_verified(layer.descriptor)?, task);
+    let mut decoder = decoder(blob, layer.descriptor, options, ctx)?;
     let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
     loop {
         ctx.check()?;
@@ -110,7 +120,7 @@ fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: 
         }
     }
     // The decoder has read the blob to its end, and so had it verified; this makes it certain.
-    decoder.into_inner().drain()?;
+    decoder.into_inner().into_inner().drain()?;
     let actual = hasher.finish();
     if &actual != layer.diff_id.as_digest() {
         let actual = DiffId::from_digest(actual);

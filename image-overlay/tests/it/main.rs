@@ -20,6 +20,7 @@ mod hostile;
 mod image_limits;
 mod image_of_layers;
 mod image_tree;
+mod layer_changes;
 mod layers;
 mod mount;
 mod mount_point;
