@@ -60,6 +60,13 @@ impl Held {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing it would do, but for a child process that was just begun and has all that its parent has.
+        drop(self.lock.unlock());
+    }
+}
+
 impl Disk {
     /// Opens a store of this form, which is made where it is missing.
     pub(super) fn open(directory: &Path, form: &str) -> Result<Self> {

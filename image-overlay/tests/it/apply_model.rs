@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use test_support::require_root;
 
 use super::{
-    layers::{Item, char_device, dir, fifo, file, hard_link, layer, symlink, with},
+    layers::{Item, block_device, char_device, dir, fifo, file, hard_link, layer, symlink, with},
     on_disk::{Sandbox, full},
 };
 
@@ -212,6 +212,7 @@ pub(crate) fn arb_item() -> impl Strategy<Value = Item> {
         6 => (path(), "[xy]{0,2}").prop_map(|(path, content)| file(path, &content)),
         1 => path().prop_map(fifo),
         1 => path().prop_map(|path| char_device(path, 1, 3)),
+        1 => path().prop_map(|path| block_device(path, 7, 9)),
         1 => Just(dir(".")),
         2 => (link_path(), target).prop_map(|(path, target)| symlink(path, target)),
     ];
