@@ -47,6 +47,8 @@ pub(crate) struct Progress {
     /// The last line of the terminal; hidden where there is none.
     line: ProgressBar,
     tasks: Mutex<BTreeMap<TaskId, Running>>,
+    /// The task whose output was printed last.
+    speaking: Mutex<Option<TaskId>>,
 }
 
 impl Progress {
@@ -62,7 +64,7 @@ impl Progress {
         if !line.is_hidden() {
             line.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { mode, look, line, tasks: Mutex::default() }
+        Self { mode, look, line, tasks: Mutex::default(), speaking: Mutex::default() }
     }
 
     /// Takes the last line off the terminal.
@@ -85,6 +87,11 @@ impl Progress {
             Event::Because { task, reason, .. } => {
                 if let Some(running) = tasks.get_mut(&task) {
                     running.because.push(printable(reason));
+                }
+            }
+            Event::Output { task, line, .. } => {
+                if let Some(running) = tasks.get(&task) {
+                    self.output(task, &running.label, line);
                 }
             }
             Event::End { task, outcome, .. } => {
@@ -139,6 +146,16 @@ impl Progress {
             // The error tells of what failed, and a terminal has shown the rest.
             _ => {}
         }
+    }
+
+    /// Prints what a command wrote, below the step that it is of.
+    fn output(&self, task: TaskId, label: &str, line: &[u8]) {
+        let mut speaking = self.speaking.lock().unwrap_or_else(PoisonError::into_inner);
+        if speaking.replace(task) != Some(task) {
+            self.print(label);
+        }
+        let line = String::from_utf8_lossy(line).replace('\t', "    ");
+        self.print(&format!("  {}", printable(line.trim_end_matches(['\n', '\r']))));
     }
 
     /// Prints a line above the last one. Progress that nobody can read is no reason to stop.

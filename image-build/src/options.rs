@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, num::NonZero, str::FromStr, thread};
 
 use image_core::{Platform, Timestamp, codec::EncodeOptions};
 
+use crate::exec::RunOptions;
+
 /// What a caller chooses about a build.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -26,6 +28,8 @@ pub struct BuildOptions {
     pub explanations: Explanations,
     /// How many stages are built at once, at most; as many as the machine runs threads, unless the caller chooses.
     pub parallelism: NonZero<usize>,
+    /// What the commands of RUN have, and may ask for.
+    pub run: RunOptions,
 }
 
 /// Whether earlier results are used again.
@@ -119,6 +123,7 @@ impl Default for BuildOptions {
             encode: EncodeOptions::default(),
             explanations: Explanations::default(),
             parallelism: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            run: RunOptions::default(),
         }
     }
 }
@@ -172,6 +177,12 @@ impl BuildOptions {
     #[must_use]
     pub fn with_parallelism(self, parallelism: NonZero<usize>) -> Self {
         Self { parallelism, ..self }
+    }
+
+    /// With commands of RUN that have this, and may ask for it.
+    #[must_use]
+    pub fn with_run(self, run: RunOptions) -> Self {
+        Self { run, ..self }
     }
 
     /// With layers compressed so.

@@ -39,7 +39,7 @@ impl StageBuild<'_> {
         self.state.config.config.working_dir.clone_from(&path);
         let line = format!("WORKDIR {path}");
         let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
-        self.layer(recipe, None, &line, |this, now| {
+        self.layer(recipe, &[], &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let root = rootfs.tree(state, ctx)?;
             if workdir::is_there(&root, &path)? {

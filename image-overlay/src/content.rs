@@ -133,7 +133,8 @@ impl LayerBlob {
 #[derive(Debug)]
 pub struct Contents<'a> {
     layers: &'a [LayerBlob],
-    spool: File,
+    /// `None` where no file is in it.
+    spool: Option<File>,
     spooled: BTreeMap<(usize, u64), u64>,
     /// Layers whose blobs are plain tars.
     plain: BTreeSet<usize>,
@@ -154,9 +155,7 @@ impl<'a> Contents<'a> {
         for LayerContent { layer, content } in wanted {
             by_layer.entry(*layer).or_default().insert(content.offset, content);
         }
-        let spool =
-            tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
-        let mut contents = Self { layers, spool, spooled: BTreeMap::new(), plain: BTreeSet::new() };
+        let mut contents = Self { layers, spool: None, spooled: BTreeMap::new(), plain: BTreeSet::new() };
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
             if layer.is_plain().map_err(|e| layer.named(e))? {
@@ -180,7 +179,13 @@ impl<'a> Contents<'a> {
         let write = |e| Error::io("write a temporary file in", directory, e);
         let mut tar = layer.open()?;
         let mut at = 0;
-        let mut end = self.spool.seek(SeekFrom::End(0)).map_err(write)?;
+        let mut spool = match self.spool.take() {
+            Some(spool) => spool,
+            None => {
+                tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?
+            }
+        };
+        let mut end = spool.seek(SeekFrom::End(0)).map_err(write)?;
         let mut buffer = vec![0; 256 << 10];
         for (offset, content) in wanted {
             let stored = content.stored_size();
@@ -198,13 +203,14 @@ impl<'a> Contents<'a> {
                 if skip > 0 {
                     skip -= n as u64;
                 } else {
-                    self.spool.write_all(&buffer[..n]).map_err(write)?;
+                    spool.write_all(&buffer[..n]).map_err(write)?;
                     take -= n as u64;
                 }
             }
             at = offset + stored;
             end += stored;
         }
+        self.spool = Some(spool);
         Ok(())
     }
 
@@ -216,8 +222,9 @@ impl<'a> Contents<'a> {
     pub fn open(&self, file: &LayerContent) -> Result<impl Read + use<>> {
         let content = &file.content;
         let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
-        let (bytes, at) = if let Some(start) = self.spooled.get(&(file.layer, content.offset)) {
-            let spool = self.spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
+        let spooled = self.spooled.get(&(file.layer, content.offset));
+        let (bytes, at) = if let (Some(start), Some(spool)) = (spooled, &self.spool) {
+            let spool = spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
             (Bytes::Spool(spool), *start)
         } else if self.plain.contains(&file.layer) {
             (Bytes::Blob(layer.source.require(&layer.descriptor.digest)?), content.offset)

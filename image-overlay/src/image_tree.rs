@@ -24,6 +24,14 @@ pub struct LayerContent {
     pub content: Content,
 }
 
+impl LayerContent {
+    /// A place in a layer.
+    #[must_use]
+    pub fn new(layer: usize, content: Content) -> Self {
+        Self { layer, content }
+    }
+}
+
 /// The root file system of an image, merged from its layers.
 ///
 /// # Spec

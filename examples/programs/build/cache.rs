@@ -62,11 +62,14 @@ impl CacheOptions {
 
     /// Opens a directory as it is to be seen.
     pub(crate) fn context(&self, directory: &Path, ignore: Ignore) -> image_build::Result<BuildContext> {
-        let modes = match self.modes {
+        Ok(self.with_modes(BuildContext::open(directory, ignore)?))
+    }
+
+    pub(crate) fn with_modes(&self, context: BuildContext) -> BuildContext {
+        context.with_modes(match self.modes {
             Modes::Exact => ModePolicy::Exact,
             Modes::Git => ModePolicy::Git,
-        };
-        Ok(BuildContext::open(directory, ignore)?.with_modes(modes))
+        })
     }
 
     /// The state of builds into a layout, which is beside it unless the user says otherwise.

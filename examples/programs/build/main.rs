@@ -1,16 +1,18 @@
 //! Builds an image from a Dockerfile.
 
 mod cache;
-mod later;
+mod contexts;
 mod report;
+mod run;
 
 use std::{io::Write, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use examples::{Program, ProgressMode, Result, name::DEFAULT_REF};
-use image_build::{BuildContext, BuildOptions, Builder, Dockerfile, Explanations, Ignore};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Explanations, Ignore, TarContext};
 use image_core::{Ctx, Platform, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
+use image_overlay::Limits;
 use report::{Built, Report};
 
 /// Builds an image from a Dockerfile into an OCI layout.
@@ -19,7 +21,7 @@ use report::{Built, Report};
 #[derive(Debug, Parser)]
 #[command(name = "build")]
 struct Build {
-    /// The Dockerfile [default: CONTEXT/Dockerfile]
+    /// The Dockerfile [default: CONTEXT/Dockerfile]; in an archive, its path there
     #[arg(short = 'f', long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The name that the image is given in the layout.
@@ -31,9 +33,10 @@ struct Build {
     /// A layout in which FROM and COPY --from find images by name; may be given several times.
     #[arg(long, value_name = "LAYOUT")]
     base: Vec<PathBuf>,
-    /// A directory that COPY --from=NAME copies from; may be given several times.
-    #[arg(long, value_name = "NAME=DIR", value_parser = pair)]
-    build_context: Vec<(String, String)>,
+    /// What a name stands for: a directory for COPY --from, or an image (oci-layout://LAYOUT[:REF], or docker-image://IMAGE
+    /// of a --base), also in place of a stage or of what FROM names; may be given several times.
+    #[arg(long, value_name = "NAME=DIR|IMAGE")]
+    build_context: Vec<contexts::NamedContext>,
     /// A value for an ARG; may be given several times.
     #[arg(long, value_name = "K=V", value_parser = pair)]
     build_arg: Vec<(String, String)>,
@@ -65,8 +68,8 @@ struct Build {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    later: later::Later,
-    /// The directory that COPY copies from.
+    commands: run::CommandOptions,
+    /// The directory that COPY copies from, or - for a tar archive on standard input, which may be compressed.
     context: PathBuf,
 }
 
@@ -76,24 +79,26 @@ impl Program for Build {
     }
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        self.later.refuse()?;
         let options = self.options()?;
-        let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
-        let dockerfile = Dockerfile::open(&file)?;
-        let context = self.earlier.context(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
-        let named = self.named_contexts()?;
+        let state = self.earlier.state(&self.output)?;
+        let (dockerfile, context) = self.sources(&state, ctx)?;
+        let named = self.build_context.iter().map(|context| context.open(&self.earlier)).collect::<Result<Vec<_>>>()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
-        let state = self.earlier.state(&self.output)?;
         let imports = self.earlier.imports(ctx)?;
+        let executor = self.commands.executor(&state.exec_directory());
 
-        let mut builder = Builder::new(&state, &context, &bases);
-        for ((name, _), context) in self.build_context.iter().zip(&named) {
-            builder = builder.with_named_context(name, context);
+        let mut builder = Builder::new(&state, &context, &bases).with_executor(&executor);
+        for (context, opened) in self.build_context.iter().zip(&named) {
+            builder = context.give(opened, &bases, builder);
         }
         for import in &imports {
             builder = builder.with_cache_from(&import.records, import.layout.blobs());
         }
+        #[cfg(feature = "http")]
+        let fetcher = image_build::fetch::HttpFetcher::new(&image_build::fetch::HttpOptions::default())?;
+        #[cfg(feature = "http")]
+        let builder = builder.with_fetcher(&fetcher);
         let built = match self.platforms().as_slice() {
             [] => Built::Image(builder.build(&dockerfile, &options, layout.blobs(), ctx)?),
             [platform] => {
@@ -116,10 +121,26 @@ impl Program for Build {
 }
 
 impl Build {
+    /// What is built, and what COPY copies from.
+    fn sources(&self, state: &BuildState, ctx: &Ctx) -> Result<(Dockerfile, BuildContext)> {
+        if self.context.as_os_str() != "-" {
+            let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
+            let dockerfile = Dockerfile::open(&file)?;
+            let ignore = Ignore::for_dockerfile(&file, &self.context)?;
+            return Ok((dockerfile, self.earlier.context(&self.context, ignore)?));
+        }
+        let archive = TarContext::read(std::io::stdin().lock(), state, &Limits::default(), ctx)?;
+        let file = self.file.as_deref().map_or(Ok("Dockerfile"), |file| file.to_str().ok_or("-f is not UTF-8"))?;
+        let dockerfile = Dockerfile::open_in(&archive, file)?;
+        let ignore = Ignore::of_source(&archive, file)?;
+        Ok((dockerfile, self.earlier.with_modes(BuildContext::from_source(archive, ignore))))
+    }
+
     fn options(&self) -> Result<BuildOptions> {
         let mut options = BuildOptions::default()
             .with_source_date_epoch(self.source_date_epoch)
             .with_encode(self.compression.clone())
+            .with_run(self.commands.options()?)
             .with_explanations(if self.explain { Explanations::Observed } else { Explanations::OneLine });
         options = self.earlier.apply(options);
         if let Some(jobs) = self.jobs {
@@ -132,11 +153,6 @@ impl Build {
             options = options.with_build_arg(name, value);
         }
         Ok(options)
-    }
-
-    fn named_contexts(&self) -> Result<Vec<BuildContext>, image_build::Error> {
-        let directories = self.build_context.iter().map(|(_, directory)| directory);
-        directories.map(|directory| self.earlier.context(directory.as_ref(), Ignore::for_context(directory)?)).collect()
     }
 
     /// The platforms, each once.

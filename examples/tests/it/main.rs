@@ -8,6 +8,7 @@ mod base_image;
 mod build;
 mod builds_together;
 mod cache;
+mod context_archive;
 mod copy;
 mod engines;
 mod faults;

@@ -110,16 +110,17 @@ impl<'b> StageSteps<'b> {
     pub(crate) fn explain(
         &mut self,
         recipe: &Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         lookup: &Lookup,
         roots: &Roots,
         state: &BuildState,
     ) -> Result<()> {
         let key = recipe.key();
         self.key = Some(key.clone());
-        if let Some(taken) = taken {
-            self.notes.sources = Some(taken.sources.clone());
-            self.notes.from = Some(taken.from.clone());
+        if !taken.is_empty() {
+            let sources: Vec<_> = taken.iter().map(|taken| &*taken.sources).collect();
+            let from: Vec<_> = taken.iter().map(|taken| &*taken.from).collect();
+            (self.notes.sources, self.notes.from) = (Some(sources.join("\n")), Some(from.join("\n")));
         }
         self.causes = match (lookup, self.counterpart()) {
             (Lookup::NotLooked, _) => vec![Cause::Refresh],
@@ -130,7 +131,7 @@ impl<'b> StageSteps<'b> {
                 let mark = &self.old[counterpart.position];
                 match lookup {
                     _ if mark.key != key => {
-                        let taken = taken.filter(|_| !matches!(lookup, Lookup::Found));
+                        let taken = if matches!(lookup, Lookup::Found) { &[] } else { taken };
                         let step = ChangedStep { steps: self, counterpart, recipe, taken, roots, state };
                         step.causes()?
                     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use image_core::{BlobStore, Ctx, Image, Platform, Timestamp, observer::NoticeKind};
+use image_core::{BlobStore, Ctx, Platform, Timestamp, observer::NoticeKind};
 
 use super::{
     Builder, StageState,
@@ -18,7 +18,7 @@ use crate::{
     args::{GlobalArgs, warn_of_defaults},
     assemble::{self, BuiltImage, StepRecord},
     cache::RecordedLayer,
-    dockerfile::{Command, Dockerfile},
+    dockerfile::Dockerfile,
     error::{Error, Result},
     graph::{BuildGraph, Stage},
     miss::{StageTrace, Trace},
@@ -75,7 +75,7 @@ pub(super) fn run(
 ) -> Result<Vec<BuiltImage>> {
     let targets = platforms.iter().map(|platform| Target::new(builder, dockerfile, options, platform));
     let targets = targets.collect::<Result<Vec<_>>>()?;
-    targets.iter().try_for_each(|target| refuse_unsupported(&target.graph))?;
+    targets.iter().try_for_each(|target| builder.require_executor(&target.graph))?;
     let plan = Plan::new(&targets);
     let solve = Solve { builder, dockerfile, options, targets: &targets, plan: &plan, ctx };
     let _in_use = builder.state.in_use()?;
@@ -93,15 +93,6 @@ pub(super) fn run(
     let images = result?;
     kept?;
     Ok(images)
-}
-
-/// Instructions that nothing carries out yet are refused before any work is done.
-fn refuse_unsupported(graph: &BuildGraph<'_>) -> Result<()> {
-    for step in graph.stages().flat_map(Stage::steps) {
-        let Command::Run(_) = &step.instruction.command else { continue };
-        return Err(step.file.unsupported(step.instruction.span, "RUN"));
-    }
-    Ok(())
 }
 
 /// The whole of a build.
@@ -279,10 +270,5 @@ impl Build<'_> {
     /// The time of what is made now.
     pub(super) fn created(&self) -> Timestamp {
         self.options.source_date_epoch.unwrap_or_else(|| self.ctx.now())
-    }
-
-    /// The image of a name, or an error that says which names there are.
-    pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        self.builder.resolve(reference, platform)
     }
 }

@@ -8,17 +8,18 @@ mod schedule;
 mod stage;
 mod state;
 
-use std::collections::BTreeMap;
-
-use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform};
+use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Reference};
 
 use crate::{
     assemble::{self, BuiltImage, BuiltIndex},
     cache::RecordStore,
     context::BuildContext,
-    dockerfile::Dockerfile,
+    dockerfile::{Command, Dockerfile},
     error::{Error, Result},
+    exec::Executor,
     fetch::Fetcher,
+    graph::{Base, BuildGraph, Stage, Step},
+    named::{NamedContext, NamedContexts},
     options::BuildOptions,
     state::BuildState,
 };
@@ -37,8 +38,9 @@ pub struct Builder<'a> {
     pub(crate) state: &'a BuildState,
     pub(crate) context: &'a BuildContext,
     pub(crate) resolver: &'a dyn ImageResolver,
-    pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+    pub(crate) named: NamedContexts<'a>,
     pub(crate) fetcher: Option<&'a dyn Fetcher>,
+    pub(crate) executor: Option<&'a dyn Executor>,
     imports: Vec<Import<'a>>,
 }
 
@@ -60,13 +62,28 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None, imports: Vec::new() }
+        let (named, imports) = Default::default();
+        Self { state, context, resolver, named, fetcher: None, executor: None, imports }
     }
 
-    /// With another context that `COPY --from=NAME` copies from.
+    /// With another context that `COPY --from=NAME` copies from, also where a stage has that name.
     #[must_use]
     pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
-        self.contexts.insert(name.into(), context);
+        self.named.insert(&name.into(), NamedContext::Files(context));
+        self
+    }
+
+    /// With an image that a name stands for: the one that `resolver` has under `reference`. It takes the place of the
+    /// image that FROM and `COPY --from` find by that name, and of the stage of that name, whose instructions then do not
+    /// count.
+    #[must_use]
+    pub fn with_named_image(
+        mut self,
+        name: impl Into<String>,
+        reference: Reference,
+        resolver: &'a dyn ImageResolver,
+    ) -> Self {
+        self.named.insert(&name.into(), NamedContext::Image(resolver, reference));
         self
     }
 
@@ -74,6 +91,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
         Self { fetcher: Some(fetcher), ..self }
+    }
+
+    /// With something that runs the commands of RUN, such as [`exec::OciRuntime`](crate::exec); without it, RUN is an
+    /// error, before any work is done. What commands may have is said by
+    /// [`BuildOptions::run`].
+    #[must_use]
+    pub fn with_executor(self, executor: &'a dyn Executor) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// With records of other builds, which are asked after those of the state, and the layers that they name in `blobs`.
@@ -140,25 +165,49 @@ impl<'a> Builder<'a> {
         assemble::index(images, wanted, output)
     }
 
+    /// Where nothing runs commands, a RUN is refused before any work is done.
+    fn require_executor(&self, graph: &BuildGraph<'_>) -> Result<()> {
+        let is_run = |step: &Step<'_>| matches!(step.instruction.command, Command::Run(_));
+        match graph.stages().flat_map(Stage::steps).find(is_run).filter(|_| self.executor.is_none()) {
+            Some(step) => Err(step.file.no_executor(step.instruction.keyword.span)),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps what was found out about the files of the contexts.
     fn keep_stats(&self) -> Result<()> {
-        let mut contexts = std::iter::once(&self.context).chain(self.contexts.values());
+        let mut contexts = std::iter::once(self.context).chain(self.named.files());
         contexts.try_for_each(|context| context.keep_stats(self.state.stats()))
     }
 
-    /// The image of a name, or an error that says which names there are.
-    fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        let resolver = self.resolver;
-        if let Some(image) = resolver.resolve(reference, platform)? {
-            return Ok(image);
+    /// The image that a stage starts from.
+    pub(crate) fn base_image(&self, base: &Base, platform: &Platform) -> Result<Image> {
+        match base {
+            Base::Image(reference) => find(self.resolver, reference, platform),
+            base => self.image(&base.name(), platform),
         }
-        let names = resolver.names();
-        let hint = match names.as_slice() {
-            [] => "no base image is known here".into(),
-            names => format!("known are {}", names.join(", ")),
-        };
-        Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
     }
+
+    /// The image that a name stands for, or else that of the name.
+    pub(crate) fn image(&self, name: &str, platform: &Platform) -> Result<Image> {
+        match self.named.get(name) {
+            Some(NamedContext::Image(resolver, reference)) => find(*resolver, reference, platform),
+            _ => find(self.resolver, &name.parse()?, platform),
+        }
+    }
+}
+
+/// The image of a name, or an error that says which names there are.
+fn find(resolver: &dyn ImageResolver, reference: &Reference, platform: &Platform) -> Result<Image> {
+    if let Some(image) = resolver.resolve(reference, platform)? {
+        return Ok(image);
+    }
+    let names = resolver.names();
+    let hint = match names.as_slice() {
+        [] => "no base image is known here".into(),
+        names => format!("known are {}", names.join(", ")),
+    };
+    Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
 }
 
 fn no_platform(dockerfile: &Dockerfile) -> Error {

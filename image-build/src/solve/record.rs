@@ -37,7 +37,7 @@ impl StageBuild<'_> {
         let identity = self.state.identity()?;
         self.identity = Some(identity.clone());
         let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", identity);
-        self.record(recipe, None, None, |_, _| Ok(Made { layer: None }))
+        self.record(recipe, None, &[], |_, _| Ok(Made { layer: None }))
     }
 
     /// A step that only changed the configuration, with its line of the history.
@@ -53,7 +53,7 @@ impl StageBuild<'_> {
     pub(crate) fn layer(
         &mut self,
         recipe: Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
@@ -65,7 +65,7 @@ impl StageBuild<'_> {
     pub(crate) fn detached_layer(
         &mut self,
         recipe: Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
@@ -87,7 +87,7 @@ impl StageBuild<'_> {
         &mut self,
         recipe: Recipe,
         content: Option<Recipe>,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<(Record, Outcome)> {
         let (build, state, ctx) = (self.build, self.build.builder.state, self.build.ctx);
@@ -117,7 +117,7 @@ impl StageBuild<'_> {
             state.keep_toc(&layer.diff_id, &packed.toc)?;
             record = record.with_layer(layer);
         }
-        if let Some(taken) = taken {
+        for taken in taken {
             state.keep_files(&taken.digest, taken.files)?;
         }
         record.used = ctx.now();
@@ -168,7 +168,7 @@ impl StageBuild<'_> {
         &self,
         recipe: &Recipe,
         content: Option<&Recipe>,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
     ) -> Result<(Option<Record>, Lookup)> {
         if let Some((record, lookup)) = self.join(recipe)? {
             return Ok((Some(record), lookup));
@@ -202,7 +202,7 @@ impl StageBuild<'_> {
             if let Some((_, record)) = found
                 && self.import(&record, import)?
             {
-                if let Some(taken) = taken {
+                for taken in taken {
                     state.keep_files(&taken.digest, taken.files)?;
                 }
                 return Ok((Some(record), Lookup::Found));

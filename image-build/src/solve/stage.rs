@@ -44,6 +44,10 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) steps: StageSteps<'b>,
     /// What names the state that the step came to, where it is known already: it takes time to find out.
     pub(super) identity: Option<Digest>,
+    /// The arguments that are declared here, in the order of their declarations.
+    pub(crate) arguments: Vec<String>,
+    /// How many mounts the commands before have.
+    pub(crate) mounts: usize,
     cached: usize,
     done: usize,
     /// The records of the steps so far.
@@ -74,6 +78,8 @@ impl<'b> StageBuild<'b> {
             own_cmd: false,
             steps: StageSteps::new(&build.shared.last, trace, texts),
             identity: None,
+            arguments: Vec::new(),
+            mounts: 0,
             cached: 0,
             done: 0,
             records: Vec::new(),
@@ -97,10 +103,7 @@ impl<'b> StageBuild<'b> {
     ) -> Result<()> {
         let ctx = self.build.ctx;
         ctx.check()?;
-        let count = self.stage.len() + 1;
-        let trigger = if self.triggered { "ONBUILD " } else { "" };
-        let label = format!("[{} {number}/{count}] {trigger}{}", self.build.label, instruction.text);
-        let task = ctx.begin(TaskKind::Step, &label, None);
+        let task = ctx.begin(TaskKind::Step, &self.label(instruction, number), None);
         self.steps.begin(number - 1, &mut self.state.roots);
         let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
         match outcome {
@@ -130,6 +133,13 @@ impl<'b> StageBuild<'b> {
         Ok(())
     }
 
+    /// What a step is called in progress.
+    pub(crate) fn label(&self, instruction: &Instruction, number: usize) -> String {
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        format!("[{} {number}/{count}] {trigger}{}", self.build.label, instruction.text)
+    }
+
     /// FROM.
     fn begin(&mut self) -> Result<Outcome> {
         let mut recipe = self.recipe(&self.stage.from.text);
@@ -147,11 +157,15 @@ impl<'b> StageBuild<'b> {
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
                 base
             }
-            Base::Image(reference) => {
-                let image = self.build.resolve(reference, &self.stage.platform)?;
+            base => {
+                let image = self.build.builder.base_image(base, &self.stage.platform)?;
                 self.warn_of_platform(&image)?;
                 let digest = image.descriptor().digest.clone();
-                recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
+                let name = match base {
+                    Base::Image(reference) => reference.to_string(),
+                    base => base.name(),
+                };
+                recipe = recipe.with_text(IngredientKind::BaseImage, &name, &digest.to_string());
                 is_image = true;
                 StageState::of_image(&image)
             }
@@ -163,7 +177,7 @@ impl<'b> StageBuild<'b> {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
             false => None,
         };
-        Ok(self.record(recipe, content, None, |_, _| Ok(Made { layer: None }))?.1)
+        Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
     fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
@@ -175,11 +189,17 @@ impl<'b> StageBuild<'b> {
             }
             Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),
+            #[cfg(target_os = "linux")]
+            Command::Run(run) => self.run_command(run, instruction),
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
                     let declared = build.global.declare(self.file, declaration, env, build.options)?;
+                    let name = declared.split_once('=').map_or(&*declared, |(name, _)| name);
+                    if !self.arguments.iter().any(|known| known == name) {
+                        self.arguments.push(name.into());
+                    }
                     self.steps
                         .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');

@@ -23,7 +23,7 @@ fn bind(source: impl AsRef<Path>, access: Access) -> MountKind {
 }
 
 fn cache(id: &str, sharing: CacheSharing) -> MountKind {
-    MountKind::Cache { id: id.into(), sharing, access: Access::ReadWrite, owner: Owner::new(0, 0, 0o755) }
+    MountKind::Cache { id: id.into(), sharing, access: Access::ReadWrite, owner: Owner::new(0, 0, 0o755), seed: None }
 }
 
 #[test]
@@ -174,6 +174,7 @@ fn caches_are_kept_and_counted_and_cleared() {
             sharing: CacheSharing::Shared,
             access: Access::ReadWrite,
             owner: Owner::new(5, 6, 0o2750),
+            seed: None,
         };
         let spec = machine.spec("stat -c '%a %u %g' /o; head -c 100000 /dev/zero >/c/f; ls /c /d");
         let spec = spec
@@ -186,6 +187,7 @@ fn caches_are_kept_and_counted_and_cleared() {
             sharing: CacheSharing::Shared,
             access: Access::ReadOnly,
             owner: Owner::new(0, 0, 0o755),
+            seed: None,
         };
         let spec = machine
             .spec("stat -c %s /e/f; (touch /e/g) 2>/dev/null && echo WROTE; ls /n")

@@ -41,6 +41,7 @@ mod ensure;
 mod key;
 mod overlay;
 mod problem;
+mod settle;
 mod store;
 mod view;
 
