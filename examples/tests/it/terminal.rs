@@ -38,7 +38,7 @@ fn explanations_fit_a_terminal_and_have_colours_only_where_they_are_wanted() {
     let build = |more: &str| {
         let program = program::path("build");
         let (output, context) = (project.output(), project.context(""));
-        let line = format!("{} --explain -o {} {}", program.display(), output.display(), context.display());
+        let line = format!("{} --explain -o {} {} >/dev/null", program.display(), output.display(), context.display());
         on_terminal(&format!("{more} {line}"))
     };
     let change = |content: &str| {

@@ -89,10 +89,10 @@ pub(super) fn write_changes(report: &Report, out: &mut String) -> fmt::Result {
     let end = out.len() + TABLE_BYTES;
     for (layer, changes) in report.changes.iter().enumerate() {
         let (added, modified, removed) = (changes.added, changes.modified, changes.removed);
-        write!(
+        writeln!(
             out,
             "<details class=\"layer\"><summary><i class=\"c{}\"></i>Layer {layer} <span class=\"soft\">{} added ({}), {} changed ({}), \
-             {} removed ({})</span></summary>\n",
+             {} removed ({})</span></summary>",
             colour(layer),
             count(added.paths),
             short_size(added.size),

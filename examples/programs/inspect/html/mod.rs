@@ -120,9 +120,9 @@ fn digest(text: &str) -> String {
     hasher.update(text.as_bytes());
     let mut base64 = String::from("sha256-");
     for three in hasher.finish().chunks(3) {
-        let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - three.len()));
+        let bits = three.iter().fold(0_usize, |bits, byte| (bits << 8) | usize::from(*byte)) << (8 * (3 - three.len()));
         for place in 0..4 {
-            let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
+            let letter = LETTERS.get((bits >> (18 - 6 * place)) & 63).copied().unwrap_or(b'=');
             base64.push(if place > three.len() { '=' } else { char::from(letter) });
         }
     }

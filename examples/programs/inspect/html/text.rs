@@ -90,7 +90,7 @@ pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && place % 3 == digits.len() % 3 {
             text.push('\u{202f}');
         }
         text.push(digit);
