@@ -8,8 +8,12 @@ pub(crate) mod status;
 mod walk;
 
 use std::{
+    ffi::OsString,
     fs::File,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
     path::{Path, PathBuf},
     sync::{
         OnceLock,
@@ -34,7 +38,7 @@ use crate::{
     stat_cache::{Fact, StatCache},
 };
 use open::{open_beneath, open_directory};
-use status::Status;
+use status::{Status, TreeRoot};
 
 /// A directory whose files can be copied into an image.
 ///
@@ -59,7 +63,7 @@ pub(crate) type ContextTree = FileTree<ContextFile>;
 #[derive(Debug)]
 struct Listed {
     tree: ContextTree,
-    root: Status,
+    root: TreeRoot,
     /// When, as the file system tells the time.
     begun: Timestamp,
     /// Whether more is known of the files than was then.
@@ -101,6 +105,15 @@ impl BuildContext {
         &self.path
     }
 
+    /// The path from the root of the file system, without links, as far as the system tells; else that it was opened by.
+    pub(crate) fn real_path(&self) -> PathBuf {
+        let link = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        let path = rustix::fs::readlink(link, Vec::new())
+            .ok()
+            .map(|path| PathBuf::from(OsString::from_vec(path.into_bytes())));
+        path.filter(|path| path.is_absolute()).unwrap_or_else(|| self.path.clone())
+    }
+
     /// What of it is left out.
     pub(crate) fn ignore(&self) -> &Ignore {
         &self.ignore
@@ -112,7 +125,7 @@ impl BuildContext {
             return Ok(&listed.tree);
         }
         let failed = |e: Errno| Error::io("list", &self.path, e.into());
-        let root = Status::of(&rustix::fs::fstat(&self.root).map_err(failed)?);
+        let root = TreeRoot::of(&self.root).map_err(failed)?;
         let known = known.load(&root)?;
         let tree = walk::list(self, &known, ctx)?;
         let listed = Listed { tree, root, begun: known.begun, learned: AtomicBool::new(false) };

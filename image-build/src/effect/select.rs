@@ -214,11 +214,9 @@ where
         let directory = source.node.is_directory();
         let mut inodes = HashMap::new();
         put(&mut hasher, if directory { b"directory" } else { b"file" });
-        let above = source.node.path().as_bytes().len();
+        let mut below = Below::new(source.node);
         for node in source.walk(files.tree()).skip(usize::from(directory)) {
-            let path = node.path();
-            let name = if directory { path.as_bytes().get(above..).unwrap_or_default() } else { &source.name };
-            put(&mut hasher, name);
+            put(&mut hasher, if directory { below.path(node) } else { &source.name });
             let count = inodes.len();
             let first = *inodes.entry(node.inode_id()).or_insert(count);
             if first != count && !node.is_directory() {
@@ -231,6 +229,38 @@ where
         put(&mut hasher, b"end");
     }
     Ok(hasher.finish())
+}
+
+/// The paths of what is below a directory, from there on, of a walk in which a directory comes before what is in it.
+struct Below {
+    path: Vec<u8>,
+    /// The directories of the path, each with the length of its own path.
+    above: Vec<(NodeId, usize)>,
+    is_root: bool,
+}
+
+impl Below {
+    fn new<C>(directory: NodeRef<'_, C>) -> Self {
+        let is_root = directory.id() == directory.parent().id();
+        Self { path: Vec::new(), above: vec![(directory.id(), 0)], is_root }
+    }
+
+    /// The path of the next name: with a slash before it, but where it begins at the root of the tree.
+    fn path<C>(&mut self, node: NodeRef<'_, C>) -> &[u8] {
+        let parent = node.parent().id();
+        while self.above.len() > 1 && self.above.last().is_some_and(|(id, _)| *id != parent) {
+            self.above.pop();
+        }
+        self.path.truncate(self.above.last().map_or(0, |(_, length)| *length));
+        if !(self.is_root && self.path.is_empty()) {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(node.name());
+        if node.is_directory() {
+            self.above.push((node.id(), self.path.len()));
+        }
+        &self.path
+    }
 }
 
 /// Tells of every file that the digest covers, once, in canonical order of paths.
@@ -280,7 +310,10 @@ fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>) -> Result<Li
     let (kind, content, xattrs) = match node.kind() {
         EntryKind::File { .. } => {
             let facts = files.facts(node)?;
-            (if facts.sparse { b's' } else { b'f' }, facts.sha256, facts.xattrs)
+            match facts.holes {
+                Some(holes) => (b's', sha256(&[holes, facts.sha256].concat()), facts.xattrs),
+                None => (b'f', facts.sha256, facts.xattrs),
+            }
         }
         EntryKind::Directory => (b'd', [0; 32], None),
         EntryKind::Symlink { target } => (b'l', sha256(target), None),
@@ -331,7 +364,13 @@ fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S:
         }
         EntryKind::File { .. } => {
             let facts = files.facts(node)?;
-            put(hasher, if facts.sparse { b"s" } else { b"f" });
+            match &facts.holes {
+                Some(holes) => {
+                    put(hasher, b"s");
+                    put(hasher, holes);
+                }
+                None => put(hasher, b"f"),
+            }
             put(hasher, &facts.size.to_le_bytes());
             put(hasher, &facts.sha256);
             put_xattrs(hasher, facts.xattrs.as_deref().unwrap_or(&Xattrs::new()));

@@ -1,10 +1,13 @@
 //! Building: each stage in turn, each step out of the cache or carried out.
 
+mod config;
+mod facts;
 mod record;
 mod stage;
 mod state;
+mod variables;
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Timestamp, observer::NoticeKind};
 
@@ -21,6 +24,8 @@ use crate::{
     options::BuildOptions,
     state::{BuildState, LayerCheck, Trust},
 };
+pub(crate) use config::StageConfig;
+pub(crate) use record::STEP_VERSION;
 use stage::StageResult;
 pub(crate) use stage::{Made, StageBuild, values};
 pub(crate) use state::StageState;
@@ -209,13 +214,14 @@ impl Build<'_> {
         }
     }
 
-    /// What the build is of: the name under which its steps are kept, to be compared with the next time.
+    /// What the build is of: the name under which its steps are kept, to be compared with the next time. It does not
+    /// depend on where the caller stands.
     fn name(&self) -> String {
-        format!(
-            "{}\0{}",
-            self.dockerfile.source().location(Default::default()).file(),
-            self.builder.context.path().display()
-        )
+        let context = self.builder.context;
+        let place = self.dockerfile.source().location(Default::default());
+        let file = Path::new(place.file());
+        let file = file.strip_prefix(context.path()).unwrap_or(file);
+        format!("{}\0{}", file.display(), context.real_path().display())
     }
 
     /// Builds all stages, and gives the last one, with the steps of all.

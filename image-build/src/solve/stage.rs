@@ -12,7 +12,7 @@ use super::{Build, StageState};
 use crate::{
     cache::{IngredientKind, explain::Cause},
     dockerfile::{Command, Dockerfile, Instruction},
-    effect::meta::Change,
+    effect::meta::Line,
     error::Result,
     expand::Expander,
     graph::{Base, Stage},
@@ -65,7 +65,7 @@ impl<'b> StageBuild<'b> {
             file: build.dockerfile,
             triggered: false,
             built,
-            state: StageState::scratch(&stage.platform),
+            state: StageState::scratch(&stage.platform)?,
             own_cmd: false,
             steps: StageSteps::new(trace, stage.label(), texts),
             identity: None,
@@ -134,12 +134,11 @@ impl<'b> StageBuild<'b> {
             self.steps.note(values(&expander), |_| Origin::Argument);
         }
         self.state = match &self.stage.base {
-            Base::Scratch => StageState::scratch(&self.stage.platform),
+            Base::Scratch => StageState::scratch(&self.stage.platform)?,
             Base::Stage(number) => {
-                let base = self.built.get(number).cloned();
-                let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
+                let base = self.built.get(number).ok_or_else(|| self.build.unbuilt(*number))?;
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
-                base
+                StageState::of_stage(base)?
             }
             Base::Image(reference) => {
                 let image = self.build.resolve(reference, &self.stage.platform)?;
@@ -147,11 +146,9 @@ impl<'b> StageBuild<'b> {
                 let digest = image.descriptor().digest.clone();
                 recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
                 is_image = true;
-                StageState::of_image(&image)
+                StageState::of_image(&image)?
             }
         };
-        self.state.config.config.on_build.clear();
-        self.state.begin_env();
         // Under whatever name and manifest, the same layers and configuration are the same base.
         let content = match is_image {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
@@ -173,17 +170,23 @@ impl<'b> StageBuild<'b> {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
-                    let declared = build.global.declare(self.file, declaration, env, build.options)?;
-                    self.steps
-                        .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
+                    let (name, value) = build.global.declared(self.file, declaration, env, build.options)?;
                     line.push(' ');
-                    line.push_str(&declared);
+                    line.push_str(&name);
+                    let Some(value) = value else {
+                        env.declare(name);
+                        continue;
+                    };
+                    line.push('=');
+                    line.push_str(&value);
+                    self.steps.note([(&*name, Some(&*value))], |_| Origin::Declared);
+                    env.set(name, value);
                 }
                 self.metadata(&line)
             }
             command => match self.change_config(command)? {
-                Some(Change::Line(line)) => self.metadata(&line),
-                Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
+                Some(Line::Text(line)) => self.metadata(&line),
+                Some(Line::Silent) => Ok(self.changed(&instruction.text)?.1),
                 None => Err(self.file.unsupported(instruction.span, command.name())),
             },
         }

@@ -42,7 +42,7 @@ pub struct StateExpiry {
     pub records: Expiry,
     /// Layers that no record names.
     pub blobs: Removed,
-    /// Notes of them: tables of contents, lists of files, what is known of contexts' files.
+    /// Notes of them: tables of contents, what was selected from them, lists of files, what is known of contexts' files.
     pub notes: Removed,
 }
 
@@ -98,6 +98,7 @@ impl BuildState {
         sweep(&self.verified, mode, &mut swept.notes, &|name, _| !named.blobs.contains(name))?;
         sweep(&self.files, mode, &mut swept.notes, &|name, _| !named.lists.contains(name))?;
         sweep(&self.toc, mode, &mut swept.notes, &|name, time| !named.tables.contains(name) && is_unused(time))?;
+        sweep(&self.selected, mode, &mut swept.notes, &|_, time| is_unused(time))?;
         sweep(self.stats.path(), mode, &mut swept.notes, &|_, time| is_unused(time))?;
         Ok(swept)
     }

@@ -3,6 +3,7 @@
 mod expire;
 mod export;
 mod layers;
+mod selected;
 mod steps;
 
 use std::{
@@ -41,7 +42,8 @@ const VERSION_FILE: &str = "version";
 const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
-/// `records/` (what they are the result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain
+/// `records/` (what they are the result of), `toc/` (their tables of contents), `selected/` (digests of what a COPY takes
+/// from layers), `files/` (what a COPY took, to explain
 /// the next one), `stat/` (what is known of contexts' files) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
@@ -54,6 +56,7 @@ pub struct BuildState {
     records: DirRecordStore,
     stats: StatCache,
     toc: PathBuf,
+    selected: PathBuf,
     files: PathBuf,
     verified: PathBuf,
     temporary: Temporary,
@@ -66,8 +69,9 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let [toc, files, verified] = ["toc", "files", "verified"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &files, &verified] {
+        let [toc, selected, files, verified] =
+            ["toc", "selected", "files", "verified"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &selected, &files, &verified] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join(VERSION_FILE))?;
@@ -76,7 +80,7 @@ impl BuildState {
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
-        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, selected, files, verified, temporary })
     }
 
     /// Opens the state in a directory where a build has left one; `None` where none has.
