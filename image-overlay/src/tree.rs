@@ -377,6 +377,12 @@ impl<'a, C> NodeRef<'a, C> {
         Metadata::clone(&self.inode().metadata).with_mtime(self.inode().mtime)
     }
 
+    /// Mode, owner and extended attributes: all of its metadata but the time, which is 0 here.
+    #[must_use]
+    pub fn attributes(self) -> &'a Metadata {
+        &self.inode().metadata
+    }
+
     /// What is known of its content; `None` for all but regular files.
     #[must_use]
     pub fn content(self) -> Option<&'a C> {

@@ -111,8 +111,8 @@ impl BuildState {
             if expired.contains(&record.recipe.key()) {
                 return Ok(());
             }
+            named.blobs.extend(record.descriptors().map(|blob| blob.digest.encoded().to_owned()));
             if let Some(layer) = &record.layer {
-                named.blobs.insert(layer.descriptor.digest.encoded().into());
                 named.tables.insert(layer.diff_id.as_digest().encoded().into());
             }
             let files = record.recipe.ingredients().iter().filter(|part| part.kind == IngredientKind::Content);
