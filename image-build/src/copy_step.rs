@@ -147,7 +147,7 @@ impl StageBuild<'_> {
             recipe = recipe.with_digest(IngredientKind::Content, name, remote.selection.digest()?);
         }
         let (owner, recipe) = self.owner(words, recipe)?;
-        let taken = Taken { sources: words.sources.join(" "), from, digest, files: &Listed(chosen), root };
+        let taken = [Taken { sources: words.sources.join(" "), from, digest, files: &Listed(chosen), root }];
         let line = format!("{} # buildkit", words.line(&words.written));
         let make = |this: &mut Self, now: Timestamp| {
             let owner = match owner {
@@ -159,9 +159,9 @@ impl StageBuild<'_> {
             chosen.with(|selection| Ok(Made { layer: this.pack(selection, words, remotes, &target)? }))
         };
         if words.link {
-            return self.detached_layer(recipe, Some(&taken), &line, make);
+            return self.detached_layer(recipe, &taken, &line, make);
         }
-        self.layer(recipe, Some(&taken), &line, make)
+        self.layer(recipe, &taken, &line, make)
     }
 
     /// The owner that a linked copy has: its layer is kept for other bases too, which may know the name otherwise.

@@ -24,6 +24,8 @@ const MAX_ACCOUNTS: u64 = 4 << 20;
 pub(crate) struct RootFs {
     layers: Vec<LayerBlob>,
     chain: Option<ChainId>,
+    /// How many of them are an image's from outside.
+    foreign: usize,
     merged: Mutex<Merged>,
 }
 
@@ -36,7 +38,12 @@ struct Merged {
 
 impl Clone for RootFs {
     fn clone(&self) -> Self {
-        Self { layers: self.layers.clone(), chain: self.chain.clone(), merged: Mutex::new(self.merged().clone()) }
+        Self {
+            layers: self.layers.clone(),
+            chain: self.chain.clone(),
+            foreign: self.foreign,
+            merged: Mutex::new(self.merged().clone()),
+        }
     }
 }
 
@@ -48,7 +55,7 @@ impl RootFs {
             layers.map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()));
         let layers: Vec<LayerBlob> = layers.collect();
         let chain = ChainId::of(layers.iter().map(|layer| &layer.diff_id));
-        Self { layers, chain, merged: Mutex::default() }
+        Self { foreign: layers.len(), chain, layers, merged: Mutex::default() }
     }
 
     fn merged(&self) -> MutexGuard<'_, Merged> {
@@ -58,6 +65,11 @@ impl RootFs {
     /// The layers, base layer first.
     pub(crate) fn layers(&self) -> &[LayerBlob] {
         &self.layers
+    }
+
+    /// The layers that builds have made, on top of an image's.
+    pub(crate) fn own_layers(&self) -> &[LayerBlob] {
+        self.layers.get(self.foreign..).unwrap_or_default()
     }
 
     /// What names the content: the chainID, or `scratch` where there are no layers.

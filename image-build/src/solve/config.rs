@@ -101,6 +101,12 @@ impl StageConfig {
         self.places.contains_key(name)
     }
 
+    /// The value of a variable of the environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let line = self.config.config.env.get(*self.places.get(name)?)?;
+        line.split_once('=').map(|(_, value)| value)
+    }
+
     /// Sets a variable in its place, or behind the others.
     pub(crate) fn set_variable(&mut self, name: &str, value: &str) -> Result<()> {
         let line = format!("{name}={value}");

@@ -1,6 +1,6 @@
 //! A stage, step by step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use image_core::{
     Digest,
@@ -10,13 +10,14 @@ use image_overlay::PackedLayer;
 
 use super::{Build, StageState};
 use crate::{
+    assemble::StepRecord,
     cache::{IngredientKind, explain::Cause},
     dockerfile::{Command, Dockerfile, Instruction},
     effect::meta::Line,
     error::Result,
     expand::Expander,
     graph::{Base, Stage},
-    miss::{Origin, StageSteps, Trace},
+    miss::{Origin, StageSteps, StageTrace},
     options::Explanations,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct StageResult {
     pub(super) state: StageState,
     pub(super) cached: usize,
     pub(super) done: usize,
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// A stage while it is built.
@@ -35,14 +37,21 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) file: &'b Dockerfile,
     /// Whether it is a trigger.
     triggered: bool,
-    pub(crate) built: &'b BTreeMap<usize, StageState>,
+    /// The stages that it needs.
+    pub(crate) built: &'b BTreeMap<usize, Arc<StageState>>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
     pub(crate) steps: StageSteps<'b>,
     /// What names the state that the step came to, where it is known already: it takes time to find out.
     pub(super) identity: Option<Digest>,
+    /// The arguments that are declared here, in the order of their declarations.
+    pub(crate) arguments: Vec<String>,
+    /// How many mounts the commands before have.
+    pub(crate) mounts: usize,
     cached: usize,
     done: usize,
+    /// The records of the steps so far.
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// What a step made.
@@ -54,8 +63,8 @@ impl<'b> StageBuild<'b> {
     pub(super) fn run(
         build: &'b Build<'b>,
         stage: &'b Stage<'b>,
-        built: &'b BTreeMap<usize, StageState>,
-        trace: &'b mut Trace,
+        built: &'b BTreeMap<usize, Arc<StageState>>,
+        trace: &'b mut StageTrace,
     ) -> Result<StageResult> {
         let steps = stage.steps().map(|step| step.instruction);
         let texts = std::iter::once(stage.from).chain(steps).map(|step| step.text.clone()).collect();
@@ -67,10 +76,13 @@ impl<'b> StageBuild<'b> {
             built,
             state: StageState::scratch(&stage.platform)?,
             own_cmd: false,
-            steps: StageSteps::new(trace, stage.label(), texts),
+            steps: StageSteps::new(&build.shared.last, trace, texts),
             identity: None,
+            arguments: Vec::new(),
+            mounts: 0,
             cached: 0,
             done: 0,
+            records: Vec::new(),
         };
         this.in_step(stage.from, 1, Self::begin)?;
         let mut copies = 0;
@@ -79,7 +91,7 @@ impl<'b> StageBuild<'b> {
             this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
         }
         this.steps.complete();
-        Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
+        Ok(StageResult { state: this.state, cached: this.cached, done: this.done, records: this.records })
     }
 
     /// Carries a step out under observation, and gives its errors their place.
@@ -91,10 +103,7 @@ impl<'b> StageBuild<'b> {
     ) -> Result<()> {
         let ctx = self.build.ctx;
         ctx.check()?;
-        let count = self.stage.len() + 1;
-        let trigger = if self.triggered { "ONBUILD " } else { "" };
-        let label = format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text);
-        let task = ctx.begin(TaskKind::Step, &label, None);
+        let task = ctx.begin(TaskKind::Step, &self.label(instruction, number), None);
         self.steps.begin(number - 1, &mut self.state.roots);
         let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
         match outcome {
@@ -122,6 +131,13 @@ impl<'b> StageBuild<'b> {
         self.steps.end(layers, &state, outcome != Outcome::Cached, &mut self.state.roots);
         task.end(outcome);
         Ok(())
+    }
+
+    /// What a step is called in progress.
+    pub(crate) fn label(&self, instruction: &Instruction, number: usize) -> String {
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        format!("[{} {number}/{count}] {trigger}{}", self.build.label, instruction.text)
     }
 
     /// FROM.
@@ -154,7 +170,7 @@ impl<'b> StageBuild<'b> {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
             false => None,
         };
-        Ok(self.record(recipe, content, None, |_, _| Ok(Made { layer: None }))?.1)
+        Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
     fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
@@ -166,11 +182,16 @@ impl<'b> StageBuild<'b> {
             }
             Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),
+            #[cfg(target_os = "linux")]
+            Command::Run(run) => self.run_command(run, instruction),
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
                     let (name, value) = build.global.declared(self.file, declaration, env, build.options)?;
+                    if !self.arguments.contains(&name) {
+                        self.arguments.push(name.clone());
+                    }
                     line.push(' ');
                     line.push_str(&name);
                     let Some(value) = value else {

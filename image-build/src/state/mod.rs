@@ -4,6 +4,8 @@ mod expire;
 mod export;
 mod layers;
 mod selected;
+#[cfg(target_os = "linux")]
+mod snapshots;
 mod steps;
 
 use std::{
@@ -30,6 +32,7 @@ use crate::{
     miss::Listing,
     stat_cache::StatCache,
     temporary::{Temporary, TemporaryDirectory, set_time},
+    turn::Turns,
 };
 
 /// The version of the directory's form.
@@ -43,8 +46,9 @@ const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
 /// `records/` (what they are the result of), `toc/` (their tables of contents), `selected/` (digests of what a COPY takes
-/// from layers), `files/` (what a COPY took, to explain
-/// the next one), `stat/` (what is known of contexts' files) and `tmp/`.
+/// from layers), `files/` (what a COPY took, to explain the next one), `stat/` (what is known of contexts' files),
+/// `snapshots/` (layers in the form in which commands are run on them), `chains/` (when these served), `exec/` (what runs
+/// commands keeps there) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
 /// cost of work, never of correctness: what is damaged counts as absent. A build locks `lock` for as long as it runs, so
@@ -59,7 +63,12 @@ pub struct BuildState {
     selected: PathBuf,
     files: PathBuf,
     verified: PathBuf,
+    chains: PathBuf,
     temporary: Temporary,
+    /// Whose table of contents is being read off the layer.
+    reading: Turns<DiffId>,
+    #[cfg(target_os = "linux")]
+    snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
 }
 
 impl BuildState {
@@ -69,9 +78,9 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let [toc, selected, files, verified] =
-            ["toc", "selected", "files", "verified"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &selected, &files, &verified] {
+        let [toc, selected, files, verified, chains] =
+            ["toc", "selected", "files", "verified", "chains"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &selected, &files, &verified, &chains] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join(VERSION_FILE))?;
@@ -80,7 +89,21 @@ impl BuildState {
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
-        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, selected, files, verified, temporary })
+        Ok(Self {
+            directory,
+            blobs: Arc::new(blobs),
+            records,
+            stats,
+            toc,
+            selected,
+            files,
+            verified,
+            chains,
+            temporary,
+            reading: Turns::default(),
+            #[cfg(target_os = "linux")]
+            snapshots: std::sync::OnceLock::new(),
+        })
     }
 
     /// Opens the state in a directory where a build has left one; `None` where none has.
@@ -120,6 +143,13 @@ impl BuildState {
         &self.blobs
     }
 
+    /// A directory for what runs the commands of builds, as `exec::OciRuntime::open` takes it. It is the caller's to make,
+    /// and [`BuildState::expire`] clears the caches of `RUN --mount=type=cache` in it.
+    #[must_use]
+    pub fn exec_directory(&self) -> PathBuf {
+        self.directory.join("exec")
+    }
+
     pub(crate) fn blobs_arc(&self) -> Arc<dyn BlobSource> {
         Arc::clone(&self.blobs) as Arc<dyn BlobSource>
     }
@@ -144,6 +174,7 @@ impl BuildState {
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
+        let _turn = self.reading.take(&layer.diff_id);
         if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }

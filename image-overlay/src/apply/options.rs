@@ -127,6 +127,9 @@ pub struct ApplyOptions {
     pub filter: Option<PathFilter>,
     /// Bounds on each layer.
     pub limits: Limits,
+    /// What the layers below have of [`Limits::image_bytes`] already: the sum of their
+    /// [`Applied::counted_bytes`](crate::Applied::counted_bytes).
+    pub bytes_below: u64,
     /// Which extended attributes the markers of a layer in the form of overlayfs are.
     pub overlay_xattrs: OverlayXattrs,
 }
@@ -172,5 +175,11 @@ impl ApplyOptions {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With so many bytes of layers below, that count against [`Limits::image_bytes`].
+    #[must_use]
+    pub fn with_bytes_below(self, bytes_below: u64) -> Self {
+        Self { bytes_below, ..self }
     }
 }
