@@ -27,6 +27,7 @@ use crate::{
     graph::CopyFrom,
     ignore::Ignore,
     miss::{Root, Taken},
+    named::NamedContext,
     rootfs::RootFs,
     solve::{Made, StageBuild},
 };
@@ -48,11 +49,10 @@ impl StageBuild<'_> {
                 let name = format!("stage {}", build.graph.label_of(*number));
                 return self.copy_rootfs(&words, &stage.rootfs, &name, stage.roots.layers());
             }
-            Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
-                Some(context) => (*context, format!("the build context {name}")),
-                None => {
-                    let reference = name.parse()?;
-                    let image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
+            Some(CopyFrom::Name(name)) => match build.builder.named.get(name) {
+                Some(NamedContext::Files(context)) => (*context, format!("the build context {name}")),
+                _ => {
+                    let image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
                     return self.copy_rootfs(&words, &image, &format!("image {name}"), None);
                 }
             },

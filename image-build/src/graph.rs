@@ -9,6 +9,7 @@ use crate::{
     dockerfile::{Command, Dockerfile, FromImage, Instruction, Span, Spanned},
     error::Result,
     expand::Expander,
+    named::{NamedContext, NamedContexts},
     options::BuildOptions,
     run_mount, suggest,
 };
@@ -22,6 +23,21 @@ pub(crate) enum Base {
     Stage(usize),
     /// An image from outside.
     Image(Reference),
+    /// The image that the caller put in this name's place.
+    Named(String),
+    /// A directory that the caller put in the place of this stage: files are copied from it, and that is all.
+    Directory(String),
+}
+
+impl Base {
+    /// What an image is called, and a directory.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Image(reference) => reference.familiar(),
+            Self::Named(name) | Self::Directory(name) => name.clone(),
+            Self::Scratch | Self::Stage(_) => "scratch".into(),
+        }
+    }
 }
 
 /// Where `COPY --from` takes files from.
@@ -125,12 +141,13 @@ pub(crate) struct BuildGraph<'d> {
 
 impl<'d> BuildGraph<'d> {
     /// Finds the stages, what they start from and copy from, and drops those that the target does not need.
-    /// `on_build` gives the triggers of an image.
+    /// `on_build` gives the triggers of an image, `named` what stands in the place of stages and images.
     pub(crate) fn new(
         dockerfile: &'d Dockerfile,
         global: &GlobalArgs,
         options: &BuildOptions,
-        on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+        named: &NamedContexts<'_>,
+        on_build: &dyn Fn(&Base, &Platform) -> Result<Vec<String>>,
     ) -> Result<Self> {
         let mut stages = Vec::new();
         let instructions = dockerfile.instructions();
@@ -138,12 +155,17 @@ impl<'d> BuildGraph<'d> {
         for (number, start) in starts.iter().enumerate() {
             let end = starts.get(number + 1).copied().unwrap_or(instructions.len());
             let (from, steps) = (&instructions[*start], &instructions[start + 1..end]);
-            stages.push(stage(dockerfile, global, options, &stages, from, steps)?);
+            let mut stage = stage(dockerfile, global, options, &stages, from, steps)?;
+            replace(&mut stage, &stages, named)?;
+            stages.push(stage);
         }
         for at in 0..stages.len() {
             (stages[at].copies, stages[at].mounts) = sources(&stages, &stages[at])?;
         }
         let target = target(dockerfile, &stages, options.target.as_deref())?;
+        if let Base::Directory(name) = &stages[target].base {
+            return Err(no_image(dockerfile, name, stages[target].from.span));
+        }
         let mut looked = vec![false; stages.len()];
         // Triggers may need stages that nothing needed before.
         loop {
@@ -249,16 +271,47 @@ fn stage<'d>(
     })
 }
 
+/// Puts what the caller named in the place of a stage, or of the image that it starts from.
+fn replace(stage: &mut Stage<'_>, before: &[Stage<'_>], named: &NamedContexts<'_>) -> Result<()> {
+    let span = from_of(stage.from).map_or(stage.from.span, |from| from.image.span);
+    let base = match &stage.base {
+        Base::Image(reference) => Some(reference.to_string()),
+        _ => None,
+    };
+    let own = stage.name.filter(|name| named.get(name).is_some());
+    if own.is_some() {
+        stage.own = &[];
+    }
+    let name = own.map(String::from).or(base);
+    match name.as_deref().and_then(|name| named.get(name)) {
+        None => {}
+        Some(NamedContext::Image(..)) => stage.base = Base::Named(name.unwrap_or_default()),
+        Some(NamedContext::Files(_)) if own.is_some() => stage.base = Base::Directory(name.unwrap_or_default()),
+        Some(NamedContext::Files(_)) => return Err(no_image(stage.file, &stage.base.name(), span)),
+    }
+    match &stage.base {
+        Base::Stage(number) => match &before[*number].base {
+            Base::Directory(name) => Err(no_image(stage.file, name, span)),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn no_image(file: &Dockerfile, name: &str, span: Span) -> crate::Error {
+    file.fault(span, format!("the build context {name} is a directory: FROM takes an image"))
+}
+
 /// What the ONBUILD instructions of an image, or of the stage below, ask for here. They go no further than to
 /// what is built on it.
 fn triggers(
     stages: &[Stage<'_>],
     at: usize,
-    on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+    on_build: &dyn Fn(&Base, &Platform) -> Result<Vec<String>>,
 ) -> Result<Vec<Dockerfile>> {
     let stage = &stages[at];
     let (base, expressions) = match &stage.base {
-        Base::Scratch => return Ok(Vec::new()),
+        Base::Scratch | Base::Directory(_) => return Ok(Vec::new()),
         Base::Stage(number) => {
             let onbuild = |instruction: &Instruction| match &instruction.command {
                 Command::Onbuild(onbuild) => Some(onbuild.expression.clone()),
@@ -266,9 +319,9 @@ fn triggers(
             };
             (stages[*number].label(), stages[*number].own.iter().filter_map(onbuild).collect())
         }
-        Base::Image(reference) => {
-            let expressions = on_build(reference, &stage.platform);
-            (reference.familiar(), expressions.map_err(|e| e.in_step(stage.file, stage.from))?)
+        Base::Image(_) | Base::Named(_) => {
+            let expressions = on_build(&stage.base, &stage.platform);
+            (stage.base.name(), expressions.map_err(|e| e.in_step(stage.file, stage.from))?)
         }
     };
     let place = stage.file.source().location(stage.from.span);
@@ -310,15 +363,23 @@ fn sources(stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Sources> {
 /// What the name or number of a stage, a context or an image means.
 fn source(stages: &[Stage<'_>], file: &Dockerfile, from: &str, span: Span) -> Result<CopyFrom> {
     match from.parse::<usize>() {
-        Ok(number) if number < stages.len() => Ok(CopyFrom::Stage(number)),
+        Ok(number) if number < stages.len() => Ok(of_stage(stages, number)),
         Ok(number) => {
             let reason = format!("there is no stage {number}: the file has stages 0 to {}", stages.len() - 1);
             Err(file.fault(span, reason))
         }
         Err(_) => match find_by_name(stages, from) {
-            Some(number) => Ok(CopyFrom::Stage(number)),
+            Some(number) => Ok(of_stage(stages, number)),
             None => Ok(CopyFrom::Name(from.to_owned())),
         },
+    }
+}
+
+/// Where the files of a stage are.
+fn of_stage(stages: &[Stage<'_>], number: usize) -> CopyFrom {
+    match &stages[number].base {
+        Base::Directory(name) => CopyFrom::Name(name.clone()),
+        _ => CopyFrom::Stage(number),
     }
 }
 

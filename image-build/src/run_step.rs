@@ -23,6 +23,7 @@ use crate::{
     expand::Expander,
     graph::CopyFrom,
     miss::{Root, Taken},
+    named::NamedContext,
     rootfs::{RootFs, RootFsFiles},
     run_mount::{RunMount, RunMountKind},
     run_words::RunWords,
@@ -143,10 +144,10 @@ impl StageBuild<'_> {
     /// The image that a mount takes its files from.
     fn image_of(&self, from: Option<&CopyFrom>) -> Result<Option<RootFs>> {
         match from {
-            Some(CopyFrom::Name(name)) if name != "scratch" && !self.build.builder.contexts.contains_key(name) => {
-                let reference = name.parse()?;
-                Ok(Some(RootFs::of_image(&self.build.resolve(&reference, &self.stage.platform)?)))
-            }
+            Some(CopyFrom::Name(name)) if name != "scratch" => match self.build.builder.named.get(name) {
+                Some(NamedContext::Files(_)) => Ok(None),
+                _ => Ok(Some(RootFs::of_image(&self.build.builder.image(name, &self.stage.platform)?))),
+            },
             _ => Ok(None),
         }
     }
@@ -170,7 +171,7 @@ impl StageBuild<'_> {
             recipe = recipe.with_text(kind, name, value);
         }
         if let Some((place, text)) = &words.command.script {
-            recipe = recipe.with_text(IngredientKind::Mount, place, text);
+            recipe = recipe.with_text(IngredientKind::Instruction, place, text);
         }
         for (position, (mount, bound)) in words.mounts.iter().zip(bound).enumerate() {
             let target = self.target(mount, position);
@@ -294,13 +295,13 @@ fn files_of<'f>(
             let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
             Ok(Some(Files::RootFs(files, stage.roots.layers())))
         }
-        (Some(CopyFrom::Name(name)), _) => match (build.builder.contexts.get(name), image) {
-            (Some(known), _) => context(known, format!("the build context {name}")),
-            (None, Some(image)) => {
+        (Some(CopyFrom::Name(name)), _) => match (build.builder.named.get(name), image) {
+            (Some(NamedContext::Files(known)), _) => context(known, format!("the build context {name}")),
+            (_, Some(image)) => {
                 let files = RootFsFiles::new(image, format!("image {name}"), state, ctx)?;
                 Ok(Some(Files::RootFs(files, None)))
             }
-            (None, None) => Ok(None),
+            (_, None) => Ok(None),
         },
     }
 }

@@ -86,7 +86,8 @@ pub mod xattr;
 
 #[cfg(target_os = "linux")]
 pub use apply::{
-    Applied, ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer, apply_overlay_layer,
+    Applied, ApplyOptions, DevicePolicy, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer,
+    apply_overlay_layer,
 };
 #[cfg(target_os = "linux")]
 pub use capture::{CapturedContent, CapturedSource};

@@ -1,6 +1,7 @@
 //! Builds an image from a Dockerfile.
 
 mod cache;
+mod contexts;
 mod report;
 mod run;
 
@@ -32,9 +33,10 @@ struct Build {
     /// A layout in which FROM and COPY --from find images by name; may be given several times.
     #[arg(long, value_name = "LAYOUT")]
     base: Vec<PathBuf>,
-    /// A directory that COPY --from=NAME copies from; may be given several times.
-    #[arg(long, value_name = "NAME=DIR", value_parser = pair)]
-    build_context: Vec<(String, String)>,
+    /// What a name stands for: a directory for COPY --from, or an image (oci-layout://LAYOUT[:REF], or docker-image://IMAGE
+    /// of a --base), also in place of a stage or of what FROM names; may be given several times.
+    #[arg(long, value_name = "NAME=DIR|IMAGE")]
+    build_context: Vec<contexts::NamedContext>,
     /// A value for an ARG; may be given several times.
     #[arg(long, value_name = "K=V", value_parser = pair)]
     build_arg: Vec<(String, String)>,
@@ -80,15 +82,15 @@ impl Program for Build {
         let options = self.options()?;
         let state = self.earlier.state(&self.output)?;
         let (dockerfile, context) = self.sources(&state, ctx)?;
-        let named = self.named_contexts()?;
+        let named = self.build_context.iter().map(|context| context.open(&self.earlier)).collect::<Result<Vec<_>>>()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
         let imports = self.earlier.imports(ctx)?;
         let executor = self.commands.executor(&state.exec_directory());
 
         let mut builder = Builder::new(&state, &context, &bases).with_executor(&executor);
-        for ((name, _), context) in self.build_context.iter().zip(&named) {
-            builder = builder.with_named_context(name, context);
+        for (context, opened) in self.build_context.iter().zip(&named) {
+            builder = context.give(opened, &bases, builder);
         }
         for import in &imports {
             builder = builder.with_cache_from(&import.records, import.layout.blobs());
@@ -151,11 +153,6 @@ impl Build {
             options = options.with_build_arg(name, value);
         }
         Ok(options)
-    }
-
-    fn named_contexts(&self) -> Result<Vec<BuildContext>, image_build::Error> {
-        let directories = self.build_context.iter().map(|(_, directory)| directory);
-        directories.map(|directory| self.earlier.context(directory.as_ref(), Ignore::for_context(directory)?)).collect()
     }
 
     /// The platforms, each once.

@@ -147,3 +147,36 @@ fn umoci_unpacks_an_image_taken_out_of_the_index() {
         assert_eq!(fs::read_to_string(bundle.join("rootfs/for")).unwrap(), format!("{platform}\n"));
     }
 }
+
+#[test]
+fn a_name_stands_for_an_image_of_a_layout() {
+    let base = project();
+    Built::of(&mut command(&base));
+    let project = Project::new(
+        "FROM nowhere/base:1 AS one\nCOPY own /own\nFROM scratch AS two\nCOPY missing /\nFROM one\nCOPY --from=two /for /of-two\n",
+    );
+    project.write("own", "own");
+    let image = base.image();
+    let layout = |name: &str| format!("{name}=oci-layout://{image}");
+    let named = ["nowhere/base:1", "two"].map(layout);
+    let mut build = project.command();
+    build.args(["--platform", PLATFORMS[0], "--build-context", &named[0], "--build-context", &named[1]]);
+    Built::of(&mut build);
+    let tree = project.path("tree");
+    succeed(program("unpack").arg(project.image()).arg(&tree));
+    for (file, content) in [("own", "own"), ("for", "linux/s390x\n"), ("of-two", "linux/s390x\n")] {
+        assert_eq!(fs::read_to_string(tree.join(file)).unwrap(), content, "{file}");
+    }
+    // By another name of a base image.
+    let base = base.output();
+    succeed(program("copy").args(["--all", &image]).arg(self::image(&base, "localhost/made:1")));
+    let renamed = Project::on(&base, "FROM scratch AS base\nCOPY missing /\nFROM base\nCOPY own /own\n");
+    renamed.write("own", "own");
+    let mut build = renamed.command();
+    Built::of(build.args(["--platform", PLATFORMS[1], "--build-context", "base=docker-image://localhost/made:1"]));
+    let cat = succeed(program("cat").args([&renamed.image(), "/for"]));
+    assert_eq!(cat.stdout, "linux/amd64\n");
+    let mut missing = renamed.command();
+    let said = refuse(missing.args(["--build-context", "base=oci-layout:///nowhere/at/all"]));
+    assert!(said.contains("/nowhere/at/all"), "{said}");
+}

@@ -4,6 +4,7 @@ use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
     path::PathBuf,
+    sync::Arc,
 };
 
 use image_core::{
@@ -11,12 +12,14 @@ use image_core::{
     observer::{Outcome, TaskKind},
 };
 use image_overlay::{
-    Active, DiffOptions, ImageSource, PackOptions, PackedLayer, SnapshotKey, Snapshots, TreeSource, View, diff,
+    Active, ApplyOptions, DevicePolicy, DiffOptions, EntryKind, ImageSource, ImageTree, Metadata, NodeRef, PackOptions,
+    PackedLayer, SnapshotKey, Snapshots, TreeSource, UnpackOptions, View, diff,
 };
 
 use crate::{
     error::{Error, Result},
     exec::{Executor, RunSpec},
+    id_map::{self, Kind},
     rootfs::RootFs,
     state::BuildState,
 };
@@ -34,15 +37,11 @@ pub(crate) fn run(
     place: &Place<'_>,
 ) -> Result<PackedLayer> {
     let Place { state, ctx } = *place;
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::CannotRun {
-            reason: "files of an image have many owners, and only root can give them: build as root, or in a user \
-                     namespace (`unshare --map-root-user --map-auto --mount PROGRAM`)"
-                .into(),
-        });
-    }
-    let below = ImageSource::of_tree(stage.layers().to_vec(), stage.tree(state, ctx)?, state.temporary());
+    let tree = stage.tree(state, ctx)?;
+    require_owners(&tree)?;
     let snapshots = state.snapshots(ctx)?;
+    let tree = if snapshots.form().marks().is_none() && !id_map::is_whole() { without_devices(&tree) } else { tree };
+    let below = ImageSource::of_tree(stage.layers().to_vec(), tree, state.temporary());
     // What it is based on is kept until the end.
     let (view, mut active) = prepare(snapshots, stage, ctx)?;
     let layer =
@@ -73,6 +72,42 @@ pub(crate) struct Place<'a> {
     pub(crate) ctx: &'a Ctx,
 }
 
+/// Files of an image belong to many users, and so do those of a command: this process must be able to give them.
+fn require_owners(tree: &ImageTree) -> Result<()> {
+    let refuse = |reason: String| Err(Error::CannotRun { reason });
+    if !rustix::process::geteuid().is_root() {
+        return refuse(
+            "the files of an image belong to many users, and only root can give them: build as root, or in a user \
+             namespace (`unshare --map-root-user --map-auto --mount PROGRAM`)"
+                .into(),
+        );
+    }
+    if id_map::is_whole() {
+        return Ok(());
+    }
+    let (users, groups) = (id_map::ranges(Kind::Users), id_map::ranges(Kind::Groups));
+    for node in tree.walk(tree.root()) {
+        let Metadata { uid, gid, .. } = node.metadata();
+        if !id_map::has(&users, uid) || !id_map::has(&groups, gid) {
+            return refuse(format!(
+                "{} of the image belongs to {uid}:{gid}, and this user namespace does not have both: give the user more \
+                 ids in /etc/subuid and /etc/subgid, and take them in (`unshare --map-auto`)",
+                node.path()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A tree without what root of a namespace could not make: in a copy of it nobody has removed that.
+fn without_devices(tree: &ImageTree) -> Arc<ImageTree> {
+    let is_device = |kind: &EntryKind| matches!(kind, EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. });
+    let devices: Vec<_> = tree.walk(tree.root()).filter(|node| is_device(node.kind())).map(NodeRef::id).collect();
+    let mut tree = tree.clone();
+    devices.into_iter().for_each(|device| tree.remove(device));
+    tree.into()
+}
+
 /// An active snapshot on top of the layers, with what keeps these.
 fn prepare(snapshots: &Snapshots, stage: &RootFs, ctx: &Ctx) -> Result<(Option<View>, Active)> {
     match try_prepare(snapshots, stage, ctx) {
@@ -87,7 +122,10 @@ fn prepare(snapshots: &Snapshots, stage: &RootFs, ctx: &Ctx) -> Result<(Option<V
 
 fn try_prepare(snapshots: &Snapshots, stage: &RootFs, ctx: &Ctx) -> Result<(Option<View>, Active)> {
     let task = ctx.begin(TaskKind::Extract, "layers for a command", None);
-    let view = snapshots.ensure_layers(stage.layers(), &Default::default(), ctx)?;
+    // No namespace's root may make devices, and no command sees those of an image.
+    let devices = if id_map::is_whole() { DevicePolicy::Require } else { DevicePolicy::LeaveOut };
+    let options = UnpackOptions::default().with_apply(ApplyOptions::default().with_devices(devices));
+    let view = snapshots.ensure_layers(stage.layers(), &options, ctx)?;
     let active = snapshots.prepare(&key()?, view.as_ref().map(View::chain), ctx)?;
     task.end(Outcome::Done);
     Ok((view, active))

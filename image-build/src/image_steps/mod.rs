@@ -1,5 +1,6 @@
 //! Images made by a program, without a Dockerfile.
 
+mod command;
 mod line;
 mod options;
 
@@ -11,6 +12,7 @@ use crate::{
     error::Result,
 };
 
+pub use command::{CommandMount, CommandOptions};
 use line::Words;
 pub use options::{AddOptions, CopyOptions};
 
@@ -202,12 +204,18 @@ impl ImageSteps {
     /// # Spec
     /// Dockerfile reference, § RUN, exec form.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.run_with(args, CommandOptions::default())
+    }
+
+    /// Runs a program with its arguments, with something mounted, or otherwise.
+    pub fn run_with(self, args: impl IntoIterator<Item = impl Into<String>>, options: CommandOptions) -> Self {
         self.step("RUN", |words| {
+            let flags = options.flags(words);
             let args = words.list(args);
             if args.is_empty() {
                 words.fault("there is no program to run");
             }
-            run(CommandLine::Exec(args))
+            run(flags, CommandLine::Exec(args))
         })
     }
 
@@ -216,7 +224,15 @@ impl ImageSteps {
     /// # Spec
     /// Dockerfile reference, § RUN, shell form.
     pub fn run_shell(self, line: impl Into<String>) -> Self {
-        self.step("RUN", |words| run(CommandLine::Shell(words.text(line))))
+        self.run_shell_with(line, CommandOptions::default())
+    }
+
+    /// Runs a line by the image's shell, with something mounted, or otherwise.
+    pub fn run_shell_with(self, line: impl Into<String>, options: CommandOptions) -> Self {
+        self.step("RUN", |words| {
+            let flags = options.flags(words);
+            run(flags, CommandLine::Shell(words.text(line)))
+        })
     }
 
     /// Sets a variable.
@@ -357,6 +373,6 @@ fn pair(words: &mut Words, name: impl Into<String>, value: impl Into<String>) ->
     KeyValues { pairs: vec![KeyValue { key, value }], legacy: false }
 }
 
-fn run(command: CommandLine) -> Command {
-    Command::Run(Run { flags: RunFlags::default(), command, heredocs: Vec::new() })
+fn run(flags: RunFlags, command: CommandLine) -> Command {
+    Command::Run(Run { flags, command, heredocs: Vec::new() })
 }

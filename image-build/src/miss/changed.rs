@@ -49,6 +49,11 @@ impl ChangedStep<'_> {
             causes.push(reads(line));
         }
         base_image(&differences, &mut causes);
+        let is_mount =
+            |name: &str| differences.iter().any(|other| other.kind == IngredientKind::Mount && other.name == name);
+        let mounts = |difference: &Difference| {
+            !matches!(difference.change, IngredientChange::Changed { .. }) && is_mount(&difference.name)
+        };
         let is_same_choice = (old.sources, old.from) == (new.sources.clone(), new.from.clone());
         for difference in &differences {
             match difference.kind {
@@ -58,6 +63,8 @@ impl ChangedStep<'_> {
                     causes.push(Cause::Ingredient(difference.clone()));
                 }
                 IngredientKind::Content if !is_same_choice && !causes.is_empty() => {}
+                // A mount that is there no more, or is new.
+                IngredientKind::Content if mounts(difference) => {}
                 IngredientKind::Content => self.files(difference, &mut causes)?,
                 IngredientKind::Argument | IngredientKind::Environment => {
                     let cause = variable(difference);

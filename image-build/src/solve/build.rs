@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use image_core::{BlobStore, Ctx, Image, Platform, Timestamp, observer::NoticeKind};
+use image_core::{BlobStore, Ctx, Platform, Timestamp, observer::NoticeKind};
 
 use super::{
     Builder, StageState,
@@ -271,10 +271,5 @@ impl Build<'_> {
     /// The time of what is made now.
     pub(super) fn created(&self) -> Timestamp {
         self.options.source_date_epoch.unwrap_or_else(|| self.ctx.now())
-    }
-
-    /// The image of a name, or an error that says which names there are.
-    pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        self.builder.resolve(reference, platform)
     }
 }

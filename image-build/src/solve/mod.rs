@@ -11,9 +11,7 @@ mod stage;
 mod state;
 mod variables;
 
-use std::collections::BTreeMap;
-
-use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform};
+use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Reference};
 
 use crate::{
     assemble::{self, BuiltImage, BuiltIndex},
@@ -23,7 +21,8 @@ use crate::{
     error::{Error, Result},
     exec::Executor,
     fetch::Fetcher,
-    graph::{BuildGraph, Stage, Step},
+    graph::{Base, BuildGraph, Stage, Step},
+    named::{NamedContext, NamedContexts},
     options::BuildOptions,
     state::BuildState,
 };
@@ -44,7 +43,7 @@ pub struct Builder<'a> {
     pub(crate) state: &'a BuildState,
     pub(crate) context: &'a BuildContext,
     pub(crate) resolver: &'a dyn ImageResolver,
-    pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+    pub(crate) named: NamedContexts<'a>,
     pub(crate) fetcher: Option<&'a dyn Fetcher>,
     pub(crate) executor: Option<&'a dyn Executor>,
     imports: Vec<Import<'a>>,
@@ -68,14 +67,28 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        let (contexts, imports) = Default::default();
-        Self { state, context, resolver, contexts, fetcher: None, executor: None, imports }
+        let (named, imports) = Default::default();
+        Self { state, context, resolver, named, fetcher: None, executor: None, imports }
     }
 
-    /// With another context that `COPY --from=NAME` copies from.
+    /// With another context that `COPY --from=NAME` copies from, also where a stage has that name.
     #[must_use]
     pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
-        self.contexts.insert(name.into(), context);
+        self.named.insert(&name.into(), NamedContext::Files(context));
+        self
+    }
+
+    /// With an image that a name stands for: the one that `resolver` has under `reference`. It takes the place of the
+    /// image that FROM and `COPY --from` find by that name, and of the stage of that name, whose instructions then do not
+    /// count.
+    #[must_use]
+    pub fn with_named_image(
+        mut self,
+        name: impl Into<String>,
+        reference: Reference,
+        resolver: &'a dyn ImageResolver,
+    ) -> Self {
+        self.named.insert(&name.into(), NamedContext::Image(resolver, reference));
         self
     }
 
@@ -168,23 +181,38 @@ impl<'a> Builder<'a> {
 
     /// Keeps what was found out about the files of the contexts.
     fn keep_stats(&self) -> Result<()> {
-        let mut contexts = std::iter::once(&self.context).chain(self.contexts.values());
+        let mut contexts = std::iter::once(self.context).chain(self.named.files());
         contexts.try_for_each(|context| context.keep_stats(self.state.stats()))
     }
 
-    /// The image of a name, or an error that says which names there are.
-    fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        let resolver = self.resolver;
-        if let Some(image) = resolver.resolve(reference, platform)? {
-            return Ok(image);
+    /// The image that a stage starts from.
+    pub(crate) fn base_image(&self, base: &Base, platform: &Platform) -> Result<Image> {
+        match base {
+            Base::Image(reference) => find(self.resolver, reference, platform),
+            base => self.image(&base.name(), platform),
         }
-        let names = resolver.names();
-        let hint = match names.as_slice() {
-            [] => "no base image is known here".into(),
-            names => format!("known are {}", names.join(", ")),
-        };
-        Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
     }
+
+    /// The image that a name stands for, or else that of the name.
+    pub(crate) fn image(&self, name: &str, platform: &Platform) -> Result<Image> {
+        match self.named.get(name) {
+            Some(NamedContext::Image(resolver, reference)) => find(*resolver, reference, platform),
+            _ => find(self.resolver, &name.parse()?, platform),
+        }
+    }
+}
+
+/// The image of a name, or an error that says which names there are.
+fn find(resolver: &dyn ImageResolver, reference: &Reference, platform: &Platform) -> Result<Image> {
+    if let Some(image) = resolver.resolve(reference, platform)? {
+        return Ok(image);
+    }
+    let names = resolver.names();
+    let hint = match names.as_slice() {
+        [] => "no base image is known here".into(),
+        names => format!("known are {}", names.join(", ")),
+    };
+    Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
 }
 
 fn no_platform(dockerfile: &Dockerfile) -> Error {

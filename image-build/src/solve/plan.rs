@@ -29,8 +29,8 @@ impl<'d> Target<'d> {
     ) -> Result<Self> {
         let options = options.clone().with_platform(platform.clone());
         let global = GlobalArgs::new(dockerfile, &options)?;
-        let graph = BuildGraph::new(dockerfile, &global, &options, &|reference, platform| {
-            Ok(builder.resolve(reference, platform)?.config().value().config.on_build.clone())
+        let graph = BuildGraph::new(dockerfile, &global, &options, &builder.named, &|base, platform| {
+            Ok(builder.base_image(base, platform)?.config().value().config.on_build.clone())
         })?;
         Ok(Self { options, global, graph })
     }
@@ -122,6 +122,7 @@ fn are_same(one: &Target<'_>, other: &Target<'_>, stage: &Stage<'_>) -> bool {
         (Base::Scratch, Base::Scratch) => true,
         (Base::Stage(one), Base::Stage(other)) => one == other,
         (Base::Image(one), Base::Image(other)) => one == other,
+        (Base::Named(one), Base::Named(other)) => one == other,
         _ => false,
     };
     let arguments = other.arguments(stage);

@@ -156,11 +156,15 @@ impl<'b> StageBuild<'b> {
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
                 StageState::of_stage(base)?
             }
-            Base::Image(reference) => {
-                let image = self.build.resolve(reference, &self.stage.platform)?;
+            base => {
+                let image = self.build.builder.base_image(base, &self.stage.platform)?;
                 self.warn_of_platform(&image)?;
                 let digest = image.descriptor().digest.clone();
-                recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
+                let name = match base {
+                    Base::Image(reference) => reference.to_string(),
+                    base => base.name(),
+                };
+                recipe = recipe.with_text(IngredientKind::BaseImage, &name, &digest.to_string());
                 is_image = true;
                 StageState::of_image(&image)?
             }

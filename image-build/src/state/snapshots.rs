@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
+    path::PathBuf,
 };
 
 use image_core::{ChainId, Ctx, DiffId, Digest, Timestamp};
@@ -13,6 +14,7 @@ use super::{BuildState, Removed, expire::is_file};
 use crate::{
     cache::RunMode,
     error::{Error, Result},
+    id_map,
     temporary::set_time,
 };
 
@@ -25,9 +27,15 @@ impl BuildState {
         if let Some(snapshots) = self.snapshots.get() {
             return Ok(snapshots);
         }
-        let snapshots = Snapshots::open(&self.directory.join("snapshots"), ctx)?;
+        let snapshots = Snapshots::open(&self.snapshots_directory(), ctx)?;
         snapshots.remove_abandoned(ctx)?;
         Ok(self.snapshots.get_or_init(|| snapshots))
+    }
+
+    /// Where the snapshots are whose owners are what this process sees.
+    fn snapshots_directory(&self) -> PathBuf {
+        let name = if id_map::is_whole() { "snapshots".into() } else { format!("snapshots-{}", id_map::name()) };
+        self.directory.join(name)
     }
 
     /// Notes that a snapshot serves, and the layers of builds that it is made of.
@@ -56,7 +64,7 @@ impl BuildState {
         ctx: &Ctx,
     ) -> Result<Removed> {
         let mut removed = Removed::default();
-        if !is_file(&self.directory.join("snapshots/version"))? {
+        if !is_file(&self.snapshots_directory().join("version"))? {
             return Ok(removed);
         }
         let mut keep = BTreeSet::new();

@@ -32,6 +32,10 @@ pub(crate) struct Fixture {
     directory: TempDir,
     pub(crate) output: MemoryBlobStore,
     pub(crate) bases: Bases,
+    /// Images that names lead to which a test gives.
+    pub(crate) others: Bases,
+    /// Those names: each with an image of `others`, or a directory.
+    named: Vec<(String, Result<Reference, PathBuf>)>,
     pub(crate) options: BuildOptions,
     pub(crate) now: Timestamp,
     /// What ADD fetches by.
@@ -53,6 +57,8 @@ impl Fixture {
             directory,
             output: MemoryBlobStore::default(),
             bases: Bases::default(),
+            others: Bases::default(),
+            named: Vec::new(),
             // One stage at a time, so that steps come in one order.
             options: BuildOptions::default()
                 .with_platform(Platform::new("linux", "amd64"))
@@ -79,6 +85,28 @@ impl Fixture {
 
     pub(crate) fn state(&self) -> PathBuf {
         self.directory.path().join("state")
+    }
+
+    /// Lets a name stand for an image of `others`.
+    pub(crate) fn name_image(&mut self, name: &str, image: &str) {
+        self.named.push((name.into(), Ok(image.parse().unwrap())));
+    }
+
+    /// Lets a name stand for a directory with these files.
+    pub(crate) fn named_files(&mut self, name: &str, paths: &[&str]) {
+        let directory = self.directory.path().join(name);
+        for path in paths {
+            let file = directory.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, format!("{name}: {path}")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        self.named.push((name.into(), Err(directory)));
+    }
+
+    /// Lets names stand for nothing any more.
+    pub(crate) fn forget_names(&mut self) {
+        self.named.clear();
     }
 
     /// Writes a file of mode 0644 into the context, in directories of mode 0755.
@@ -168,6 +196,15 @@ impl Fixture {
         }
         if let Some(executor) = &self.executor {
             builder = builder.with_executor(&**executor);
+        }
+        let directories = self.named.iter().filter_map(|(name, what)| Some((name, what.as_ref().err()?)));
+        let directories = directories.map(|(name, path)| Ok((name, BuildContext::open(path, Ignore::default())?)));
+        let directories = directories.collect::<Result<Vec<_>, Error>>()?;
+        for (name, directory) in &directories {
+            builder = builder.with_named_context(*name, directory);
+        }
+        for (name, image) in self.named.iter().filter_map(|(name, what)| Some((name, what.as_ref().ok()?))) {
+            builder = builder.with_named_image(name, image.clone(), &self.others);
         }
         let result = work(&builder, &ctx);
         let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use image_build::{
-    AddOptions, CopyOptions, Dockerfile, Error, ImageSteps,
+    AddOptions, CommandMount, CommandOptions, CopyOptions, Dockerfile, Error, ImageSteps,
     dockerfile::{Command, HealthcheckTest},
+    exec::{Access, CacheSharing, Network, Security},
 };
 use proptest::prelude::*;
 
@@ -252,6 +253,50 @@ fn commands_are_those_of_run() {
     let line = given.instructions()[2].text.clone();
     assert_eq!(line, "RUN echo \"$HOME\" <<EOF");
     assert!(given.instructions()[2].heredocs().is_empty(), "the line is the shell's, and nothing else");
+}
+
+#[test]
+fn options_of_commands_are_the_flags_of_run() {
+    let options = CommandOptions::default()
+        .with_mount(CommandMount::bind("src dir", "/src").with_from("build").with_access(Access::ReadWrite))
+        .with_mount(
+            CommandMount::cache("/c")
+                .with_id("one")
+                .with_id("two")
+                .with_sharing(CacheSharing::Locked)
+                .with_owner(1, 2)
+                .with_mode(0o700),
+        )
+        .with_mount(CommandMount::tmpfs("/t").with_size(1024))
+        .with_mount(CommandMount::secret("key").with_target("/k").with_required())
+        .with_mount(CommandMount::secret("a,b\"c").with_env("KEY"))
+        .with_mount(CommandMount::ssh())
+        .with_network(Network::None)
+        .with_security(Security::Insecure);
+    let given = ImageSteps::from_scratch()
+        .run_with(["make"], options.clone())
+        .run_shell_with("make", options)
+        .run_with(["make"], CommandOptions::default().with_network(Network::Host))
+        .finish()
+        .unwrap();
+    let mounts = [
+        r#"--mount="type=bind,source=src dir,target=/src,from=build,readonly=false""#,
+        "--mount=type=cache,target=/c,id=two,sharing=locked,uid=1,gid=2,mode=700",
+        "--mount=type=tmpfs,target=/t,size=1024",
+        "--mount=type=secret,id=key,target=/k,required=true",
+        // A field in quotes, whose own quotes are doubled.
+        r#"--mount="type=secret,\"id=a,b\"\"c\",env=KEY""#,
+        "--mount=type=ssh",
+    ];
+    let flags = format!("{} --network=none --security=insecure", mounts.join(" "));
+    let text = format!("FROM scratch\nRUN {flags} [\"make\"]\nRUN {flags} make\nRUN --network=host [\"make\"]");
+    let text = Dockerfile::parse(&text).unwrap();
+    for (ours, theirs) in given.instructions().iter().zip(text.instructions()) {
+        assert_eq!(ours.command, theirs.command);
+    }
+    let fault = |options: CommandOptions| ImageSteps::from_scratch().run_with(["x"], options).finish();
+    let error = fault(CommandOptions::default().with_mount(CommandMount::cache("a\0"))).unwrap_err();
+    assert_eq!(error.to_string(), "steps:2:1: a value holds a NUL byte");
 }
 
 proptest! {

@@ -25,7 +25,7 @@ use image_core::{
     observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
-pub use self::options::{ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
+pub use self::options::{ApplyOptions, DevicePolicy, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
 use self::{
     brought::{Brought, Form, Origin},
     dirs::Dirs,

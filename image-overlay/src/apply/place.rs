@@ -235,7 +235,7 @@ impl Applier<'_> {
         }
         let mode = metadata.mode & 0o777;
         match self.make(dir, name, path, &mut |dir| make_node(dir, name, kind, device, mode)) {
-            Err(Fault::System(Errno::PERM)) if !self.options.ownership.is_given() => {
+            Err(Fault::System(Errno::PERM)) if self.options.leaves_devices_out() => {
                 self.told.left_out = true;
                 self.clear(dir, name, path)?;
                 self.cover(dir, &path.parent().unwrap_or_default(), name)?;
