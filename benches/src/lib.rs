@@ -122,3 +122,14 @@ pub fn image(layers: &[Files]) -> Result<Image> {
     store.put_document(&manifest)?;
     Ok(Image::open(Arc::new(store), &manifest.descriptor(MediaType::OciManifest))?)
 }
+
+/// A Dockerfile of so many small steps that change the configuration alone.
+#[must_use]
+pub fn steps(count: u64) -> String {
+    let step = |n: u64| match n % 4 {
+        0 => format!("LABEL org.example.label-{n}=value-{n}\n"),
+        1 => format!("EXPOSE {}\n", 1 + n % 65_535),
+        _ => format!("ENV VARIABLE_{n}=\"value {n} of $VARIABLE_{}\"\n", n.saturating_sub(1)),
+    };
+    std::iter::once("FROM scratch\n".into()).chain((0..count).map(step)).collect()
+}

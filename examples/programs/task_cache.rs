@@ -35,8 +35,7 @@ impl Program for TaskCache {
             recipe.with_digest(IngredientKind::Content, &file.path.escape_ascii().to_string(), file.digest)
         });
         let (key, name) = (recipe.key(), self.output.join(" "));
-        let found = records.get(&key)?;
-        if found.is_some_and(|found| self.output.iter().all(|file| restore(file, &found, &blobs).is_ok())) {
+        if records.get(&key)?.is_some_and(|was| self.output.iter().all(|file| restore(file, &was, &blobs).is_ok())) {
             records.touch(&key, ctx.now())?;
             return Ok(writeln!(out, "cached: {name}")?);
         }
@@ -55,7 +54,8 @@ impl Program for TaskCache {
             let (mut input, mut blob) = (fs::File::open(file)?, blobs.create(&Expected::any())?);
             io::copy(&mut input, &mut blob)?;
             let (mode, blob) = (input.metadata()?.permissions().mode(), blob.commit()?);
-            record.attached.insert(file.clone(), serde_json::to_string(&(mode, blob.digest, blob.size))?);
+            let blob = Descriptor::new(MediaType::from("application/octet-stream"), blob.digest, blob.size);
+            record = record.with_blob(file, blob.with_annotation("mode", mode.to_string()));
         }
         records.put(&record)?;
         let mut trail = Trail::default();
@@ -66,10 +66,10 @@ impl Program for TaskCache {
 
 /// Brings an output back, verified, whole or not at all.
 fn restore(file: &str, record: &Record, blobs: &FsBlobStore) -> Result<()> {
-    let (mode, digest, size) = serde_json::from_str(record.attached.get(file).ok_or("another output")?)?;
+    let blob = record.blobs.get(file).ok_or("another output")?;
     let mut whole = tempfile::NamedTempFile::new_in(".")?;
-    io::copy(&mut blobs.open_verified(&Descriptor::new(MediaType::from(""), digest, size))?, &mut whole)?;
-    whole.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    io::copy(&mut blobs.open_verified(blob)?, &mut whole)?;
+    whole.as_file().set_permissions(fs::Permissions::from_mode(blob.annotations["mode"].parse()?))?;
     whole.persist(file)?;
     Ok(())
 }

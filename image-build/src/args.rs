@@ -48,26 +48,21 @@ impl GlobalArgs {
         &self.env
     }
 
-    /// Declares an argument in a stage: the value given by the caller, else the declaration's own,
-    /// else that of the whole file. Gives its line of the history.
+    /// What an argument is that is declared in a stage which sees `env`: the value given by the caller, else the
+    /// declaration's own, else that of the whole file.
     ///
     /// # Spec
     /// Dockerfile reference, § ARG, Scope.
-    pub(crate) fn declare(
+    pub(crate) fn declared(
         &self,
         dockerfile: &Dockerfile,
         declaration: &ArgDeclaration,
-        env: &mut Env,
+        env: &Env,
         options: &BuildOptions,
-    ) -> Result<String> {
+    ) -> Result<(String, Option<String>)> {
         let (name, value) = declared(dockerfile, declaration, env, options)?;
         let value = value.or_else(|| self.env.get(&name).map(String::from));
-        let Some(value) = value else {
-            env.declare(&*name);
-            return Ok(name);
-        };
-        env.set(&*name, &*value);
-        Ok(format!("{name}={value}"))
+        Ok((name, value))
     }
 }
 

@@ -66,7 +66,8 @@ pub(crate) fn assemble(
     output: &dyn BlobStore,
     ctx: &Ctx,
 ) -> Result<BuiltImage> {
-    let StageState { mut config, rootfs, history, .. } = state;
+    let StageState { config, rootfs, history, .. } = state;
+    let mut config = config.into_config();
     if rootfs.layers().len() > MAX_LAYERS {
         return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
     }

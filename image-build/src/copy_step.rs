@@ -1,13 +1,14 @@
 //! COPY and ADD: from expanded words to a layer.
 
 use image_core::{
-    Ctx, Timestamp,
+    Ctx, Digest, Timestamp,
     observer::{NoticeKind, Outcome},
 };
 use image_overlay::{ImageTree, PackedLayer};
 
 use crate::{
     cache::{IngredientKind, Recipe},
+    chosen::{Chosen, Listed, OfContext, OfRootFs},
     context::source::ContextFiles,
     copy_words::CopyWords,
     dockerfile::{Add, Copy, Rule, Warning},
@@ -27,7 +28,7 @@ use crate::{
     ignore::Ignore,
     miss::{Root, Taken},
     named::NamedContext,
-    rootfs::{RootFs, RootFsFiles},
+    rootfs::RootFs,
     solve::{Made, StageBuild},
 };
 
@@ -40,23 +41,19 @@ struct Remote<'a> {
 impl StageBuild<'_> {
     pub(crate) fn copy(&mut self, copy: &Copy, from: Option<&CopyFrom>) -> Result<Outcome> {
         let (build, built) = (self.build, self.built);
-        let (state, ctx) = (build.builder.state, build.ctx);
         let words = CopyWords::of_copy(copy, self.file, &self.state.env, &self.state.config.config.working_dir)?;
-        let image: RootFs;
         let context = match from {
             None => (build.builder.context, String::from("the build context")),
             Some(CopyFrom::Stage(number)) => {
                 let stage = built.get(number).ok_or_else(|| build.unbuilt(*number))?;
                 let name = format!("stage {}", build.graph.label_of(*number));
-                let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
-                return self.copy_files(&files, &words, &[], stage.roots.layers());
+                return self.copy_rootfs(&words, &stage.rootfs, &name, stage.roots.layers());
             }
             Some(CopyFrom::Name(name)) => match build.builder.named.get(name) {
                 Some(NamedContext::Files(context)) => (*context, format!("the build context {name}")),
                 _ => {
-                    image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
-                    let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
-                    return self.copy_files(&files, &words, &[], None);
+                    let image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
+                    return self.copy_rootfs(&words, &image, &format!("image {name}"), None);
                 }
             },
         };
@@ -101,7 +98,19 @@ impl StageBuild<'_> {
     ) -> Result<Outcome> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         self.warn_of_ignored(words, context.ignore())?;
-        self.copy_files(&ContextFiles::new(context, name, state.stats(), ctx)?, words, remotes, None)
+        let files = ContextFiles::new(context, &*name, state.stats(), ctx)?;
+        let selection = Selection::new(&files, words.paths(), &words.choice, ctx)?;
+        selection.warn_of_unmatched(ctx);
+        let digest = selection.digest()?;
+        self.copy_files(&OfContext(selection), digest, name, words, remotes, None)
+    }
+
+    /// `root` is the step that explains why the files are others than in the last build, if they are.
+    fn copy_rootfs(&mut self, words: &CopyWords, rootfs: &RootFs, name: &str, root: Option<Root>) -> Result<Outcome> {
+        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let files = OfRootFs { rootfs, name, words, state, ctx };
+        let digest = files.digest()?;
+        self.copy_files(&files, digest, name.to_owned(), words, &[], root)
     }
 
     /// Warns of sources that the ignore file leaves out; where it also takes back, nothing can be said.
@@ -121,27 +130,24 @@ impl StageBuild<'_> {
         Ok(())
     }
 
-    /// `root` is the step that explains why the files are others than in the last build, if they are.
-    fn copy_files<S: SourceFiles>(
+    fn copy_files(
         &mut self,
-        files: &S,
+        chosen: &impl Chosen,
+        digest: Digest,
+        from: String,
         words: &CopyWords,
         remotes: &[Remote<'_>],
         root: Option<Root>,
     ) -> Result<Outcome> {
         words.warnings.iter().try_for_each(|warning| self.warn(warning))?;
         self.note(words.variables.iter().map(|(name, value)| (&**name, value.as_deref())));
-        let ctx = self.build.ctx;
-        let selection = Selection::new(files, words.paths(), &words.choice, ctx)?;
-        let digest = selection.digest()?;
         let mut recipe = words.ingredients(self.recipe(&words.line(&words.destination)), &digest);
         for remote in remotes {
             let name = words.sources.get(remote.position).map_or("", String::as_str);
             recipe = recipe.with_digest(IngredientKind::Content, name, remote.selection.digest()?);
         }
         let (owner, recipe) = self.owner(words, recipe)?;
-        let (sources, from) = (words.sources.join(" "), files.name().to_owned());
-        let taken = [Taken { sources, from, digest, files: &selection, root }];
+        let taken = [Taken { sources: words.sources.join(" "), from, digest, files: &Listed(chosen), root }];
         let line = format!("{} # buildkit", words.line(&words.written));
         let make = |this: &mut Self, now: Timestamp| {
             let owner = match owner {
@@ -150,7 +156,7 @@ impl StageBuild<'_> {
             };
             let attributes = Attributes { owner, mode: words.chmod.as_ref().map(|chmod| &chmod.change), now };
             let target = Target { path: &words.destination, attributes };
-            Ok(Made { layer: this.pack(&selection, words, remotes, &target)? })
+            chosen.with(|selection| Ok(Made { layer: this.pack(selection, words, remotes, &target)? }))
         };
         if words.link {
             return self.detached_layer(recipe, &taken, &line, make);

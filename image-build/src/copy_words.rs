@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use image_core::Digest;
+use image_core::{Digest, hasher::Hasher};
 
 use crate::{
     cache::{IngredientKind, Recipe},
@@ -13,6 +13,7 @@ use crate::{
     expand::Expander,
     fetch::Address,
     ignore::Ignore,
+    solve::STEP_VERSION,
 };
 
 /// What the ingredients are called that are given files, before the file's name.
@@ -200,6 +201,19 @@ impl CopyWords {
     pub(crate) fn paths(&self) -> impl Iterator<Item = (usize, &str)> {
         let sources = self.sources.iter().map(String::as_str).enumerate();
         sources.filter(|(position, _)| !self.add.addresses.contains_key(position))
+    }
+
+    /// What names the choice of files from a tree of these layers.
+    pub(crate) fn selection_from(&self, layers: &str) -> Digest {
+        let mut hasher = Hasher::sha256();
+        let parents = if self.choice.parents { "parents" } else { "names" };
+        let counts = [self.sources.len(), self.exclude.len()].map(|count| count.to_string());
+        let words = [STEP_VERSION, layers, parents, &counts[0], &counts[1]].into_iter();
+        for word in words.chain(self.sources.iter().chain(&self.exclude).map(String::as_str)) {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+        hasher.finish()
     }
 
     /// The instruction with this destination, as BuildKit writes it into the history.

@@ -49,12 +49,17 @@ impl Env {
 
     /// Sets a variable; one that is set keeps its place.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let (name, value) = (name.into(), value.into());
+        self.put(name.into(), value.into());
+    }
+
+    /// Sets a variable, and gives its place among all.
+    pub(crate) fn put(&mut self, name: String, value: String) -> usize {
         let position = *self.positions.entry(name.clone()).or_insert(self.entries.len());
         match self.entries.get_mut(position) {
             Some(entry) => entry.1 = value,
             None => self.entries.push((name, value)),
         }
+        position
     }
 
     /// Says that a variable is known though it has no value, as after `ARG NAME`: its use is

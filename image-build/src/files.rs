@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, io::Read, path::Path};
 
-use image_core::Ctx;
-use image_overlay::{FileTree, NodeRef};
+use image_core::{Ctx, hasher::Sha256};
+use image_overlay::{Content, FileTree, NodeRef};
 
 use crate::error::Result;
 
@@ -17,8 +17,8 @@ pub(crate) struct FileFacts {
     pub(crate) size: u64,
     /// The SHA-256 of the content; of a file that is kept with holes, of its data alone.
     pub(crate) sha256: [u8; 32],
-    /// Whether the file is kept with holes.
-    pub(crate) sparse: bool,
+    /// What tells where the data lies in a file that is kept with holes: two may have the same data in other places.
+    pub(crate) holes: Option<[u8; 32]>,
     /// Extended attributes that belong to the file, where the tree's metadata do not have them.
     pub(crate) xattrs: Option<Box<Xattrs>>,
 }
@@ -26,7 +26,20 @@ pub(crate) struct FileFacts {
 impl FileFacts {
     /// Those of a file without holes and extended attributes.
     pub(crate) fn plain(size: u64, sha256: [u8; 32]) -> Self {
-        Self { size, sha256, sparse: false, xattrs: None }
+        Self { size, sha256, holes: None, xattrs: None }
+    }
+
+    /// Those of a file in a layer.
+    pub(crate) fn of_content(content: &Content) -> Self {
+        let holes = content.sparse.as_deref().map(|segments| {
+            let mut hasher = Sha256::default();
+            for segment in segments {
+                hasher.update(&segment.offset.to_le_bytes());
+                hasher.update(&segment.length.to_le_bytes());
+            }
+            hasher.finish()
+        });
+        Self { holes, ..Self::plain(content.size, content.sha256) }
     }
 }
 

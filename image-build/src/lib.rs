@@ -66,6 +66,7 @@
 mod args;
 mod assemble;
 pub mod cache;
+mod chosen;
 mod context;
 mod copy_step;
 mod copy_words;

@@ -23,6 +23,7 @@ const MAX_ACCOUNTS: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct RootFs {
     layers: Vec<LayerBlob>,
+    chain: Option<ChainId>,
     /// How many of them are an image's from outside.
     foreign: usize,
     merged: Mutex<Merged>,
@@ -37,18 +38,24 @@ struct Merged {
 
 impl Clone for RootFs {
     fn clone(&self) -> Self {
-        Self { layers: self.layers.clone(), foreign: self.foreign, merged: Mutex::new(self.merged().clone()) }
+        Self {
+            layers: self.layers.clone(),
+            chain: self.chain.clone(),
+            foreign: self.foreign,
+            merged: Mutex::new(self.merged().clone()),
+        }
     }
 }
 
 impl RootFs {
     /// The root file system of an image.
     pub(crate) fn of_image(image: &Image) -> Self {
-        let layers: Vec<_> = image
-            .layers()
-            .map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()))
-            .collect();
-        Self { foreign: layers.len(), layers, merged: Mutex::default() }
+        let layers = image.layers();
+        let layers =
+            layers.map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()));
+        let layers: Vec<LayerBlob> = layers.collect();
+        let chain = ChainId::of(layers.iter().map(|layer| &layer.diff_id));
+        Self { foreign: layers.len(), chain, layers, merged: Mutex::default() }
     }
 
     fn merged(&self) -> MutexGuard<'_, Merged> {
@@ -67,12 +74,15 @@ impl RootFs {
 
     /// What names the content: the chainID, or `scratch` where there are no layers.
     pub(crate) fn identity(&self) -> String {
-        ChainId::of(self.layers.iter().map(|layer| &layer.diff_id))
-            .map_or_else(|| "scratch".into(), |id| id.to_string())
+        self.chain.as_ref().map_or_else(|| "scratch".into(), ToString::to_string)
     }
 
     /// Puts a layer of the state's store on top.
     pub(crate) fn push(&mut self, layer: &RecordedLayer, state: &BuildState) {
+        self.chain = Some(match &self.chain {
+            None => ChainId::bottom(&layer.diff_id),
+            Some(chain) => chain.push(&layer.diff_id),
+        });
         self.layers.push(LayerBlob::new(state.blobs_arc(), layer.descriptor.clone(), layer.diff_id.clone()));
     }
 
@@ -131,7 +141,7 @@ impl SourceFiles for RootFsFiles<'_> {
     fn facts(&self, file: NodeRef<'_, LayerContent>) -> Result<FileFacts> {
         let content = file.content().map(|content| &content.content);
         let content = content.ok_or_else(|| Error::stream("find a file's content", io::ErrorKind::NotFound.into()))?;
-        Ok(FileFacts { size: content.size, sha256: content.sha256, sparse: content.sparse.is_some(), xattrs: None })
+        Ok(FileFacts::of_content(content))
     }
 
     fn fetch<'a>(

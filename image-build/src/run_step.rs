@@ -164,8 +164,7 @@ impl StageBuild<'_> {
             .with_text(IngredientKind::Setting, "network", words.network.as_str())
             .with_text(IngredientKind::Setting, "security", security);
         for (name, value) in words.env.iter() {
-            let is_set = |line: &String| line.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) == Some(value);
-            let kind = match config.env.iter().any(is_set) {
+            let kind = match self.state.config.variable(name) == Some(value) {
                 true => IngredientKind::Environment,
                 false => IngredientKind::Argument,
             };

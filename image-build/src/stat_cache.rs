@@ -1,6 +1,6 @@
 //! What is known of files that did not change since they were read, so that they need not be read again.
 //!
-//! One file for each tree, `<device>-<inode>` of its root in hexadecimal: a version line, the time at which it was
+//! One file for each tree, `<device>-<inode>-<file system>` of its root in hexadecimal: a version line, the time at which it was
 //! begun, a record of fixed length for each file, in the order of device and inode, and the SHA-256 of all that. Times
 //! and numbers are big-endian, so that records are in the order of their bytes and are searched as they lie.
 //!
@@ -10,8 +10,13 @@
 //! system's clock: so a file whose times are not safely older than the moment at which it began to be read is not
 //! recorded, and is read again the next time. Where the clock was set back since, nothing is believed.
 //!
-//! What is cut short, damaged or of another version counts as nothing. Not noticed is who writes into a file through a
-//! memory map that was written to before the file was read: the kernel dates such writes when the pages are first touched.
+//! What is cut short, damaged or of another version counts as nothing. Nothing is kept of files on an image that is
+//! mounted (SquashFS, say), nor of those of other file systems mounted in the tree: the times in an image are those that
+//! its maker wrote, and another one may come to stand in its place.
+//!
+//! Not noticed is who writes into a file through a memory map that was written to before the file was read: the kernel
+//! dates such writes when the pages are first touched. A file system of the network dates files by its server's clock: an
+//! edit in the very tick of the one before, with the same size, is not noticed if that clock is seconds behind.
 
 use std::{
     fs::{self, File},
@@ -22,7 +27,7 @@ use std::{
 use image_core::{Timestamp, hasher::Sha256};
 
 use crate::{
-    context::status::Status,
+    context::status::{Status, TreeRoot},
     error::{Error, Result},
     temporary::{Temporary, set_time},
 };
@@ -71,13 +76,16 @@ impl StatCache {
         Ok(Self { directory, temporary })
     }
 
-    fn path_for(&self, root: &Status) -> PathBuf {
-        self.directory.join(format!("{:x}-{:x}", root.device, root.inode))
+    fn path_for(&self, root: &TreeRoot) -> PathBuf {
+        self.directory.join(format!("{:x}-{:x}-{:x}", root.device, root.inode, root.file_system))
     }
 
     /// What is known of the files of the tree with this root.
-    pub(crate) fn load(&self, root: &Status) -> Result<Loaded> {
+    pub(crate) fn load(&self, root: &TreeRoot) -> Result<Loaded> {
         let now = self.clock()?;
+        if !root.is_dated {
+            return Ok(Loaded { begun: now, bytes: Vec::new() });
+        }
         let path = self.path_for(root);
         let failed = |e| Error::io("read", &path, e);
         let bytes = match File::open(&path) {
@@ -95,10 +103,13 @@ impl StatCache {
     }
 
     /// Keeps what is known of the files of the tree with this root, in place of what was known. `begun` is the time
-    /// of [`Loaded`]: files that changed since, or just before, are left out.
-    pub(crate) fn save(&self, root: &Status, begun: Timestamp, mut files: Vec<(Status, Fact)>) -> Result<()> {
+    /// of [`Loaded`]: files that changed since, or just before, are left out, and those of other file systems.
+    pub(crate) fn save(&self, root: &TreeRoot, begun: Timestamp, mut files: Vec<(Status, Fact)>) -> Result<()> {
+        if !root.is_dated {
+            return Ok(());
+        }
         let safe = Timestamp::from_seconds(begun.seconds().saturating_sub(SAFE_AGE));
-        files.retain(|(status, _)| status.latest() < safe);
+        files.retain(|(status, _)| status.device == root.device && status.latest() < safe);
         files.sort_unstable_by_key(|(status, _)| (status.device, status.inode));
         files.dedup_by_key(|(status, _)| (status.device, status.inode));
         let mut bytes = Vec::with_capacity(HEADER + files.len() * RECORD + 32);

@@ -8,22 +8,16 @@ use image_core::{
 use crate::{
     cache::IngredientKind,
     dockerfile::{Command, Dockerfile, Rule, Spanned, Warning},
-    effect::{
-        meta::{self, MetaState},
-        owner,
-        place::Attributes,
-        workdir,
-    },
+    effect::{meta, owner, place::Attributes, workdir},
     error::Result,
     expand::Expander,
     miss::Origin,
-    solve::{Made, StageBuild, values},
+    solve::{Made, StageBuild, StageConfig, values},
 };
 
 /// Whether a variable is one of the configuration's, or an argument.
-fn origin(environment: &[String], name: &str) -> Origin {
-    let is_it = |line: &String| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
-    if environment.iter().any(is_it) { Origin::Environment } else { Origin::Argument }
+fn origin(config: &StageConfig, name: &str) -> Origin {
+    if config.has_variable(name) { Origin::Environment } else { Origin::Argument }
 }
 
 impl StageBuild<'_> {
@@ -36,7 +30,7 @@ impl StageBuild<'_> {
         let path = self.expand(path)?;
         let path = workdir::resolve(&self.state.config.config.working_dir, &path);
         let user = self.state.config.config.user.clone();
-        self.state.config.config.working_dir.clone_from(&path);
+        self.state.config.set_working_dir(path.clone())?;
         let line = format!("WORKDIR {path}");
         let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
         self.layer(recipe, &[], &line, |this, now| {
@@ -55,31 +49,25 @@ impl StageBuild<'_> {
     }
 
     /// Carries out an instruction that changes the configuration, and says what it leaves in the history.
-    pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<meta::Change>> {
-        let (file, before) = (self.file, self.state.env.clone());
-        let environment = self.state.config.config.env.clone();
-        let mut expander = Expander::new(file, &before);
-        let mut state = MetaState {
-            dockerfile: file,
-            config: &mut self.state.config.config,
-            env: &mut self.state.env,
-            own_cmd: &mut self.own_cmd,
+    pub(crate) fn change_config(&mut self, command: &Command) -> Result<Option<meta::Line>> {
+        let (file, config) = (self.file, &self.state.config);
+        let mut expander = Expander::new(file, &self.state.env);
+        let Some(change) = meta::read(command, file, config.config.shell.as_deref(), &mut expander)? else {
+            return Ok(None);
         };
-        let line = meta::apply(command, &mut state, &mut expander)?;
         expander.warnings().iter().try_for_each(|warning| self.warn(warning))?;
-        self.steps.note(values(&expander), |name| origin(&environment, name));
-        if let Command::Maintainer(name) = command {
-            self.state.config.author = Some(name.value.clone());
-        }
-        Ok(line)
+        self.steps.note(values(&expander), |name| origin(config, name));
+        let line = change.line();
+        change.apply(&mut self.state, &mut self.own_cmd)?;
+        Ok(Some(line))
     }
 
     fn expand(&mut self, word: &Spanned<String>) -> Result<String> {
         let mut expander = Expander::new(self.file, &self.state.env);
         let text = expander.word(word)?;
         expander.warnings().iter().try_for_each(|warning| self.warn(warning))?;
-        let environment = &self.state.config.config.env;
-        self.steps.note(values(&expander), |name| origin(environment, name));
+        let config = &self.state.config;
+        self.steps.note(values(&expander), |name| origin(config, name));
         Ok(text)
     }
 
@@ -104,8 +92,8 @@ impl StageBuild<'_> {
 
     /// Notes the variables that the instruction uses.
     pub(crate) fn note<'v>(&mut self, variables: impl IntoIterator<Item = (&'v str, Option<&'v str>)>) {
-        let environment = &self.state.config.config.env;
-        self.steps.note(variables, |name| origin(environment, name));
+        let config = &self.state.config;
+        self.steps.note(variables, |name| origin(config, name));
     }
 }
 

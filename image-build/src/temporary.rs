@@ -8,7 +8,7 @@ use std::{
 };
 
 use image_core::Timestamp;
-use rustix::fs::{Timespec, Timestamps};
+use rustix::fs::{AtFlags, Timespec, Timestamps};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -80,8 +80,17 @@ impl Temporary {
 
 /// Sets the time that a file was last written at.
 pub(crate) fn set_time(file: &File, time: Timestamp) -> io::Result<()> {
+    Ok(rustix::fs::futimens(file, &timestamps(time))?)
+}
+
+/// Sets the time that the file of a path was last written at.
+pub(crate) fn set_time_of(path: &Path, time: Timestamp) -> io::Result<()> {
+    Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &timestamps(time), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+fn timestamps(time: Timestamp) -> Timestamps {
     let time = Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() };
-    Ok(rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time })?)
+    Timestamps { last_access: time, last_modification: time }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a directory of this module's own, which no link leads out of")]

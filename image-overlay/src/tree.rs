@@ -384,6 +384,12 @@ impl<'a, C> NodeRef<'a, C> {
         Metadata::clone(&self.inode().metadata).with_mtime(self.inode().mtime)
     }
 
+    /// Mode, owner and extended attributes: all of its metadata but the time, which is 0 here.
+    #[must_use]
+    pub fn attributes(self) -> &'a Metadata {
+        self.timeless_metadata()
+    }
+
     /// Its metadata but for the time. What is equal is the same in all of the tree.
     pub(crate) fn timeless_metadata(self) -> &'a Arc<Metadata> {
         &self.inode().metadata

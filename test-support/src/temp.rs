@@ -1,6 +1,6 @@
 //! Places that go away after a test.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{ffi::OsStr, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 pub use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ pub fn temp_dir() -> TempDir {
     dir
 }
 
-/// A file system in memory, of a few bytes, that is unmounted when dropped.
+/// A file system in memory, of a few bytes, or that of an image, which is unmounted when dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
     dir: TempDir,
@@ -30,20 +30,29 @@ impl SmallDisk {
     /// As [`skip`].
     #[must_use]
     pub fn mount(size: u64) -> Option<Self> {
+        let options = format!("size={size},mode=0755");
+        Self::mounted("tmpfs", &["-t", "tmpfs", "-o", &options, "tmpfs"].map(OsStr::new))
+    }
+
+    /// Mounts the image of a file system, which stays as it is; says that the test is skipped where that is not possible.
+    ///
+    /// # Panics
+    /// As [`skip`].
+    #[must_use]
+    pub fn of_image(image: &Path) -> Option<Self> {
+        Self::mounted("an image", &[OsStr::new("-o"), OsStr::new("loop,ro"), image.as_os_str()])
+    }
+
+    fn mounted(what: &str, arguments: &[&OsStr]) -> Option<Self> {
         if !require_root() || !require_tool("mount") || !require_tool("umount") {
             return None;
         }
         let dir = temp_dir();
-        let options = format!("size={size},mode=0755");
-        let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(dir.path())
-            .output()
-            .expect("mount was found above");
+        let output = Command::new("mount").args(arguments).arg(dir.path()).output().expect("mount was found above");
         if output.status.success() {
             Some(Self { dir })
         } else {
-            skip(&format!("cannot mount a tmpfs: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            skip(&format!("cannot mount {what}: {}", String::from_utf8_lossy(&output.stderr).trim()));
             None
         }
     }

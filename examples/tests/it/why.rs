@@ -61,6 +61,27 @@ fn why_answers_later() {
 }
 
 #[test]
+fn builds_of_two_places_are_not_taken_for_one() {
+    let (one, two) = (project(), project());
+    let build = |project: &Project, context: &str| {
+        let mut command = program("build");
+        command.current_dir(project.context("")).args(["--explain", "--progress", "plain", "--cache"]);
+        command.arg(one.path("shared")).arg("-o").arg(project.path("out")).arg(context);
+        let said = succeed(&mut command).stderr;
+        said.lines().filter_map(|line| line.strip_prefix("  because ")).map(String::from).collect::<Vec<_>>()
+    };
+    build(&one, ".");
+    two.write("a", "another");
+    // What both have in common is cached, and the rest was never built here.
+    let said = build(&two, ".");
+    assert_eq!(said, ["no earlier build of it is known"; 3]);
+    one.write("a", "A");
+    let whole = one.context("");
+    let said = build(&one, whole.to_str().unwrap());
+    assert_eq!(said[0], "1 file of the build context changed: a (content)");
+}
+
+#[test]
 fn a_task_runs_once_for_the_same_inputs() {
     let dir = test_support::temp_dir();
     let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();

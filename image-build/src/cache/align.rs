@@ -1,6 +1,6 @@
 //! Which step of an earlier run a step corresponds to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// The counterpart of a step in an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +73,19 @@ fn rewritten(old: &[String], new: &[String], stayed: &[usize], found: &mut [Opti
     let mut from = (0, 0);
     for end in stayed.iter().map(Some).chain([None]) {
         let to = end.map_or((old.len(), new.len()), |at| (place(at, found), *at));
+        let mut left: HashMap<String, VecDeque<usize>> = HashMap::new();
+        for position in (from.0..to.0).filter(|position| !taken[*position]) {
+            left.entry(keyword(&old[position])).or_default().push_back(position);
+        }
+        // What corresponds stays in order, so what stands before the last one found is of no use any more.
         let mut candidates = from.0;
-        for at in from.1..to.1 {
-            if found[at].is_some() {
-                continue;
+        for at in (from.1..to.1).filter(|at| found[*at].is_none()).collect::<Vec<_>>() {
+            let Some(positions) = left.get_mut(&keyword(&new[at])) else { continue };
+            while positions.front().is_some_and(|position| *position < candidates) {
+                positions.pop_front();
             }
-            let is_it = |position: &usize| !taken[*position] && keyword(&old[*position]) == keyword(&new[at]);
-            if let Some(position) = (candidates..to.0).find(is_it) {
+            if let Some(position) = positions.pop_front() {
                 found[at] = Some(Counterpart { position, moved: false });
-                taken[position] = true;
                 candidates = position + 1;
             }
         }

@@ -3,6 +3,8 @@
 //! An artifact is an OCI image manifest whose first layer is a list of records and whose other layers are those that the
 //! records name. It can so be tagged, copied, pushed and collected as an image is.
 
+use std::collections::HashSet;
+
 use image_core::{
     BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageManifest, MediaType, Timestamp,
     document::MAX_LAYERS, observer::NoticeKind,
@@ -78,24 +80,24 @@ impl ArtifactRecordStore {
         })?;
         records.sort_by_cached_key(|record| record.recipe.key());
         let mut layers: Vec<Descriptor> = Vec::new();
-        let mut kept = Vec::new();
+        let (mut seen, mut gone, mut kept) = (HashSet::new(), HashSet::new(), Vec::new());
         for record in records {
-            let blob = record.layer.as_ref().map(|layer| &layer.descriptor);
-            if let Some(blob) = blob.filter(|blob| layers.iter().all(|layer| layer.digest != blob.digest)) {
+            for blob in record.descriptors() {
+                if !seen.insert(blob.digest.clone()) {
+                    continue;
+                }
                 match output.copy_from(blobs, blob, ctx) {
                     Ok(_) => layers.push(blob.clone()),
                     Err(e) if e.is_not_found() || e.is_corrupt() => {
-                        ctx.notice(
-                            NoticeKind::Skipped,
-                            &blob.digest.to_string(),
-                            "a record's layer is gone or damaged",
-                        );
-                        continue;
+                        gone.insert(blob.digest.clone());
+                        let message = "what a record names is gone or damaged: the record is left out";
+                        ctx.notice(NoticeKind::Skipped, &blob.digest.to_string(), message);
                     }
                     Err(e) => return Err(e.into()),
                 }
             }
-            kept.push(record);
+            let is_whole = record.descriptors().all(|blob| !gone.contains(&blob.digest));
+            kept.extend(is_whole.then_some(record));
         }
         if layers.len() >= MAX_LAYERS {
             return Err(image_core::Error::limit("layers of the cache artifact", MAX_LAYERS as u64 - 1).into());

@@ -108,7 +108,7 @@ pub fn visits_are_complete(store: &dyn RecordStore) {
     let expected: BTreeSet<CacheKey> =
         names.iter().map(|name| recipe(name).key()).chain([recipe("same blob").key()]).collect();
     assert_eq!(keys(store), expected, "the keys of all records");
-    assert_eq!(ok(blobs(store), "blobs").len(), names.len(), "each blob once");
+    assert_eq!(ok(blobs(store), "blobs").len(), names.len() + 1, "each blob once");
 }
 
 /// `visit` may call the store.
@@ -197,7 +197,8 @@ fn recipe(name: &str) -> Recipe {
 fn record(name: &str) -> Record {
     let descriptor = Descriptor::new(MediaType::OciLayerGzip, Digest::sha256_of(name.as_bytes()), 7);
     let layer = RecordedLayer::new(descriptor, DiffId::from_digest(Digest::sha256_of(b"tar")));
-    let mut record = Record::new(recipe(name), at(7)).with_layer(layer);
+    let made = Descriptor::new(MediaType::from("text/plain"), Digest::sha256_of(b"made by all"), 5);
+    let mut record = Record::new(recipe(name), at(7)).with_layer(layer).with_blob("output", made);
     record.attached.insert("note".into(), name.into());
     record
 }

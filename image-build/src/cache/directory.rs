@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::{CacheKey, Journal, Record, RecordStore, Trail};
 use crate::{
     error::{Error, Result},
-    temporary::{Temporary, set_time},
+    temporary::{Temporary, set_time, set_time_of},
 };
 
-/// The largest record or trail that is read, in bytes.
-const MAX_RECORD: u64 = 4 << 20;
+/// The largest record or trail that is kept, in bytes: a recipe of 400,000 files, a run of 200,000 steps.
+const MAX_RECORD: usize = 64 << 20;
 
 /// Keeps each record in a file of its own, `<first two characters>/<key>.json`, and each trail in
 /// `latest/<SHA-256 of its name>.json`; unfinished ones are in `tmp/`.
@@ -78,8 +78,13 @@ impl DirRecordStore {
     }
 }
 
+/// What is too large to be read back is not written.
 fn encode(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Error::io("encode", path, e.into()))
+    let bytes = serde_json::to_vec(value).map_err(|e| Error::io("encode", path, e.into()))?;
+    if bytes.len() > MAX_RECORD {
+        return Err(image_core::Error::limit("a record of the cache", MAX_RECORD as u64).into());
+    }
+    Ok(bytes)
 }
 
 /// The time that a file was last written at.
@@ -99,9 +104,11 @@ fn open(path: &Path) -> Result<Option<File>> {
 fn read(path: &Path) -> Result<Option<(Vec<u8>, Timestamp)>> {
     let failed = |e| Error::io("read", path, e);
     let Some(file) = open(path)? else { return Ok(None) };
-    let time = time_of(&file).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let time = metadata.modified().map_err(failed)?.into();
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(MAX_RECORD);
+    let mut bytes = Vec::with_capacity(size + 1);
+    file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some((bytes, time)))
 }
 
@@ -149,8 +156,10 @@ impl RecordStore for DirRecordStore {
 
     fn touch(&self, key: &CacheKey, used: Timestamp) -> Result<()> {
         let path = self.path(key);
-        let Some(file) = open(&path)? else { return Ok(()) };
-        set_time(&file, used).map_err(|e| Error::io("set the time of", &path, e))
+        match set_time_of(&path, used) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("set the time of", &path, e)),
+            _ => Ok(()),
+        }
     }
 
     fn remove(&self, key: &CacheKey) -> Result<bool> {

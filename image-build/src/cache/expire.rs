@@ -1,6 +1,10 @@
 //! Expiry: which records a policy drops, least recently used first.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use image_core::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -150,7 +154,7 @@ struct Candidate {
     created: Timestamp,
     key: CacheKey,
     instruction: Option<String>,
-    blob: Option<(Digest, u64)>,
+    blobs: Vec<(Digest, u64)>,
 }
 
 impl Candidate {
@@ -161,7 +165,7 @@ impl Candidate {
             created: record.created,
             key: record.recipe.key(),
             instruction: instruction.and_then(|part| part.text.clone()),
-            blob: record.layer.as_ref().map(|layer| (layer.descriptor.digest.clone(), layer.descriptor.size)),
+            blobs: record.descriptors().map(|blob| (blob.digest.clone(), blob.size)).collect(),
         }
     }
 }
@@ -174,8 +178,13 @@ fn choose(mut records: Vec<Candidate>, policy: &ExpiryPolicy, now: Timestamp) ->
     let mut blobs = HashSet::new();
     let mut verdict = None;
     for record in records {
-        let size = record.blob.as_ref().filter(|(digest, _)| !blobs.contains(digest)).map_or(0, |(_, size)| *size);
-        let bytes = expiry.kept_bytes.saturating_add(size);
+        let own: HashMap<&Digest, u64> = record
+            .blobs
+            .iter()
+            .filter(|(digest, _)| !blobs.contains(digest))
+            .map(|(digest, size)| (digest, *size))
+            .collect();
+        let bytes = own.values().fold(expiry.kept_bytes, |sum, size| sum.saturating_add(*size));
         // Once one has to go, so has everything that was used before it.
         let over = match verdict {
             Some(over) => Some(over),
@@ -194,7 +203,7 @@ fn choose(mut records: Vec<Candidate>, policy: &ExpiryPolicy, now: Timestamp) ->
             None => {
                 expiry.kept += 1;
                 expiry.kept_bytes = bytes;
-                blobs.extend(record.blob.map(|(digest, _)| digest));
+                blobs.extend(record.blobs.into_iter().map(|(digest, _)| digest));
             }
         }
     }
@@ -214,9 +223,9 @@ mod tests {
 
     fn candidate(name: u8, used: i64, blob: Option<(u8, u64)>) -> Candidate {
         let key = super::super::Recipe::new().with_text(IngredientKind::Setting, &name.to_string(), "").key();
-        let blob = blob.map(|(blob, size)| (Digest::sha256_of(&[blob]), size));
+        let blobs = blob.map(|(blob, size)| (Digest::sha256_of(&[blob]), size)).into_iter().collect();
         let (used, created) = (Timestamp::from_seconds(used), Timestamp::UNIX_EPOCH);
-        Candidate { used, created, key, instruction: Some(name.to_string()), blob }
+        Candidate { used, created, key, instruction: Some(name.to_string()), blobs }
     }
 
     /// Four records, of which two share a blob; those that go, least recently used first.

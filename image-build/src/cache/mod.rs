@@ -1,27 +1,69 @@
-//! The build cache: what went into a step, the key that follows from it, and the record of the result.
+//! A cache of results of work: what was done before on equal inputs is not done again, and what is done again says why.
 //!
-//! It knows nothing of Dockerfiles. Compose a [`Recipe`] of everything that can change a result,
-//! look its [`CacheKey`] up in a [`RecordStore`], and where there is none, do the work and store
-//! a [`Record`]. The recipe is kept beside the result, so that two of them can be compared: keep a
-//! [`Trail`] of the steps of each run, and [`explain`] says why a step was not found the next time.
+//! It knows nothing of images and Dockerfiles: a task runner, a package builder or a test runner uses it as a build does.
+//! Four words are enough to know:
 //!
-//! Records are kept in memory, in a directory ([`DirRecordStore`], for many processes at once), or in an artifact that
-//! lies in a store of blobs as images do ([`ArtifactRecordStore`], to be handed on). [`expire`](expire()) drops what a
-//! [policy](ExpiryPolicy) says, least recently used first.
+//! - A [`Recipe`] is everything that can change a result, as a list of [ingredients](Ingredient): the command, the files
+//!   it reads, the variables it sees, the version of a tool. Each has a kind, a name, and the digest of its value.
+//! - A [`CacheKey`] is the recipe's name: equal if and only if the recipes are, on every machine.
+//! - A [`Record`] is what came of a recipe, with the recipe itself: a layer, and whatever the caller attaches, such as the
+//!   digests of files that lie in a store of blobs. A [`RecordStore`] keeps records by key.
+//! - A [`Trail`] is which steps the last run of something had, and under which keys. Kept in a [`Journal`], it is what the next
+//!   run is compared with: [`explain::compare`] says in which ingredients two recipes differ.
+//!
+//! A key covers what its recipe names and nothing else. So name all that counts: whatever is left out of a recipe (a
+//! variable that a command reads, say) can change without anybody noticing. What must not count, such as times and
+//! places of files, stays out.
 //!
 //! ```
-//! use image_build::cache::{IngredientKind, MemoryRecordStore, Recipe, Record, RecordStore};
-//! use image_core::Timestamp;
+//! use image_build::cache::{IngredientKind, Journal, Mark, MemoryRecordStore, Recipe, Record, RecordStore, Trail, explain};
+//! use image_core::{Digest, Timestamp};
 //!
-//! let recipe = Recipe::new()
-//!     .with_text(IngredientKind::Instruction, "command", "cc -c main.c")
-//!     .with_text(IngredientKind::Environment, "CFLAGS", "-O2");
+//! /// Compiles `source`, unless that was done before; says what was done and why.
+//! fn compile(source: &[u8], flags: &str, store: &MemoryRecordStore) -> image_build::Result<String> {
+//!     let recipe = Recipe::new()
+//!         .with_text(IngredientKind::Instruction, "command", "cc -c main.c")
+//!         .with_text(IngredientKind::Environment, "CFLAGS", flags)
+//!         .with_digest(IngredientKind::Content, "main.c", Digest::sha256_of(source));
+//!     let key = recipe.key();
+//!     if store.get(&key)?.is_some() {
+//!         return Ok("cached".into());
+//!     }
+//!     let last = store.trail("compile")?.and_then(|trail| trail.marks.into_iter().next());
+//!     let last = last.map(|mark| store.get(&mark.key)).transpose()?.flatten();
+//!     let why = match last {
+//!         Some(last) => explain::compare(&last.recipe, &recipe)[0].to_string(),
+//!         None => "it was never done".into(),
+//!     };
+//!     // Here the work is done, and what it makes goes into the record.
+//!     store.put(&Record::new(recipe, Timestamp::UNIX_EPOCH))?;
+//!     let mut trail = Trail::default();
+//!     trail.marks.push(Mark::new("main", "cc -c main.c", key));
+//!     store.put_trail("compile", &trail)?;
+//!     Ok(format!("done, since {why}"))
+//! }
+//!
 //! let store = MemoryRecordStore::default();
-//! assert!(store.get(&recipe.key())?.is_none());
-//! store.put(&Record::new(recipe.clone(), Timestamp::UNIX_EPOCH))?;
-//! assert!(store.get(&recipe.key())?.is_some());
+//! assert_eq!(compile(b"int main;", "-O1", &store)?, "done, since it was never done");
+//! assert_eq!(compile(b"int main;", "-O1", &store)?, "cached");
+//! assert_eq!(
+//!     compile(b"int main;", "-O2", &store)?,
+//!     r#"done, since environment CFLAGS changed from "-O1" to "-O2""#
+//! );
+//! assert_eq!(compile(b"int main;", "-O1", &store)?, "cached");
 //! # Ok::<(), image_build::Error>(())
 //! ```
+//!
+//! Digests of many files, of which only those are read that changed, come from
+//! [`BuildContext::fingerprint`](crate::BuildContext::fingerprint). Where a result can be found in several ways, by what is
+//! asked for and by what that comes to, [`find`] tries one recipe after the other. The example program `task_cache` is a task
+//! runner in 80 lines.
+//!
+//! Records are kept in memory ([`MemoryRecordStore`]), in a directory ([`DirRecordStore`], for many processes at once), or
+//! in an artifact that lies in a store of blobs as images do ([`ArtifactRecordStore`], to be handed on); a store of one's own
+//! should pass the suite of `conformance`. [`expire`](expire()) drops what a [policy](ExpiryPolicy) says, least recently
+//! used first. What blobs records name, [`blobs`](blobs()) says: a record does not promise that they are still there, and
+//! whoever takes one verifies it.
 
 pub(crate) mod align;
 mod artifact;
@@ -162,7 +204,7 @@ pub fn find<'r>(
 pub fn blobs(store: &(impl RecordStore + ?Sized)) -> Result<Vec<Descriptor>> {
     let mut found = BTreeMap::new();
     store.for_each(&mut |record| {
-        found.extend(record.layer.map(|layer| (layer.descriptor.digest.clone(), layer.descriptor)));
+        found.extend(record.descriptors().map(|blob| (blob.digest.clone(), blob.clone())));
         Ok(())
     })?;
     Ok(found.into_values().collect())

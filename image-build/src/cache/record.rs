@@ -39,7 +39,11 @@ pub struct Record {
     /// The layer it made, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<RecordedLayer>,
-    /// Whatever else the caller keeps.
+    /// Other blobs that came of it, each by a name of the caller's: files that a command made, say. As with the layer, that
+    /// they are named here does not say that they are still there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub blobs: BTreeMap<String, Descriptor>,
+    /// Whatever else the caller keeps: texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attached: BTreeMap<String, String>,
 }
@@ -48,7 +52,7 @@ impl Record {
     /// The record of a recipe whose work was done at `created` and made no layer.
     #[must_use]
     pub fn new(recipe: Recipe, created: Timestamp) -> Self {
-        Self { recipe, created, used: created, layer: None, attached: BTreeMap::new() }
+        Self { recipe, created, used: created, layer: None, blobs: BTreeMap::new(), attached: BTreeMap::new() }
     }
 
     /// The same result as that of another recipe, by which it can be found too.
@@ -61,5 +65,17 @@ impl Record {
     #[must_use]
     pub fn with_layer(self, layer: RecordedLayer) -> Self {
         Self { layer: Some(layer), ..self }
+    }
+
+    /// With one more blob, by this name.
+    #[must_use]
+    pub fn with_blob(mut self, name: impl Into<String>, blob: Descriptor) -> Self {
+        self.blobs.insert(name.into(), blob);
+        self
+    }
+
+    /// The layer's blob and the others.
+    pub fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        self.layer.iter().map(|layer| &layer.descriptor).chain(self.blobs.values())
     }
 }

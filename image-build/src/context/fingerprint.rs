@@ -83,6 +83,7 @@ impl BuildContext {
         let files = ContextFiles::new(self, "the context", cache, ctx)?;
         let sources = sources.iter().map(AsRef::as_ref).enumerate();
         let selection = Selection::new(&files, sources, &Choice::default(), ctx)?;
+        selection.warn_of_unmatched(ctx);
         self.keep_stats(cache)?;
         Ok(Fingerprint { digest: selection.digest()?, files: selection.files()? })
     }

@@ -13,9 +13,13 @@ mod tar;
 mod walk;
 
 use std::{
+    ffi::OsString,
     fmt,
     io::Read,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
@@ -43,7 +47,7 @@ use crate::{
     stat_cache::{Fact, StatCache},
 };
 use open::open_beneath;
-use status::Status;
+use status::{Status, TreeRoot};
 
 /// Files that can be copied into an image: those of a directory, or of another [`ContextSource`].
 ///
@@ -94,7 +98,7 @@ struct Listed {
 /// What a directory's list is kept by.
 #[derive(Debug)]
 struct Stats {
-    root: Status,
+    root: TreeRoot,
     /// When it was listed, as the file system tells the time.
     begun: Timestamp,
     /// Whether more is known of the files than was then.
@@ -157,6 +161,16 @@ impl BuildContext {
         &self.path
     }
 
+    /// The path from the root of the file system, without links, as far as the system tells; else that it was opened by.
+    pub(crate) fn real_path(&self) -> PathBuf {
+        let Files::Directory(directory) = &self.files else { return self.path.clone() };
+        let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        let path = rustix::fs::readlink(link, Vec::new())
+            .ok()
+            .map(|path| PathBuf::from(OsString::from_vec(path.into_bytes())));
+        path.filter(|path| path.is_absolute()).unwrap_or_else(|| self.path.clone())
+    }
+
     /// What of it is left out.
     pub(crate) fn ignore(&self) -> &Ignore {
         &self.ignore
@@ -176,7 +190,7 @@ impl BuildContext {
         let listed = match &self.files {
             Files::Directory(directory) => {
                 let failed = |e: Errno| Error::io("list", &self.path, e.into());
-                let root = Status::of(&rustix::fs::fstat(directory).map_err(failed)?);
+                let root = TreeRoot::of(directory).map_err(failed)?;
                 let known = known.load(&root)?;
                 let tree = walk::list(self, directory, &known, ctx)?;
                 let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(false) };

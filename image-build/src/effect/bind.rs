@@ -124,7 +124,7 @@ impl<S: SourceFiles> Piece<'_, S> {
             };
             let mut content = Hashed { inner: opener.open(node.id())?, hasher: Sha256::default() };
             tar.append(&entry, &mut content)?;
-            if !facts.sparse && content.hasher.finish() != facts.sha256 {
+            if facts.holes.is_none() && content.hasher.finish() != facts.sha256 {
                 return Err(Error::changed(part.path(node.id())));
             }
         }

@@ -63,7 +63,7 @@ pub(crate) fn pack(
             image_overlay::Error::ContentLength { .. } => Error::changed(part.path(copied.node)),
             error => error.into(),
         })?;
-        if !facts.sparse && written.is_some_and(|content| content.sha256 != facts.sha256) {
+        if facts.holes.is_none() && written.is_some_and(|content| content.sha256 != facts.sha256) {
             return Err(Error::changed(part.path(copied.node)));
         }
         task.advance(facts.size, 1);
@@ -79,6 +79,8 @@ pub(crate) struct Selection<'a, S: SourceFiles> {
     files: &'a S,
     /// In order, each with the position of the argument that it is of.
     sources: Vec<(usize, Selected<'a, S::Content>)>,
+    /// The patterns that match no file.
+    unmatched: Vec<String>,
 }
 
 impl<'a, S: SourceFiles> Selection<'a, S> {
@@ -89,32 +91,41 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
         choice: &Choice,
         ctx: &Ctx,
     ) -> Result<Self> {
-        let mut selected = Vec::new();
+        let (mut selected, mut unmatched) = (Vec::new(), Vec::new());
         for (position, source) in sources {
             let found = select::select(files, source, choice)?;
             if found.is_empty() {
-                ctx.notice(NoticeKind::Warning, source, "the pattern matches no file: nothing is copied");
+                unmatched.push(source.to_owned());
             }
             selected.extend(found.into_iter().map(|source| (position, source)));
         }
-        Self { files, sources: selected }.read(ctx)
+        Self { files, sources: selected, unmatched }.read(ctx)
+    }
+
+    /// Tells of patterns that match no file; whether there are any.
+    pub(crate) fn warn_of_unmatched(&self, ctx: &Ctx) -> bool {
+        for pattern in &self.unmatched {
+            ctx.notice(NoticeKind::Warning, pattern, "the pattern matches no file: nothing is copied");
+        }
+        !self.unmatched.is_empty()
     }
 
     /// Everything in the tree.
     pub(crate) fn all(files: &'a S, choice: &Choice, ctx: &Ctx) -> Result<Self> {
         let all = select::select(files, "/", choice)?;
-        Self { files, sources: all.into_iter().map(|source| (0, source)).collect() }.read(ctx)
+        let sources = all.into_iter().map(|source| (0, source)).collect();
+        Self { files, sources, unmatched: Vec::new() }.read(ctx)
     }
 
     /// What is at one path, which is no pattern.
     pub(crate) fn exact(files: &'a S, path: &str, ctx: &Ctx) -> Result<Self> {
-        Self { files, sources: vec![(0, select::exact(files, path)?)] }.read(ctx)
+        Self { files, sources: vec![(0, select::exact(files, path)?)], unmatched: Vec::new() }.read(ctx)
     }
 
     /// One file, by its name at the top of the tree.
     pub(crate) fn named(files: &'a S, name: &[u8], ctx: &Ctx) -> Result<Self> {
         let file = files.tree().root().child(name).map(|node| (0, Selected::new(name, node)));
-        Self { files, sources: file.into_iter().collect() }.read(ctx)
+        Self { files, sources: file.into_iter().collect(), unmatched: Vec::new() }.read(ctx)
     }
 
     fn read(self, ctx: &Ctx) -> Result<Self> {

@@ -69,7 +69,7 @@ impl Part for InlinePart<'_> {
         let (body, node) = (self.body(node), self.tree.node(node));
         let mut hasher = Sha256::default();
         hasher.update(&body);
-        let facts = FileFacts { size: body.len() as u64, sha256: hasher.finish(), sparse: false, xattrs: None };
+        let facts = FileFacts::plain(body.len() as u64, hasher.finish());
         Ok(Original { kind: node.kind().clone(), metadata: node.metadata(), facts: Some(facts) })
     }
 

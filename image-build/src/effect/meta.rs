@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use image_core::{ContainerConfig, Healthcheck};
+use image_core::Healthcheck;
 
 use super::signal;
 use crate::{
     dockerfile::{self, Command, CommandLine, Dockerfile, HealthcheckTest, KeyValues, Spanned},
-    env::Env,
     error::Result,
     expand::Expander,
+    solve::StageState,
 };
 
 /// The shell of instructions in shell form, until a SHELL says otherwise.
@@ -18,117 +18,133 @@ const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 /// The most ports of one EXPOSE: every one of a protocol.
 const MAX_PORTS: usize = 65_536;
 
-/// What instructions without files change.
-pub(crate) struct MetaState<'a> {
-    /// Where the instruction stands, for errors.
-    pub(crate) dockerfile: &'a Dockerfile,
-    /// The configuration that containers of the image get.
-    pub(crate) config: &'a mut ContainerConfig,
-    /// The variables that later instructions of the stage see.
-    pub(crate) env: &'a mut Env,
-    /// Whether this stage has a CMD of its own so far.
-    pub(crate) own_cmd: &'a mut bool,
+/// What an instruction changes that changes the configuration alone.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Env(Vec<(String, String)>),
+    Labels(Vec<(String, String)>),
+    User(String),
+    Ports(Vec<String>),
+    Volumes(Vec<String>),
+    StopSignal(String),
+    Shell(Vec<String>),
+    Cmd(Vec<String>),
+    Entrypoint(Vec<String>),
+    Healthcheck(Healthcheck),
+    Trigger(String),
+    Author(String),
 }
 
 /// What an instruction of this kind leaves in the history.
-pub(crate) enum Change {
+pub(crate) enum Line {
     /// This line.
-    Line(String),
+    Text(String),
     /// Nothing.
     Silent,
 }
 
-/// Carries out an instruction; `None` for one that is none of these.
+/// Reads an instruction in a stage with this shell; `None` for one that is none of these.
 ///
 /// # Spec
-/// Dockerfile reference; the lines of the history are those of BuildKit.
-pub(crate) fn apply(command: &Command, state: &mut MetaState<'_>, expand: &mut Expander<'_>) -> Result<Option<Change>> {
-    let config = &mut *state.config;
-    Ok(Some(Change::Line(match command {
-        Command::Env(pairs) => {
-            let pairs = expand_pairs(pairs, expand)?;
-            for (key, value) in &pairs {
-                state.env.set(&**key, &**value);
-                set_env(&mut config.env, key, value);
-            }
-            format!("ENV {}", joined(&pairs))
-        }
-        Command::Label(pairs) => {
-            let pairs = expand_pairs(pairs, expand)?;
-            config.labels.extend(pairs.iter().cloned());
-            format!("LABEL {}", joined(&pairs))
-        }
-        Command::User(user) => {
-            config.user = expand.word(user)?;
-            format!("USER {}", config.user)
-        }
-        Command::Expose(ports) => {
-            let mut added = Vec::new();
-            for port in ports {
-                for word in expand.words(port)? {
-                    let ports = super::ports::parse(&word);
-                    added.extend(ports.map_err(|reason| state.dockerfile.fault(port.span, reason))?);
-                    if added.len() > MAX_PORTS {
-                        let reason = format!("more than {MAX_PORTS} ports in one instruction");
-                        return Err(state.dockerfile.fault(port.span, reason));
-                    }
-                }
-            }
-            let line = format!("EXPOSE [{}]", added.join(" "));
-            config.exposed_ports.extend(added.into_iter().map(|port| (port, Default::default())));
-            line
-        }
-        Command::Volume(paths) => {
-            let paths = volumes(state.dockerfile, paths, expand)?;
-            let line = format!("VOLUME [{}]", paths.join(" "));
-            config.volumes.extend(paths.into_iter().map(|path| (path, Default::default())));
-            line
-        }
+/// Dockerfile reference.
+pub(crate) fn read(
+    command: &Command,
+    dockerfile: &Dockerfile,
+    shell: Option<&[String]>,
+    expand: &mut Expander<'_>,
+) -> Result<Option<Change>> {
+    Ok(Some(match command {
+        Command::Env(pairs) => Change::Env(expand_pairs(pairs, expand)?),
+        Command::Label(pairs) => Change::Labels(expand_pairs(pairs, expand)?),
+        Command::User(user) => Change::User(expand.word(user)?),
+        Command::Expose(words) => Change::Ports(ports(dockerfile, words, expand)?),
+        Command::Volume(paths) => Change::Volumes(volumes(dockerfile, paths, expand)?),
         Command::Stopsignal(word) => {
             let signal = expand.word(word)?;
             if !signal::is_known(&signal) {
-                return Err(state.dockerfile.fault(word.span, format!("invalid signal {signal:?}")));
+                return Err(dockerfile.fault(word.span, format!("invalid signal {signal:?}")));
             }
-            let line = format!("STOPSIGNAL {signal}");
-            config.stop_signal = Some(signal);
-            line
+            Change::StopSignal(signal)
         }
-        Command::Shell(words) => {
-            let words: Vec<String> = words.iter().map(|word| word.value.clone()).collect();
-            let line = format!("SHELL [{}]", words.join(" "));
-            config.shell = Some(words);
-            line
-        }
-        Command::Cmd(line) => {
-            let args = arguments(line, config.shell.as_deref());
-            let line = format!("CMD {}", quoted(&args));
-            config.cmd = Some(args);
-            config.args_escaped = Some(true);
-            *state.own_cmd = true;
-            line
-        }
-        Command::Entrypoint(line) => {
-            let args = arguments(line, config.shell.as_deref());
-            let line = format!("ENTRYPOINT {}", quoted(&args));
-            config.entrypoint = Some(args);
-            if !*state.own_cmd {
-                config.cmd = None;
-            }
-            line
-        }
-        Command::Healthcheck(check) => {
-            let check = healthcheck(check);
-            let line = format!("HEALTHCHECK {}", go_healthcheck(&check));
-            config.healthcheck = Some(check);
-            line
-        }
-        Command::Onbuild(onbuild) => {
-            config.on_build.push(onbuild.expression.clone());
-            return Ok(Some(Change::Silent));
-        }
-        Command::Maintainer(name) => format!("MAINTAINER {}", name.value),
+        Command::Shell(words) => Change::Shell(words.iter().map(|word| word.value.clone()).collect()),
+        Command::Cmd(line) => Change::Cmd(arguments(line, shell)),
+        Command::Entrypoint(line) => Change::Entrypoint(arguments(line, shell)),
+        Command::Healthcheck(check) => Change::Healthcheck(healthcheck(check)),
+        Command::Onbuild(onbuild) => Change::Trigger(onbuild.expression.clone()),
+        Command::Maintainer(name) => Change::Author(name.value.clone()),
         _ => return Ok(None),
-    })))
+    }))
+}
+
+impl Change {
+    /// The line of the history, as BuildKit writes it.
+    pub(crate) fn line(&self) -> Line {
+        Line::Text(match self {
+            Self::Env(pairs) => format!("ENV {}", joined(pairs)),
+            Self::Labels(pairs) => format!("LABEL {}", joined(pairs)),
+            Self::User(user) => format!("USER {user}"),
+            Self::Ports(ports) => format!("EXPOSE [{}]", ports.join(" ")),
+            Self::Volumes(paths) => format!("VOLUME [{}]", paths.join(" ")),
+            Self::StopSignal(signal) => format!("STOPSIGNAL {signal}"),
+            Self::Shell(words) => format!("SHELL [{}]", words.join(" ")),
+            Self::Cmd(args) => format!("CMD {}", quoted(args)),
+            Self::Entrypoint(args) => format!("ENTRYPOINT {}", quoted(args)),
+            Self::Healthcheck(check) => format!("HEALTHCHECK {}", go_healthcheck(check)),
+            Self::Trigger(_) => return Line::Silent,
+            Self::Author(name) => format!("MAINTAINER {name}"),
+        })
+    }
+
+    /// Changes the configuration of a stage, and what its instructions see. `own_cmd` is whether it has a CMD of its own
+    /// so far: an ENTRYPOINT drops that of the base.
+    pub(crate) fn apply(self, state: &mut StageState, own_cmd: &mut bool) -> Result<()> {
+        let config = &mut state.config;
+        match self {
+            Self::Env(pairs) => pairs.into_iter().try_for_each(|(name, value)| {
+                config.set_variable(&name, &value)?;
+                state.env.set(name, value);
+                Ok(())
+            }),
+            Self::Labels(pairs) => pairs.into_iter().try_for_each(|(name, value)| config.set_label(name, value)),
+            Self::User(user) => config.set_user(user),
+            Self::Ports(ports) => ports.into_iter().try_for_each(|port| config.add_port(port)),
+            Self::Volumes(paths) => paths.into_iter().try_for_each(|path| config.add_volume(path)),
+            Self::StopSignal(signal) => config.set_stop_signal(signal),
+            Self::Shell(words) => config.set_shell(words),
+            Self::Cmd(args) => {
+                *own_cmd = true;
+                config.set_args_escaped()?;
+                config.set_cmd(Some(args))
+            }
+            Self::Entrypoint(args) => {
+                if !*own_cmd {
+                    config.set_cmd(None)?;
+                }
+                config.set_entrypoint(args)
+            }
+            Self::Healthcheck(check) => config.set_healthcheck(check),
+            Self::Trigger(instruction) => config.add_trigger(instruction),
+            Self::Author(name) => {
+                config.set_author(name);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn ports(dockerfile: &Dockerfile, words: &[Spanned<String>], expand: &mut Expander<'_>) -> Result<Vec<String>> {
+    let mut ports = Vec::new();
+    for port in words {
+        for word in expand.words(port)? {
+            let added = super::ports::parse(&word);
+            ports.extend(added.map_err(|reason| dockerfile.fault(port.span, reason))?);
+            if ports.len() > MAX_PORTS {
+                let reason = format!("more than {MAX_PORTS} ports in one instruction");
+                return Err(dockerfile.fault(port.span, reason));
+            }
+        }
+    }
+    Ok(ports)
 }
 
 fn volumes(dockerfile: &Dockerfile, words: &[Spanned<String>], expand: &mut Expander<'_>) -> Result<Vec<String>> {
@@ -146,15 +162,6 @@ fn expand_pairs(pairs: &KeyValues, expand: &mut Expander<'_>) -> Result<Vec<(Str
 
 fn joined(pairs: &[(String, String)]) -> String {
     pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
-}
-
-/// Sets a variable in its place, or behind the others.
-fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
-    let line = format!("{key}={value}");
-    match env.iter_mut().find(|line| line.split_once('=').is_some_and(|(name, _)| name == key)) {
-        Some(place) => *place = line,
-        None => env.push(line),
-    }
 }
 
 /// The arguments that a command stands for: itself in exec form, the shell's in shell form.

@@ -2,10 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use image_core::{
-    Digest,
-    hasher::{Hasher, Sha256},
-};
+use image_core::{Digest, hasher::Sha256};
 use image_overlay::{EntryKind, FileTree, Follow, NodeId, NodeRef};
 
 use crate::{
@@ -213,29 +210,87 @@ pub(crate) fn digest<'s, 'a: 's, S: SourceFiles>(
 where
     S::Content: 'a,
 {
-    let mut hasher = Hasher::sha256();
+    let mut parts = Parts::default();
     for source in sources {
         // A directory's own name and attributes are not copied, only what is in it.
         let directory = source.node.is_directory();
         let mut inodes = HashMap::new();
-        put(&mut hasher, if directory { b"directory" } else { b"file" });
-        let above = source.node.path().as_bytes().len();
+        parts.put(if directory { b"directory" } else { b"file" });
+        let mut below = Below::new(source.node);
         for node in source.walk(files.tree()).skip(usize::from(directory)) {
-            let path = node.path();
-            let name = if directory { path.as_bytes().get(above..).unwrap_or_default() } else { &source.name };
-            put(&mut hasher, name);
+            parts.put(if directory { below.path(node) } else { &source.name });
             let count = inodes.len();
             let first = *inodes.entry(node.inode_id()).or_insert(count);
             if first != count && !node.is_directory() {
-                put(&mut hasher, b"link");
-                put(&mut hasher, &(first as u64).to_le_bytes());
+                parts.put(b"link");
+                parts.put(&(first as u64).to_le_bytes());
                 continue;
             }
-            put_node(&mut hasher, files, node)?;
+            put_node(&mut parts, files, node)?;
         }
-        put(&mut hasher, b"end");
+        parts.put(b"end");
     }
-    Ok(hasher.finish())
+    Ok(parts.finish())
+}
+
+/// Hashes parts, each behind its length.
+#[derive(Default)]
+struct Parts {
+    hasher: Sha256,
+    /// What is hashed next: the hasher is quicker with much at once.
+    next: Vec<u8>,
+}
+
+impl Parts {
+    fn put(&mut self, part: &[u8]) {
+        self.next.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.next.extend_from_slice(part);
+        if self.next.len() >= 16 << 10 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(&self.next);
+        self.next.clear();
+    }
+
+    fn finish(mut self) -> Digest {
+        self.flush();
+        Digest::from_sha256(self.hasher.finish())
+    }
+}
+
+/// The paths of what is below a directory, from there on, of a walk in which a directory comes before what is in it.
+struct Below {
+    path: Vec<u8>,
+    /// The directories of the path, each with the length of its own path.
+    above: Vec<(NodeId, usize)>,
+    is_root: bool,
+}
+
+impl Below {
+    fn new<C>(directory: NodeRef<'_, C>) -> Self {
+        let is_root = directory.id() == directory.parent().id();
+        Self { path: Vec::new(), above: vec![(directory.id(), 0)], is_root }
+    }
+
+    /// The path of the next name: with a slash before it, but where it begins at the root of the tree.
+    fn path<C>(&mut self, node: NodeRef<'_, C>) -> &[u8] {
+        let parent = node.parent().id();
+        while self.above.len() > 1 && self.above.last().is_some_and(|(id, _)| *id != parent) {
+            self.above.pop();
+        }
+        self.path.truncate(self.above.last().map_or(0, |(_, length)| *length));
+        if !(self.is_root && self.path.is_empty()) {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(node.name());
+        if node.is_directory() {
+            self.above.push((node.id(), self.path.len()));
+        }
+        &self.path
+    }
 }
 
 /// Tells of every file that the digest covers, once, in canonical order of paths.
@@ -281,11 +336,14 @@ fn once_each<'s, 'a: 's, C>(
 }
 
 fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>) -> Result<ListedFile> {
-    let metadata = node.metadata();
+    let metadata = node.attributes();
     let (kind, content, xattrs) = match node.kind() {
         EntryKind::File { .. } => {
             let facts = files.facts(node)?;
-            (if facts.sparse { b's' } else { b'f' }, facts.sha256, facts.xattrs)
+            match facts.holes {
+                Some(holes) => (b's', sha256(&[holes, facts.sha256].concat()), facts.xattrs),
+                None => (b'f', facts.sha256, facts.xattrs),
+            }
         }
         EntryKind::Directory => (b'd', [0; 32], None),
         EntryKind::Symlink { target } => (b'l', sha256(target), None),
@@ -321,53 +379,54 @@ fn beginning<const N: usize>(digest: &[u8; 32]) -> [u8; N] {
     std::array::from_fn(|at| digest[at])
 }
 
-fn put_node<S: SourceFiles>(hasher: &mut Hasher, files: &S, node: NodeRef<'_, S::Content>) -> Result<()> {
-    let metadata = node.metadata();
-    put(hasher, &metadata.mode.to_le_bytes());
+fn put_node<S: SourceFiles>(parts: &mut Parts, files: &S, node: NodeRef<'_, S::Content>) -> Result<()> {
+    let metadata = node.attributes();
+    parts.put(&metadata.mode.to_le_bytes());
     if files.keeps_owner() {
-        put(hasher, &metadata.uid.to_le_bytes());
-        put(hasher, &metadata.gid.to_le_bytes());
+        parts.put(&metadata.uid.to_le_bytes());
+        parts.put(&metadata.gid.to_le_bytes());
     }
     match node.kind() {
-        EntryKind::Directory => put(hasher, b"d"),
+        EntryKind::Directory => parts.put(b"d"),
         EntryKind::Symlink { target } => {
-            put(hasher, b"l");
-            put(hasher, target);
+            parts.put(b"l");
+            parts.put(target);
         }
         EntryKind::File { .. } => {
             let facts = files.facts(node)?;
-            put(hasher, if facts.sparse { b"s" } else { b"f" });
-            put(hasher, &facts.size.to_le_bytes());
-            put(hasher, &facts.sha256);
-            put_xattrs(hasher, facts.xattrs.as_deref().unwrap_or(&Xattrs::new()));
+            match &facts.holes {
+                Some(holes) => {
+                    parts.put(b"s");
+                    parts.put(holes);
+                }
+                None => parts.put(b"f"),
+            }
+            parts.put(&facts.size.to_le_bytes());
+            parts.put(&facts.sha256);
+            put_xattrs(parts, facts.xattrs.as_deref().unwrap_or(&Xattrs::new()));
         }
-        EntryKind::CharDevice { major, minor } => put_device(hasher, b"c", *major, *minor),
-        EntryKind::BlockDevice { major, minor } => put_device(hasher, b"b", *major, *minor),
-        EntryKind::Fifo => put(hasher, b"p"),
+        EntryKind::CharDevice { major, minor } => put_device(parts, b"c", *major, *minor),
+        EntryKind::BlockDevice { major, minor } => put_device(parts, b"b", *major, *minor),
+        EntryKind::Fifo => parts.put(b"p"),
         EntryKind::HardLink { target } => {
-            put(hasher, b"h");
-            put(hasher, target.as_bytes());
+            parts.put(b"h");
+            parts.put(target.as_bytes());
         }
     }
-    put_xattrs(hasher, &metadata.xattrs);
+    put_xattrs(parts, &metadata.xattrs);
     Ok(())
 }
 
-fn put_device(hasher: &mut Hasher, tag: &[u8], major: u32, minor: u32) {
-    put(hasher, tag);
-    put(hasher, &major.to_le_bytes());
-    put(hasher, &minor.to_le_bytes());
+fn put_device(parts: &mut Parts, tag: &[u8], major: u32, minor: u32) {
+    parts.put(tag);
+    parts.put(&major.to_le_bytes());
+    parts.put(&minor.to_le_bytes());
 }
 
-fn put_xattrs(hasher: &mut Hasher, xattrs: &Xattrs) {
-    put(hasher, &(xattrs.len() as u64).to_le_bytes());
+fn put_xattrs(parts: &mut Parts, xattrs: &Xattrs) {
+    parts.put(&(xattrs.len() as u64).to_le_bytes());
     for (name, value) in xattrs {
-        put(hasher, name);
-        put(hasher, value);
+        parts.put(name);
+        parts.put(value);
     }
-}
-
-fn put(hasher: &mut Hasher, part: &[u8]) {
-    hasher.update(&(part.len() as u64).to_le_bytes());
-    hasher.update(part);
 }

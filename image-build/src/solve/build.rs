@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -248,11 +249,11 @@ impl Solve<'_> {
 
     /// What the build is of: the name under which its steps are kept, to be compared with the next time.
     fn name(&self) -> String {
-        format!(
-            "{}\0{}",
-            self.dockerfile.source().location(Default::default()).file(),
-            self.builder.context.path().display()
-        )
+        let context = self.builder.context;
+        let place = self.dockerfile.source().location(Default::default());
+        let file = Path::new(place.file());
+        let file = file.strip_prefix(context.path()).unwrap_or(file);
+        format!("{}\0{}", file.display(), context.real_path().display())
     }
 }
 

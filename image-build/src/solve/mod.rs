@@ -1,12 +1,15 @@
 //! Building: stages on several threads, each behind those that it needs; each step out of the cache or carried out.
 
 mod build;
+mod config;
+mod facts;
 mod made;
 mod plan;
 mod record;
 mod schedule;
 mod stage;
 mod state;
+mod variables;
 
 use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Reference};
 
@@ -24,6 +27,8 @@ use crate::{
     state::BuildState,
 };
 pub(crate) use build::Build;
+pub(crate) use config::StageConfig;
+pub(crate) use record::STEP_VERSION;
 pub(crate) use stage::{Made, StageBuild, values};
 pub(crate) use state::StageState;
 

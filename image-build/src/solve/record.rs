@@ -1,24 +1,33 @@
 //! Looking a step up, and recording what it made.
 
+use std::io::Read;
+
 use image_core::{
-    BlobStoreExt, Compression, History, Timestamp,
+    BlobSourceExt, BlobStoreExt, Compression, Descriptor, History, MediaType, Timestamp,
     codec::EncodeOptions,
     observer::{NoticeKind, Outcome},
 };
-use image_overlay::PackOptions;
+use image_overlay::{LayerBlob, PackOptions};
 
 use super::{COMMENT, Import, Made, StageBuild};
 use crate::{
     assemble::StepRecord,
     cache::{self, CacheKey, IngredientKind, Journal, Recipe, Record, RecordStore, RecordedLayer},
-    error::Result,
+    error::{Error, Result},
     miss::{Lookup, Taken},
     options::CachePolicy,
     state::{LayerCheck, Trust},
 };
 
 /// Counts up when the same instruction on the same files would make another layer.
-const STEP_VERSION: &str = "steps 1";
+pub(crate) const STEP_VERSION: &str = "steps 2";
+
+/// A record of an earlier build.
+struct Found {
+    record: Record,
+    /// The key under which it is in the state; none for one of another build.
+    key: Option<CacheKey>,
+}
 
 impl StageBuild<'_> {
     /// What every recipe begins with.
@@ -95,16 +104,16 @@ impl StageBuild<'_> {
         // By what a step is defined as, then by what that comes to: no stage waits for another in a circle.
         let _turns: Vec<_> = keys.iter().map(|key| build.shared.made.turn(key)).collect();
         ctx.check()?;
-        let (record, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
+        let (found, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
         self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
         let is_in_result = build.graph.is_in_result(self.stage.number);
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
-        if let Some(mut record) = record {
+        if let Some(mut found) = found {
             if lookup != Lookup::Found && build.shared.made.is_to_tell(&keys[0], build.place) {
-                self.steps.attach(&mut record);
-                state.records().put(&record)?;
+                self.steps.attach(&mut found.record);
+                state.records().put(&found.record)?;
             }
-            let record = self.keep(record, &recipe, content.as_ref())?;
+            let record = self.keep(found, &recipe, content.as_ref())?;
             return Ok((record, if lookup == Lookup::Found { Outcome::Cached } else { Outcome::Done }));
         }
         let created = self.build.created();
@@ -130,12 +139,13 @@ impl StageBuild<'_> {
     }
 
     /// Keeps a record of an earlier build under the recipes of now, and notes that it served.
-    fn keep(&mut self, record: Record, recipe: &Recipe, content: Option<&Recipe>) -> Result<Record> {
+    fn keep(&mut self, found: Found, recipe: &Recipe, content: Option<&Recipe>) -> Result<Record> {
+        let Found { record, key: found } = found;
         let records = self.build.builder.state.records();
         let now = self.build.ctx.now();
         for recipe in std::iter::once(recipe).chain(content) {
             let key = recipe.key();
-            if records.get(&key)?.is_some() {
+            if found.as_ref() == Some(&key) || records.get(&key)?.is_some() {
                 records.touch(&key, now)?;
             } else {
                 let mut copy = Record { used: now, ..record.clone() }.with_recipe(recipe.clone());
@@ -169,9 +179,9 @@ impl StageBuild<'_> {
         recipe: &Recipe,
         content: Option<&Recipe>,
         taken: &[Taken<'_>],
-    ) -> Result<(Option<Record>, Lookup)> {
+    ) -> Result<(Option<Found>, Lookup)> {
         if let Some((record, lookup)) = self.join(recipe)? {
-            return Ok((Some(record), lookup));
+            return Ok((Some(Found { record, key: Some(recipe.key()) }), lookup));
         }
         if self.is_to_be_made() {
             return Ok((None, Lookup::NotLooked));
@@ -185,12 +195,13 @@ impl StageBuild<'_> {
         let content = content.filter(|content| !self.build.shared.made.has(&content.key()));
         for recipe in std::iter::once(recipe).chain(content) {
             let Some((_, record)) = cache::find(state.records(), [recipe])? else { continue };
-            let Some(layer) = &record.layer else { return Ok((Some(record), Lookup::Found)) };
+            let key = Some(recipe.key());
+            let Some(layer) = &record.layer else { return Ok((Some(Found { record, key }), Lookup::Found)) };
             let digest = layer.descriptor.digest.clone();
             match state.check_layer(layer, Trust::Unchanged, ctx)? {
                 LayerCheck::Whole => {
                     self.build.shared.rely_on(layer);
-                    return Ok((Some(record), Lookup::Found));
+                    return Ok((Some(Found { record, key }), Lookup::Found));
                 }
                 LayerCheck::Gone => lookup = Lookup::NoLayer(digest),
                 LayerCheck::Damaged => lookup = Lookup::DamagedLayer(digest),
@@ -200,34 +211,56 @@ impl StageBuild<'_> {
         for import in &self.build.builder.imports {
             let found = cache::find(import.records, std::iter::once(recipe).chain(content))?;
             if let Some((_, record)) = found
-                && self.import(&record, import)?
+                && let Some(record) = self.import(record, import)?
             {
                 for taken in taken {
                     state.keep_files(&taken.digest, taken.files)?;
                 }
-                return Ok((Some(record), Lookup::Found));
+                return Ok((Some(Found { record, key: None }), Lookup::Found));
             }
         }
         Ok((None, lookup))
     }
 
-    /// Takes the layer of another build's record into the state; whether it is what the record says.
-    fn import(&self, record: &Record, import: &Import<'_>) -> Result<bool> {
-        let (state, ctx) = (self.build.builder.state, self.build.ctx);
-        let Some(layer) = &record.layer else { return Ok(true) };
+    /// Takes over what another build's record says that a step came to, with its layer; `None` where that is not what the
+    /// record says, or no layer such as the step makes.
+    fn import(&self, record: Record, import: &Import<'_>) -> Result<Option<Record>> {
+        let Some(layer) = &record.layer else { return Ok(Some(record)) };
         let digest = &layer.descriptor.digest;
-        let copied = match state.blobs().copy_from(import.blobs, &layer.descriptor, ctx) {
-            Ok(_) => state.check_layer(layer, Trust::Unchanged, ctx)? == LayerCheck::Whole,
-            Err(e) if e.is_not_found() || e.is_corrupt() || e.is_unsupported() => false,
-            Err(e) => return Err(e.into()),
+        let whole = match self.import_layer(layer, import) {
+            Err(e) if e.is_cancelled() => return Err(e),
+            whole => whole.ok().flatten(),
         };
-        if copied {
-            self.build.shared.rely_on(layer);
-        } else {
+        let Some(layer) = whole else {
             let message = "the layer of an imported record is missing, or not what the record says: it is not used";
-            ctx.notice(NoticeKind::Warning, &digest.to_string(), message);
+            self.build.ctx.notice(NoticeKind::Warning, &digest.to_string(), message);
+            return Ok(None);
+        };
+        self.build.shared.rely_on(&layer);
+        Ok(Some(record.with_layer(layer)))
+    }
+
+    /// The layer in the state, named by what was found out about it and not by what the record says besides.
+    fn import_layer(&self, layer: &RecordedLayer, import: &Import<'_>) -> Result<Option<RecordedLayer>> {
+        let (state, ctx, compression) = (self.build.builder.state, self.build.ctx, self.encode().compression);
+        let named = &layer.descriptor;
+        let descriptor = Descriptor::new(MediaType::layer(compression), named.digest.clone(), named.size);
+        if named.media_type != descriptor.media_type {
+            return Ok(None);
         }
-        Ok(copied)
+        state.blobs().copy_from(import.blobs, &descriptor, ctx)?;
+        let layer = RecordedLayer::new(descriptor, layer.diff_id.clone());
+        if state.check_layer(&layer, Trust::Unchanged, ctx)? != LayerCheck::Whole {
+            return Ok(None);
+        }
+        let mut beginning = Vec::new();
+        let blob = state.blobs().open_verified(&layer.descriptor)?;
+        blob.take(4).read_to_end(&mut beginning).map_err(|e| Error::stream("read the layer", e))?;
+        if Compression::sniff(&beginning).unwrap_or(Compression::None) != compression {
+            return Ok(None);
+        }
+        state.toc(&LayerBlob::new(state.blobs_arc(), layer.descriptor.clone(), layer.diff_id.clone()), ctx)?;
+        Ok(Some(layer))
     }
 
     /// How this stage's layers are stored: as the caller wants those of the result, plain all others,

@@ -13,7 +13,7 @@ use crate::{
     assemble::StepRecord,
     cache::{IngredientKind, explain::Cause},
     dockerfile::{Command, Dockerfile, Instruction},
-    effect::meta::Change,
+    effect::meta::Line,
     error::Result,
     expand::Expander,
     graph::{Base, Stage},
@@ -74,7 +74,7 @@ impl<'b> StageBuild<'b> {
             file: build.dockerfile,
             triggered: false,
             built,
-            state: StageState::scratch(&stage.platform),
+            state: StageState::scratch(&stage.platform)?,
             own_cmd: false,
             steps: StageSteps::new(&build.shared.last, trace, texts),
             identity: None,
@@ -150,12 +150,11 @@ impl<'b> StageBuild<'b> {
             self.steps.note(values(&expander), |_| Origin::Argument);
         }
         self.state = match &self.stage.base {
-            Base::Scratch => StageState::scratch(&self.stage.platform),
+            Base::Scratch => StageState::scratch(&self.stage.platform)?,
             Base::Stage(number) => {
                 let base = self.built.get(number).ok_or_else(|| self.build.unbuilt(*number))?;
-                let base = StageState::clone(base);
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
-                base
+                StageState::of_stage(base)?
             }
             base => {
                 let image = self.build.builder.base_image(base, &self.stage.platform)?;
@@ -167,11 +166,9 @@ impl<'b> StageBuild<'b> {
                 };
                 recipe = recipe.with_text(IngredientKind::BaseImage, &name, &digest.to_string());
                 is_image = true;
-                StageState::of_image(&image)
+                StageState::of_image(&image)?
             }
         };
-        self.state.config.config.on_build.clear();
-        self.state.begin_env();
         // Under whatever name and manifest, the same layers and configuration are the same base.
         let content = match is_image {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
@@ -195,21 +192,26 @@ impl<'b> StageBuild<'b> {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
-                    let declared = build.global.declare(self.file, declaration, env, build.options)?;
-                    let name = declared.split_once('=').map_or(&*declared, |(name, _)| name);
-                    if !self.arguments.iter().any(|known| known == name) {
-                        self.arguments.push(name.into());
+                    let (name, value) = build.global.declared(self.file, declaration, env, build.options)?;
+                    if !self.arguments.contains(&name) {
+                        self.arguments.push(name.clone());
                     }
-                    self.steps
-                        .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');
-                    line.push_str(&declared);
+                    line.push_str(&name);
+                    let Some(value) = value else {
+                        env.declare(name);
+                        continue;
+                    };
+                    line.push('=');
+                    line.push_str(&value);
+                    self.steps.note([(&*name, Some(&*value))], |_| Origin::Declared);
+                    env.set(name, value);
                 }
                 self.metadata(&line)
             }
             command => match self.change_config(command)? {
-                Some(Change::Line(line)) => self.metadata(&line),
-                Some(Change::Silent) => Ok(self.changed(&instruction.text)?.1),
+                Some(Line::Text(line)) => self.metadata(&line),
+                Some(Line::Silent) => Ok(self.changed(&instruction.text)?.1),
                 None => Err(self.file.unsupported(instruction.span, command.name())),
             },
         }

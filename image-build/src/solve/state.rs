@@ -2,25 +2,17 @@
 
 use image_core::{Digest, History, Image, ImageConfig, Platform};
 
-use crate::{
-    env::Env,
-    error::{Error, Result},
-    miss::Roots,
-    rootfs::RootFs,
+use super::{
+    config::{MAX_CONFIG, StageConfig},
+    variables::StageEnv,
 };
-
-/// The search path of an image made from nothing, as BuildKit sets it.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The most bytes that the configuration may have, and the lines of the history: no registry and no tool
-/// takes a larger image configuration.
-const MAX_CONFIG: usize = 4 << 20;
+use crate::{env::Env, error::Result, miss::Roots, rootfs::RootFs};
 
 /// What a stage has come to.
 #[derive(Debug, Clone)]
 pub(crate) struct StageState {
     /// The image's configuration, but for its layers and history.
-    pub(crate) config: ImageConfig,
+    pub(crate) config: StageConfig,
     /// The layers.
     pub(crate) rootfs: RootFs,
     /// The history.
@@ -29,40 +21,43 @@ pub(crate) struct StageState {
     told: usize,
     /// The variables that instructions see: those of the configuration and of ARG. A stage built on
     /// this one sees them too.
-    pub(crate) env: Env,
+    pub(crate) env: StageEnv,
     /// Why it is not what the last build came to.
     pub(crate) roots: Roots,
 }
 
 impl StageState {
-    pub(super) fn scratch(platform: &Platform) -> Self {
+    /// What a stage begins with that starts from nothing.
+    pub(super) fn scratch(platform: &Platform) -> Result<Self> {
         let mut config = ImageConfig::new(platform);
         config.config.working_dir = "/".into();
-        let (rootfs, history) = (RootFs::default(), Vec::new());
-        Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
+        Self::begin(config, RootFs::default(), Vec::new(), StageEnv::default())
     }
 
-    /// The state that a build from an image begins with. Facts about that one image that are of no use
+    /// What a stage begins with that starts from an image. Facts about that one image that are of no use
     /// to another (who made it, fields nobody reads any more) are not taken over.
-    pub(super) fn of_image(image: &Image) -> Self {
+    pub(super) fn of_image(image: &Image) -> Result<Self> {
         let base = image.config().value();
         let mut config = ImageConfig::new(&image.platform());
         config.author.clone_from(&base.author);
         config.config = base.config.clone();
         config.config.extra.clear();
         let (rootfs, history) = (RootFs::of_image(image), image.config().value().paired_history());
-        Self { config, rootfs, history, told: 0, env: Env::default(), roots: Roots::default() }
+        Self::begin(config, rootfs, history, StageEnv::default())
     }
 
-    /// Makes sure of a search path, and that instructions see the variables of the configuration, over
-    /// those of ARG in the stage below.
-    pub(super) fn begin_env(&mut self) {
-        let config = &mut self.config;
-        let has_path = config.config.env.iter().any(|line| line == "PATH" || line.starts_with("PATH="));
-        if !has_path && config.os != "windows" {
-            config.config.env.push(format!("PATH={DEFAULT_PATH}"));
-        }
-        self.env.extend(Env::from_config(&config.config.env).iter());
+    /// What a stage begins with that starts from another.
+    pub(super) fn of_stage(base: &Self) -> Result<Self> {
+        let Self { config, rootfs, history, env, .. } = base.clone();
+        let state = Self::begin(config.into_config(), rootfs, history, env)?;
+        Ok(Self { told: base.told, roots: base.roots.clone(), ..state })
+    }
+
+    /// Instructions see the variables of the configuration, over those of ARG in the stage below.
+    fn begin(config: ImageConfig, rootfs: RootFs, history: Vec<History>, mut env: StageEnv) -> Result<Self> {
+        let config = StageConfig::new(config)?;
+        Env::from_config(&config.config.env).iter().for_each(|(name, value)| env.set(name, value));
+        Ok(Self { config, rootfs, history, told: 0, env, roots: Roots::default() })
     }
 
     /// Adds to the history.
@@ -77,13 +72,8 @@ impl StageState {
 
     /// What names everything that a later step can see.
     pub(super) fn identity(&self) -> Result<Digest> {
-        let config = serde_json::to_vec(&self.config.config).map_err(|source| Error::Encode { source })?;
-        if config.len() > MAX_CONFIG {
-            return Err(image_core::Error::limit("the configuration of the image", MAX_CONFIG as u64).into());
-        }
-        let env: Vec<String> = self.env.to_config();
-        let text = serde_json::to_vec(&(self.rootfs.identity(), Digest::sha256_of(&config), env))
-            .map_err(|source| Error::Encode { source })?;
-        Ok(Digest::sha256_of(&text))
+        let (config, env) = (self.config.identity()?, self.env.identity());
+        // All three are of one form, and hold no blanks.
+        Ok(Digest::sha256_of(format!("{} {config} {env}", self.rootfs.identity()).as_bytes()))
     }
 }

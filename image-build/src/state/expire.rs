@@ -42,7 +42,7 @@ pub struct StateExpiry {
     pub records: Expiry,
     /// Layers that no record names.
     pub blobs: Removed,
-    /// Notes of them: tables of contents, lists of files, what is known of contexts' files.
+    /// Notes of them: tables of contents, what was selected from them, lists of files, what is known of contexts' files.
     pub notes: Removed,
     /// Root file systems for commands that no build can use, or that did not serve for as long as the policy allows.
     #[serde(default)]
@@ -105,6 +105,7 @@ impl BuildState {
         sweep(&self.verified, mode, &mut swept.notes, &|name, _| !named.blobs.contains(name))?;
         sweep(&self.files, mode, &mut swept.notes, &|name, _| !named.lists.contains(name))?;
         sweep(&self.toc, mode, &mut swept.notes, &|name, time| !named.tables.contains(name) && is_unused(time))?;
+        sweep(&self.selected, mode, &mut swept.notes, &|_, time| is_unused(time))?;
         sweep(self.stats.path(), mode, &mut swept.notes, &|_, time| is_unused(time))?;
         #[cfg(target_os = "linux")]
         {
@@ -128,8 +129,8 @@ impl BuildState {
             if expired.contains(&record.recipe.key()) {
                 return Ok(());
             }
+            named.blobs.extend(record.descriptors().map(|blob| blob.digest.encoded().to_owned()));
             if let Some(layer) = &record.layer {
-                named.blobs.insert(layer.descriptor.digest.encoded().into());
                 named.tables.insert(layer.diff_id.as_digest().encoded().into());
             }
             let files = record.recipe.ingredients().iter().filter(|part| part.kind == IngredientKind::Content);

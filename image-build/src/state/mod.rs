@@ -3,6 +3,7 @@
 mod expire;
 mod export;
 mod layers;
+mod selected;
 #[cfg(target_os = "linux")]
 mod snapshots;
 mod steps;
@@ -44,9 +45,10 @@ const VERSION_FILE: &str = "version";
 const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
-/// `records/` (what they are the result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain
-/// the next one), `stat/` (what is known of contexts' files), `snapshots/` (layers in the form in which commands are run
-/// on them), `chains/` (when these served), `exec/` (what runs commands keeps there) and `tmp/`.
+/// `records/` (what they are the result of), `toc/` (their tables of contents), `selected/` (digests of what a COPY takes
+/// from layers), `files/` (what a COPY took, to explain the next one), `stat/` (what is known of contexts' files),
+/// `snapshots/` (layers in the form in which commands are run on them), `chains/` (when these served), `exec/` (what runs
+/// commands keeps there) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
 /// cost of work, never of correctness: what is damaged counts as absent. A build locks `lock` for as long as it runs, so
@@ -58,6 +60,7 @@ pub struct BuildState {
     records: DirRecordStore,
     stats: StatCache,
     toc: PathBuf,
+    selected: PathBuf,
     files: PathBuf,
     verified: PathBuf,
     chains: PathBuf,
@@ -75,8 +78,9 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let [toc, files, verified, chains] = ["toc", "files", "verified", "chains"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &files, &verified, &chains] {
+        let [toc, selected, files, verified, chains] =
+            ["toc", "selected", "files", "verified", "chains"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &selected, &files, &verified, &chains] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join(VERSION_FILE))?;
@@ -91,6 +95,7 @@ impl BuildState {
             records,
             stats,
             toc,
+            selected,
             files,
             verified,
             chains,

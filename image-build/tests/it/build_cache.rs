@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use image_core::Timestamp;
+use test_support::raw_tar::{Raw, pax};
 
 use crate::build_fixture::{Fixture, dir, file};
 
@@ -263,4 +264,24 @@ fn words_with_spaces_are_not_several_words() {
     assert_eq!(done.len(), 1, "{done:?}");
     let built = fixture.build("FROM scratch\nCOPY [\"a\", \"no* /x/\"]");
     assert_eq!(built.listing(), ["d 0755 0:0 /no* ", "d 0755 0:0 /no* /x", "f 0644 0:0 /no* /x/a a"]);
+}
+
+#[test]
+fn the_same_data_in_other_places_of_a_file_with_holes_is_another_file() {
+    let layer = |offset: &str| {
+        let map = format!("{offset},3");
+        let records: [(&str, &[u8]); 4] = [
+            ("GNU.sparse.size", b"9"),
+            ("GNU.sparse.numblocks", b"1"),
+            ("GNU.sparse.map", map.as_bytes()),
+            ("GNU.sparse.name", b"s"),
+        ];
+        [pax(&records), Raw::new(b'0', b"x", 3).data(b"abc"), vec![0; 1024]].concat()
+    };
+    let mut fixture = Fixture::new();
+    let text = "FROM scratch\nCOPY --from=base /s /s\n";
+    for (offset, content) in [("0", "abc\0\0\0\0\0\0"), ("3", "\0\0\0abc\0\0\0"), ("6", "\0\0\0\0\0\0abc")] {
+        fixture.bases.add_tar("base", &layer(offset));
+        assert_eq!(fixture.build(text).listing(), [format!("f 0644 0:0 /s {content}")], "data at {offset}");
+    }
 }

@@ -13,14 +13,14 @@ use image_build::{
     exec::Executor,
 };
 use image_core::{
-    BlobSource, BlobStoreExt, CancelToken, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig,
+    BlobSource, BlobStoreExt, CancelToken, Ctx, Descriptor, DiffId, Document, Event, FixedClock, Image, ImageConfig,
     ImageManifest, ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
     codec::EncodeOptions,
     observer::{Outcome, TaskId, TaskKind},
 };
 use image_overlay::{
     Contents, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits, Metadata, NodeRef,
-    PackOptions, PackedLayer,
+    PackOptions,
 };
 use test_support::{TempDir, temp_dir};
 
@@ -340,6 +340,13 @@ pub(crate) struct Bases {
 }
 
 impl Bases {
+    /// Adds an image whose only layer is this plain tar.
+    pub(crate) fn add_tar(&mut self, name: &str, tar: &[u8]) {
+        let blob = self.store.put_bytes(tar).unwrap();
+        let layer = Descriptor::new(MediaType::OciLayer, blob.digest.clone(), blob.size);
+        self.insert(name, layer, DiffId::from_digest(blob.digest), |_| {});
+    }
+
     /// Adds an image of one gzip layer with these entries, whose files have their own path as content.
     pub(crate) fn add(&mut self, name: &str, entries: Vec<Entry>, change: impl FnOnce(&mut ImageConfig)) {
         let mut writer =
@@ -355,17 +362,24 @@ impl Bases {
             };
             writer.append(entry, &mut content.as_bytes(), &Ctx::default()).unwrap();
         }
-        self.insert(name, writer.finish().unwrap(), change);
+        let layer = writer.finish().unwrap();
+        self.insert(name, layer.descriptor, layer.diff_id, change);
     }
 
     /// Adds an image of a layer of this store.
-    pub(crate) fn insert(&mut self, name: &str, layer: PackedLayer, change: impl FnOnce(&mut ImageConfig)) {
+    pub(crate) fn insert(
+        &mut self,
+        name: &str,
+        layer: Descriptor,
+        diff_id: DiffId,
+        change: impl FnOnce(&mut ImageConfig),
+    ) {
         let mut config = ImageConfig::new(&Platform::new("linux", "amd64"));
-        config.rootfs.diff_ids = vec![layer.diff_id];
+        config.rootfs.diff_ids = vec![diff_id];
         change(&mut config);
         let config = Document::new(config).unwrap();
         self.store.put_document(&config).unwrap();
-        let manifest = ImageManifest::new(config.descriptor(MediaType::OciConfig), vec![layer.descriptor]);
+        let manifest = ImageManifest::new(config.descriptor(MediaType::OciConfig), vec![layer]);
         let manifest = Document::new(manifest).unwrap();
         self.store.put_document(&manifest).unwrap();
         let reference: Reference = name.parse().unwrap();

@@ -63,7 +63,7 @@ pub(crate) fn add_directory(
 ) {
     let source = DirSource::scan(Root::open(directory).unwrap(), &Ctx::default()).unwrap();
     let layer = Changes::whole(&source).pack(&fixture.bases.store, PackOptions::default(), &Ctx::default()).unwrap();
-    fixture.bases.insert(name, layer, change);
+    fixture.bases.insert(name, layer.descriptor, layer.diff_id, change);
 }
 
 /// What commands may have.

@@ -67,7 +67,7 @@ fn change(path: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
 #[test]
 fn whatever_is_damaged_is_made_again() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 7] = [
+    let damages: [(&str, Damage); 8] = [
         ("a layer changed in place", |state| {
             for path in files(&state.join("blobs")) {
                 change(&path, |bytes| bytes[20] ^= 1);
@@ -86,8 +86,15 @@ fn whatever_is_damaged_is_made_again() {
                 change(&path, |bytes| bytes.truncate(bytes.len() / 2));
             }
         }),
+        ("digests of selections of others", |state| {
+            // COPY --from=two is told that it takes what another definition selects.
+            let selected = state.join("selected");
+            let [path] = &files(&selected)[..] else { panic!("one COPY takes from a stage") };
+            fs::copy(path, selected.join("0".repeat(64))).unwrap();
+            change(path, |bytes| bytes[..64].fill(b'7'));
+        }),
         ("everything damaged", |state| {
-            for path in ["blobs", "verified", "toc", "files", "stat", "records"]
+            for path in ["blobs", "verified", "toc", "selected", "files", "stat", "records"]
                 .iter()
                 .flat_map(|name| files(&state.join(name)))
             {
@@ -212,6 +219,21 @@ fn single_steps_and_stages_are_built_without_the_cache() {
     for wrong in ["", ":1", "a:0", "a:b", "a:-1"] {
         assert!(wrong.parse::<NoCacheFilter>().is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_build_is_known_by_the_directory_and_not_by_how_it_is_called() {
+    let fixture = fixture();
+    fixture.build(TEXT);
+    fixture.write("a.txt", "new");
+    let link = fixture.context().with_file_name("link");
+    std::os::unix::fs::symlink(fixture.context(), &link).unwrap();
+    let state = BuildState::open(fixture.state()).unwrap();
+    let context = BuildContext::open(&link, Ignore::default()).unwrap();
+    let builder = Builder::new(&state, &context, &fixture.bases);
+    let dockerfile = Dockerfile::parse(TEXT).unwrap();
+    let image = builder.build(&dockerfile, &fixture.options, &fixture.output, &Ctx::default()).unwrap();
+    assert_eq!(image.misses[0].causes[0].to_string(), "1 file of the build context changed: a.txt (content)");
 }
 
 fn at(seconds: i64) -> Ctx {
@@ -377,7 +399,41 @@ fn imported_records_are_not_believed_blindly() {
     };
     let empty = MemoryBlobStore::default();
     let other = store.put_bytes(b"another layer").unwrap();
-    let cases: [(&str, ArtifactRecordStore, &dyn BlobSource); 4] = [
+    let cases: [(&str, ArtifactRecordStore, &dyn BlobSource); 7] = [
+        (
+            "layers are no archives",
+            all(&|record| {
+                if let Some(layer) = &mut record.layer {
+                    (layer.descriptor.digest, layer.descriptor.size) = (other.digest.clone(), other.size);
+                    layer.diff_id = image_core::DiffId::from_digest(other.digest.clone());
+                }
+            }),
+            &store,
+        ),
+        (
+            "layers are of another kind than the step makes",
+            all(&|record| {
+                if let Some(layer) = &mut record.layer {
+                    layer.descriptor.media_type = MediaType::OciLayerZstd;
+                }
+            }),
+            &store,
+        ),
+        (
+            "layers are not compressed as is said",
+            all(&|record| {
+                if let Some(layer) = &mut record.layer {
+                    let plain = store.put_bytes(&vec![0; 1024]).unwrap();
+                    (layer.descriptor.digest, layer.descriptor.size) = (plain.digest.clone(), plain.size);
+                    layer.diff_id = image_core::DiffId::from_digest(plain.digest);
+                    layer.descriptor.media_type = match layer.descriptor.media_type {
+                        MediaType::OciLayer => MediaType::OciLayerGzip,
+                        _ => layer.descriptor.media_type.clone(),
+                    };
+                }
+            }),
+            &store,
+        ),
         ("blobs are missing", all(&|_| ()), &empty),
         ("blobs are others than they should be", all(&|_| ()), &Lying(&store)),
         (
@@ -403,6 +459,15 @@ fn imported_records_are_not_believed_blindly() {
         let (cached, done, built) = build_from(&fixture, TEXT, &records, blobs);
         assert_eq!((cached, done, &built), (8 - LAYERS, LAYERS, &digest), "{name}");
     }
+    // What a record says of a layer besides is not told again.
+    let annotated = all(&|record| {
+        if let Some(layer) = &mut record.layer {
+            layer.descriptor.annotations.insert("note".into(), "from elsewhere".into());
+            layer.descriptor.urls = vec!["http://elsewhere.example/layer".into()];
+        }
+    });
+    let (cached, _, built) = build_from(&fixture, TEXT, &annotated, &store);
+    assert_eq!((cached, &built), (8, &digest));
     // A record under the key of another step is none.
     let swapped = Swapped(all(&|_| ()));
     let (cached, _, built) = build_from(&fixture, TEXT, &swapped, &store);

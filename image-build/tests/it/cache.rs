@@ -153,6 +153,31 @@ fn recipes_differ_in_what_was_edited() {
 }
 
 #[test]
+fn a_recipe_of_very_many_ingredients_is_kept_and_compared() {
+    let recipe = |changed: usize| {
+        (0..50_000).fold(Recipe::new(), |recipe, n| {
+            let content = if n == changed { "new".into() } else { n.to_string() };
+            let name = format!("src/module-{}/file-{n}.c", n % 100);
+            recipe.with_digest(IngredientKind::Content, &name, Digest::sha256_of(content.as_bytes()))
+        })
+    };
+    let (old, new) = (recipe(50_000), recipe(33_333));
+    let directory = test_support::temp_dir();
+    let store = DirRecordStore::open(directory.path()).unwrap();
+    store.put(&Record::new(old.clone(), Timestamp::UNIX_EPOCH)).unwrap();
+    let record = store.get(&old.key()).unwrap().expect("what is put can be read back");
+    let said: Vec<String> = compare(&record.recipe, &new).iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].starts_with("content src/module-33/file-33333.c changed"), "{said:?}");
+    // In the other order, all but one moved.
+    let reversed = old
+        .ingredients()
+        .iter()
+        .rev()
+        .fold(Recipe::new(), |recipe, part| recipe.with_digest(part.kind, &part.name, part.digest.clone()));
+    assert_eq!(compare(&old, &reversed).len(), 49_999);
+}
+
+#[test]
 fn stores_keep_what_they_are_given() {
     check(&MemoryRecordStore::default());
     let directory = test_support::temp_dir();

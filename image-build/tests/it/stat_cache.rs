@@ -12,7 +12,7 @@ use std::{
 
 use image_build::{BuildContext, Fingerprint, Ignore, ModePolicy, StatCache};
 use image_core::{Ctx, Digest, Event, hasher::Sha256, observer::TaskKind};
-use test_support::{TempDir, temp_dir};
+use test_support::{SmallDisk, TempDir, require_tool, temp_dir};
 
 /// A context and a cache of what is known of it.
 struct Files {
@@ -272,4 +272,29 @@ fn modes_are_exact_or_those_that_git_keeps() {
         |files: &Files| files.fingerprint_of(&files.context().with_modes(ModePolicy::Git), temp_dir().path()).0.digest;
     fs::set_permissions(files.path("d0/f00"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_ne!(git(&files), lax.1, "whether a file is executable counts");
+}
+
+#[test]
+fn an_image_in_the_place_of_another_is_another_tree() {
+    if !require_tool("mksquashfs") {
+        return;
+    }
+    let files = Files::new(0);
+    let cache = files.cache_directory();
+    let mut digests = Vec::new();
+    for content in ["one", "two", "six"] {
+        files.write("file", content);
+        let image = files.path("../image");
+        // All times are one, whatever is in the files.
+        let mut make = std::process::Command::new("mksquashfs");
+        make.arg(files.path("")).arg(&image).args(["-noappend", "-quiet", "-no-progress", "-all-time", "1000000000"]);
+        assert!(make.stdout(std::process::Stdio::null()).status().unwrap().success());
+        let Some(disk) = SmallDisk::of_image(&image) else { return };
+        let context = BuildContext::open(disk.path(), Ignore::default()).unwrap();
+        for _ in 0..2 {
+            digests.push(files.fingerprint_of(&context, &cache).0.files.remove(0).digest);
+        }
+    }
+    let expected = ["one", "one", "two", "two", "six", "six"].map(|content| Digest::sha256_of(content.as_bytes()));
+    assert_eq!(digests, expected);
 }

@@ -160,12 +160,7 @@ impl Part for ArchivePart {
         let node = self.tree.node(node);
         let mut metadata = node.metadata();
         metadata.xattrs.retain(|name, _| XattrClass::of(name) == XattrClass::Content);
-        let facts = node.content().map(|file| FileFacts {
-            size: file.content.size,
-            sha256: file.content.sha256,
-            sparse: file.content.sparse.is_some(),
-            xattrs: None,
-        });
+        let facts = node.content().map(|file| FileFacts::of_content(&file.content));
         Ok(Original { kind: node.kind().clone(), metadata, facts })
     }
 
