@@ -149,7 +149,7 @@ fn what_is_about_an_image_is_copied_with_it() {
     let again = copy();
     assert_eq!((again.blobs, again.already_present, again.bytes, again.referrers), (8, 8, 0, 3));
     for (subject, expected) in [(&root, &of_root), (&image, &of_image), (&of_image, &of_that)] {
-        assert_eq!(referrers(&to, subject), [expected.clone()]);
+        assert_eq!(referrers(&to, subject), std::slice::from_ref(expected));
     }
     assert!(to.layout.blobs().stat(&of_other.digest).unwrap().is_none());
     assert_eq!(to.layout.roots().unwrap().len(), 4, "each is added once");
