@@ -99,6 +99,11 @@ fn print_state(expiry: &StateExpiry, would: &str, out: &mut dyn Write) -> Result
     }
     writeln!(out, "{would}removed: {} layers, {}", expiry.blobs.count, text::size(expiry.blobs.bytes))?;
     writeln!(out, "{would}removed: {} notes of them, {}", expiry.notes.count, text::size(expiry.notes.bytes))?;
+    for (what, removed) in [("snapshots", expiry.snapshots), ("caches of commands", expiry.caches)] {
+        if removed.count > 0 {
+            writeln!(out, "{would}removed: {} {what}, {}", removed.count, text::size(removed.bytes))?;
+        }
+    }
     writeln!(out, "kept: {} results, {}", expiry.records.kept, text::size(expiry.records.kept_bytes))?;
     Ok(())
 }

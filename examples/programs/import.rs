@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Write},
+    io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -15,6 +15,7 @@ use image_core::{
     MediaType, Platform,
     blob::Expected,
     codec::{DecodeOptions, Decoder},
+    observer::{Outcome, TaskKind},
 };
 use image_layout::OciLayout;
 use image_overlay::{Changes, DirSource, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer, Root};
@@ -70,12 +71,32 @@ fn import_tar(path: &Path, store: &dyn BlobStore, ctx: &Ctx) -> Result<PackedLay
     let directory = tempfile::tempdir()?;
     let plain = FsBlobStore::create(directory.path())?;
     let mut blob = plain.create(&Expected::any())?;
-    io::copy(&mut tar, &mut blob)?;
+    copy(&mut tar, &mut blob, ctx)?;
     let blob = blob.commit()?;
     let descriptor = Descriptor::new(MediaType::OciLayer, blob.digest.clone(), blob.size);
     let layer = LayerBlob::new(Arc::new(plain), descriptor, DiffId::from_digest(blob.digest));
     let tree = ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx)?;
     Ok(Changes::whole(&tree).pack(store, PackOptions::default(), ctx)?)
+}
+
+/// Copies all of an archive, until it is cancelled.
+fn copy(from: &mut impl Read, to: &mut impl Write, ctx: &Ctx) -> Result<()> {
+    let task = ctx.begin(TaskKind::Copy, "archive", None);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        ctx.check()?;
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                to.write_all(buffer.get(..count).unwrap_or_default())?;
+                task.advance(count as u64, 0);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    task.end(Outcome::Done);
+    Ok(())
 }
 
 fn main() -> ExitCode {

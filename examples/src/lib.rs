@@ -9,6 +9,7 @@ pub mod progress;
 #[cfg(any(test, doctest))]
 mod readme;
 pub mod run;
+pub mod sample;
 pub mod text;
 pub mod tree;
 

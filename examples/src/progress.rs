@@ -1,5 +1,8 @@
 //! Progress on standard error.
 
+mod look;
+mod status;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -14,7 +17,14 @@ use image_core::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::text::{printable, short_size};
+use self::{
+    look::{Look, Tone},
+    status::{Running, SHORT},
+};
+use crate::text::printable;
+
+/// How often a line tells of work that takes long, where there is no terminal.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,28 +43,19 @@ pub enum ProgressMode {
 #[derive(Debug)]
 pub(crate) struct Progress {
     mode: ProgressMode,
+    look: Look,
     /// The last line of the terminal; hidden where there is none.
     line: ProgressBar,
     tasks: Mutex<BTreeMap<TaskId, Running>>,
-}
-
-/// A task that has begun.
-#[derive(Debug)]
-struct Running {
-    kind: TaskKind,
-    label: String,
-    since: Instant,
-    bytes: u64,
-    items: u64,
-    /// Why it is carried out.
-    because: Vec<String>,
+    /// The task whose output was printed last.
+    speaking: Mutex<Option<TaskId>>,
 }
 
 impl Progress {
     pub(crate) fn new(mode: ProgressMode) -> Self {
-        let target = match mode {
-            ProgressMode::Auto => ProgressDrawTarget::stderr(),
-            ProgressMode::Plain | ProgressMode::Json => ProgressDrawTarget::hidden(),
+        let (target, look) = match mode {
+            ProgressMode::Auto => (ProgressDrawTarget::stderr(), Look::of_stderr()),
+            ProgressMode::Plain | ProgressMode::Json => (ProgressDrawTarget::hidden(), Look::PLAIN),
         };
         let line = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {wide_msg}") {
@@ -63,7 +64,7 @@ impl Progress {
         if !line.is_hidden() {
             line.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { mode, line, tasks: Mutex::default() }
+        Self { mode, look, line, tasks: Mutex::default(), speaking: Mutex::default() }
     }
 
     /// Takes the last line off the terminal.
@@ -74,21 +75,13 @@ impl Progress {
     fn tell(&self, event: &Event<'_>) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         match *event {
-            Event::Begin { task, kind, label, .. } => {
-                let running = Running {
-                    kind,
-                    label: printable(label),
-                    since: Instant::now(),
-                    bytes: 0,
-                    items: 0,
-                    because: vec![],
-                };
-                tasks.insert(task, running);
+            Event::Begin { task, kind, label, bytes, .. } => {
+                tasks.insert(task, Running::new(kind, label, bytes));
             }
             Event::Advance { task, bytes, items, .. } => {
                 if let Some(running) = tasks.get_mut(&task) {
-                    running.bytes += bytes;
-                    running.items += items;
+                    running.advance(bytes, items);
+                    self.tell_now_and_then(running);
                 }
             }
             Event::Because { task, reason, .. } => {
@@ -96,9 +89,16 @@ impl Progress {
                     running.because.push(printable(reason));
                 }
             }
+            Event::Output { task, line, .. } => {
+                if let Some(running) = tasks.get(&task) {
+                    self.output(task, &running.label, line);
+                }
+            }
             Event::End { task, outcome, .. } => {
-                if let Some(step) = tasks.remove(&task).filter(|task| task.kind == TaskKind::Step) {
-                    self.step(&step, outcome);
+                if let Some(ended) = tasks.remove(&task) {
+                    // What belongs to a step is told with the step.
+                    let in_step = tasks.values().any(|task| task.kind == TaskKind::Step);
+                    self.end(&ended, outcome, in_step);
                 }
             }
             Event::Notice { kind, subject, message, .. } => {
@@ -107,26 +107,55 @@ impl Progress {
                     NoticeKind::Altered => "altered",
                     _ => "warning",
                 };
-                self.print(&format!("{kind}: {}: {}", printable(subject), printable(message)));
+                let text = format!("{kind}: {}: {}", printable(subject), printable(message));
+                self.print(&self.look.line(Tone::Warning, &text, 2));
             }
             _ => {}
         }
-        if let Some((_, task)) = tasks.last_key_value() {
-            self.line.set_message(task.line());
+        if !self.line.is_hidden() {
+            self.line.set_message(status(&tasks));
         }
     }
 
-    fn step(&self, step: &Running, outcome: Outcome) {
-        match outcome {
-            Outcome::Cached => self.print(&format!("CACHED {}", step.label)),
-            Outcome::Done => {
-                let mut text = format!("DONE {:.3}s {}", step.since.elapsed().as_secs_f64(), step.label);
-                step.because.iter().for_each(|reason| text.push_str(&format!("\n  because {reason}")));
+    /// Prints how far work is that takes long, where no line of a terminal shows it.
+    fn tell_now_and_then(&self, running: &mut Running) {
+        if self.line.is_hidden() && running.told.elapsed() >= EVERY {
+            running.told = Instant::now();
+            self.print(&running.status());
+        }
+    }
+
+    fn end(&self, task: &Running, outcome: Outcome, in_step: bool) {
+        match (task.kind, outcome) {
+            (TaskKind::Step, Outcome::Cached) => {
+                self.print(&self.look.line(Tone::Cached, &format!("CACHED {}", task.label), 2));
+            }
+            (TaskKind::Step, Outcome::Done) => {
+                let text = format!("DONE {:.3}s {}", task.since.elapsed().as_secs_f64(), task.label);
+                let mut text = self.look.line(Tone::Done, &text, 2);
+                for reason in &task.because {
+                    text.push('\n');
+                    text.push_str(&self.look.line(Tone::Because, &format!("  because {reason}"), 4));
+                }
                 self.print(&text);
             }
-            // The error tells.
+            (TaskKind::Step, _) => {}
+            (_, Outcome::Done) if self.line.is_hidden() && !in_step && task.since.elapsed() >= SHORT => {
+                self.print(&self.look.line(Tone::Plain, &task.summary(), 2));
+            }
+            // The error tells of what failed, and a terminal has shown the rest.
             _ => {}
         }
+    }
+
+    /// Prints what a command wrote, below the step that it is of.
+    fn output(&self, task: TaskId, label: &str, line: &[u8]) {
+        let mut speaking = self.speaking.lock().unwrap_or_else(PoisonError::into_inner);
+        if speaking.replace(task) != Some(task) {
+            self.print(label);
+        }
+        let line = String::from_utf8_lossy(line).replace('\t', "    ");
+        self.print(&format!("  {}", printable(line.trim_end_matches(['\n', '\r']))));
     }
 
     /// Prints a line above the last one. Progress that nobody can read is no reason to stop.
@@ -135,22 +164,11 @@ impl Progress {
     }
 }
 
-impl Running {
-    fn line(&self) -> String {
-        let what = match self.kind {
-            TaskKind::Copy => "copy ",
-            TaskKind::Verify => "verify ",
-            TaskKind::Index => "index ",
-            TaskKind::Extract => "extract ",
-            TaskKind::Pack => "pack ",
-            _ => "",
-        };
-        match (self.items, self.bytes) {
-            (0, 0) => format!("{what}{}", self.label),
-            (0, bytes) => format!("{what}{}: {}", self.label, short_size(bytes)),
-            (items, bytes) => format!("{what}{}: {items} items, {}", self.label, short_size(bytes)),
-        }
-    }
+/// What is being done: of work that takes a while, the two pieces that began last, the one whose end is known first.
+fn status(tasks: &BTreeMap<TaskId, Running>) -> String {
+    let mut long: Vec<_> = tasks.values().rev().filter(|task| task.since.elapsed() >= SHORT).take(2).collect();
+    long.sort_by_key(|task| !task.has_total());
+    long.into_iter().map(Running::status).collect::<Vec<_>>().join("; ")
 }
 
 impl Observer for Progress {

@@ -1,4 +1,5 @@
-//! Keeps the README files true: their programs compile, and their digest is the one that a build gives.
+//! Keeps the README files and the cookbook true: their programs compile, the cookbook's run, and the README's digest is the
+//! one that a build gives.
 
 #[cfg(doctest)]
 mod programs {
@@ -12,6 +13,49 @@ mod programs {
     struct Overlay;
     #[doc = include_str!("../../image-build/README.md")]
     struct Build;
+}
+
+#[cfg(doctest)]
+mod cookbook {
+    #[doc = include_str!("../../docs/cookbook/unpack-for-a-vm.md")]
+    struct UnpackForAVm;
+    #[doc = include_str!("../../docs/cookbook/build-in-a-test.md")]
+    struct BuildInATest;
+    #[doc = include_str!("../../docs/cookbook/inject-a-file.md")]
+    struct InjectAFile;
+    #[doc = include_str!("../../docs/cookbook/reproducible-builds.md")]
+    struct ReproducibleBuilds;
+    #[doc = include_str!("../../docs/cookbook/share-a-cache.md")]
+    struct ShareACache;
+    #[doc = include_str!("../../docs/cookbook/rootless.md")]
+    struct Rootless;
+    #[doc = include_str!("../../docs/cookbook/verify.md")]
+    struct Verify;
+    #[doc = include_str!("../../docs/cookbook/collect-garbage.md")]
+    struct CollectGarbage;
+    #[doc = include_str!("../../docs/cookbook/own-blob-store.md")]
+    struct OwnBlobStore;
+    #[doc = include_str!("../../docs/cookbook/task-cache.md")]
+    struct TaskCache;
+}
+
+#[cfg(test)]
+#[test]
+fn the_cookbook_lists_every_recipe_and_every_recipe_is_run() {
+    use std::{fs, path::Path};
+
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cookbook"));
+    let list = fs::read_to_string(directory.join("README.md")).unwrap();
+    let mut recipes = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name != "README.md" {
+            assert!(list.contains(&format!("({name})")), "the list of recipes lacks {name}");
+            assert!(include_str!("readme.rs").contains(&format!("docs/cookbook/{name}\"")), "{name} is not run");
+            recipes += 1;
+        }
+    }
+    assert_eq!(recipes, list.matches(".md)").count(), "the list of recipes names one that is not there");
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! From a stage's layers, configuration and history to an image in a store.
 
 use image_core::{
-    BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageId, ImageManifest, MediaType, document::MAX_LAYERS,
+    BlobStore, BlobStoreExt, Ctx, Descriptor, Document, ImageId, ImageIndex, ImageManifest, MediaType, Platform,
+    document::MAX_LAYERS,
 };
 
 use crate::{
@@ -29,6 +30,19 @@ pub struct BuiltImage {
     pub misses: Vec<Miss>,
     /// The records of the steps, in their order. A step that can be found in two ways has two.
     pub records: Vec<StepRecord>,
+}
+
+/// Images that were built for several platforms, and the index of them.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BuiltIndex {
+    /// The index, which is in the store.
+    pub index: Descriptor,
+    /// The platforms, in the order in which they were asked for.
+    pub platforms: Vec<Platform>,
+    /// The image of each, in their order. The steps of a stage that is the same for
+    /// several are told of the first of them.
+    pub images: Vec<BuiltImage>,
 }
 
 /// The record of a step.
@@ -71,9 +85,8 @@ pub(crate) fn assemble(
     output.put_document(&config)?;
     let manifest = Document::new(ImageManifest::new(config.descriptor(MediaType::OciConfig), layers))?;
     output.put_document(&manifest)?;
-    let size = manifest.bytes().len() as u64
-        + config.bytes().len() as u64
-        + manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
+    let documents = manifest.bytes().len() as u64 + config.bytes().len() as u64;
+    let size = manifest.value().layers.iter().fold(documents, |sum, layer| sum.saturating_add(layer.size));
     Ok(BuiltImage {
         manifest: manifest.descriptor(MediaType::OciManifest).with_platform(config.value().platform()),
         id: ImageId::from_digest(config.digest().clone()),
@@ -83,4 +96,17 @@ pub(crate) fn assemble(
         misses: Vec::new(),
         records: Vec::new(),
     })
+}
+
+/// Puts the index of images for these platforms into the store.
+///
+/// # Spec
+/// OCI image-spec 1.1, image-index.md.
+pub(crate) fn index(images: Vec<BuiltImage>, platforms: Vec<Platform>, output: &dyn BlobStore) -> Result<BuiltIndex> {
+    let manifests = images.iter().zip(&platforms);
+    // By what was asked for: an image that is pinned to another platform is meant to serve for this one too.
+    let manifests = manifests.map(|(image, platform)| image.manifest.clone().with_platform(platform.clone()));
+    let index = Document::new(ImageIndex::new(manifests.collect()))?;
+    output.put_document(&index)?;
+    Ok(BuiltIndex { index: index.descriptor(MediaType::OciIndex), platforms, images })
 }

@@ -26,6 +26,7 @@ use crate::{
     graph::CopyFrom,
     ignore::Ignore,
     miss::{Root, Taken},
+    named::NamedContext,
     rootfs::{RootFs, RootFsFiles},
     solve::{Made, StageBuild},
 };
@@ -50,11 +51,10 @@ impl StageBuild<'_> {
                 let files = RootFsFiles::new(&stage.rootfs, name, state, ctx)?;
                 return self.copy_files(&files, &words, &[], stage.roots.layers());
             }
-            Some(CopyFrom::Name(name)) => match build.builder.contexts.get(name) {
-                Some(context) => (*context, format!("the build context {name}")),
-                None => {
-                    let reference = name.parse()?;
-                    image = RootFs::of_image(&build.resolve(&reference, &self.stage.platform)?);
+            Some(CopyFrom::Name(name)) => match build.builder.named.get(name) {
+                Some(NamedContext::Files(context)) => (*context, format!("the build context {name}")),
+                _ => {
+                    image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
                     let files = RootFsFiles::new(&image, format!("image {name}"), state, ctx)?;
                     return self.copy_files(&files, &words, &[], None);
                 }
@@ -141,7 +141,7 @@ impl StageBuild<'_> {
         }
         let (owner, recipe) = self.owner(words, recipe)?;
         let (sources, from) = (words.sources.join(" "), files.name().to_owned());
-        let taken = Taken { sources, from, digest, files: &selection, root };
+        let taken = [Taken { sources, from, digest, files: &selection, root }];
         let line = format!("{} # buildkit", words.line(&words.written));
         let make = |this: &mut Self, now: Timestamp| {
             let owner = match owner {
@@ -153,9 +153,9 @@ impl StageBuild<'_> {
             Ok(Made { layer: this.pack(&selection, words, remotes, &target)? })
         };
         if words.link {
-            return self.detached_layer(recipe, Some(&taken), &line, make);
+            return self.detached_layer(recipe, &taken, &line, make);
         }
-        self.layer(recipe, Some(&taken), &line, make)
+        self.layer(recipe, &taken, &line, make)
     }
 
     /// The owner that a linked copy has: its layer is kept for other bases too, which may know the name otherwise.

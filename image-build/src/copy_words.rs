@@ -1,6 +1,6 @@
 //! COPY and ADD with their variables expanded.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use image_core::Digest;
 
@@ -14,6 +14,9 @@ use crate::{
     fetch::Address,
     ignore::Ignore,
 };
+
+/// What the ingredients are called that are given files, before the file's name.
+pub(crate) const INLINE: &str = "here-document ";
 
 /// A COPY or ADD with all its words expanded.
 pub(crate) struct CopyWords {
@@ -94,7 +97,7 @@ impl<'a> Words<'a> {
     fn inline(&mut self, heredocs: &[Heredoc]) -> Result<Vec<Inline>> {
         let inline = |heredoc: &Heredoc| {
             let body = self.expander.heredoc(heredoc)?;
-            Ok(Inline { name: heredoc.name.clone(), body })
+            Ok(Inline { name: heredoc.name.clone(), body: body.into_bytes().into() })
         };
         heredocs.iter().map(inline).collect()
     }
@@ -138,6 +141,8 @@ impl CopyWords {
                 return Err(file.fault(word.span, "COPY does not fetch: use ADD for an address"));
             }
         }
+        let given =
+            copy.contents.iter().map(|file| Inline { name: file.name.clone(), body: Arc::clone(&file.content) });
         let (exclude, ignore) = words.exclude(&copy.flags.exclude)?;
         let choice = Choice { parents: is_on(copy.flags.parents.as_ref()), exclude: ignore };
         let (chown, chmod) = (words.optional(copy.flags.chown.as_ref())?, words.chmod(copy.flags.chmod.as_ref())?);
@@ -146,7 +151,7 @@ impl CopyWords {
             name: "COPY",
             sources,
             spans: spans(&copy.sources),
-            inline: words.inline(&copy.heredocs)?,
+            inline: words.inline(&copy.heredocs)?.into_iter().chain(given).collect(),
             destination: workdir::absolute(working_dir, &written, true),
             written,
             chown,
@@ -218,7 +223,7 @@ impl CopyWords {
             .with_text(SETTING, "owner", self.chown.as_deref().unwrap_or_default())
             .with_digest(IngredientKind::Content, "files", files.clone());
         for file in &self.inline {
-            let name = format!("here-document {}", file.name);
+            let name = format!("{INLINE}{}", file.name);
             recipe = recipe.with_digest(IngredientKind::Content, &name, file.digest());
         }
         for pattern in &self.exclude {

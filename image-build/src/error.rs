@@ -40,6 +40,29 @@ pub enum Error {
         /// What is asked for.
         what: String,
     },
+    /// A Dockerfile has a RUN, and nothing here runs commands.
+    #[error(
+        "{location}: RUN needs something that runs commands, and this builder has nothing: give it an executor          (`Builder::with_executor`), such as `exec::OciRuntime` of the feature `oci-runtime`"
+    )]
+    #[non_exhaustive]
+    NoExecutor {
+        /// Where.
+        location: Box<Location>,
+    },
+    /// A secret or an agent that a command requires was not given.
+    #[error("the command requires {what}, which was not given to the build")]
+    #[non_exhaustive]
+    NotGiven {
+        /// Which one.
+        what: String,
+    },
+    /// A command asks for more than the caller allows.
+    #[error("{what} is not allowed in this build: whoever builds has to allow it")]
+    #[non_exhaustive]
+    NotAllowed {
+        /// What it asks for.
+        what: String,
+    },
     /// A line of an ignore file is not a pattern.
     #[error("{file}:{line}: invalid pattern {pattern:?}: {reason}")]
     #[non_exhaustive]
@@ -116,6 +139,15 @@ pub enum Error {
         /// Where it is.
         tree: String,
     },
+    /// A file of a build context that is no directory cannot be there.
+    #[error("{path} of the build context: {reason}")]
+    #[non_exhaustive]
+    ContextEntry {
+        /// The path in the context, escaped.
+        path: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// An archive cannot be unpacked.
     #[error("cannot unpack {name}")]
     #[non_exhaustive]
@@ -131,6 +163,15 @@ pub enum Error {
     NoFetcher {
         /// The address.
         address: String,
+    },
+    /// ADD names an address that a fetcher does not reach.
+    #[error("{address} cannot be fetched: {reason}")]
+    #[non_exhaustive]
+    CannotFetch {
+        /// The address.
+        address: String,
+        /// Why not, and what to do instead.
+        reason: String,
     },
     /// What an address leads to is not what was asked for, or cannot be had.
     #[error("cannot fetch {address}")]
@@ -279,6 +320,16 @@ impl Error {
         Self::External { what: what.into(), source: source.into() }
     }
 
+    /// The error of an executor that cannot run a command, or not as it is asked to: what is missing.
+    pub fn cannot_run(reason: impl Into<String>) -> Self {
+        Self::CannotRun { reason: reason.into() }
+    }
+
+    /// The error of a fetcher that does not reach an address, by its own choice or for want of what it takes.
+    pub fn cannot_fetch(address: &str, reason: impl Into<String>) -> Self {
+        Self::CannotFetch { address: excerpt(address, 256), reason: reason.into() }
+    }
+
     /// Names the path of a failed operation of the file system.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         image_overlay::Error::io(action, path, source).into()
@@ -357,6 +408,7 @@ impl Error {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::Dockerfile { location, .. }
+            | Self::NoExecutor { location }
             | Self::UnsupportedInstruction { location, .. }
             | Self::Step { location, .. } => Some(location),
             _ => None,
@@ -409,8 +461,10 @@ impl Error {
     pub fn is_unsupported(&self) -> bool {
         match self.inner() {
             Self::UnsupportedInstruction { .. }
+            | Self::NoExecutor { .. }
             | Self::FeatureOff { .. }
             | Self::NoFetcher { .. }
+            | Self::CannotFetch { .. }
             | Self::CannotRun { .. } => true,
             Self::Core(error) => error.is_unsupported(),
             Self::Overlay(error) => error.is_unsupported(),

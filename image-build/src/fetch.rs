@@ -1,7 +1,11 @@
-//! ADD from addresses: the seam to whatever reaches the network.
+//! ADD from addresses: the seam to whatever reaches the network, and with feature `http` a client of it.
 
 mod address;
 mod fetched;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod http_date;
 
 use std::{io::Write, path::Path};
 
@@ -9,13 +13,18 @@ use image_core::{Ctx, Timestamp};
 
 use crate::error::Result;
 
+#[cfg(feature = "http")]
+pub use http::{HttpFetcher, HttpOptions};
+
 pub(crate) use address::Address;
 pub(crate) use fetched::{Fetched, fetch};
 
-/// Gets what ADD names by an address. This crate itself never reaches the network: a program that wants
-/// ADD to do so gives the builder one of these, and decides by it which addresses may be reached.
+/// Gets what ADD names by an address. This crate never reaches the network on its own: a program that wants
+/// ADD to do so gives the builder one of these, and decides by it which addresses may be reached. `HttpFetcher`, with
+/// feature `http`, gets files by HTTP.
 ///
-/// An implementation of its own reports its errors by [`Error::external`](crate::Error::external).
+/// An implementation of its own reports its errors by [`Error::external`](crate::Error::external), and what it does not
+/// reach by [`Error::cannot_fetch`](crate::Error::cannot_fetch).
 pub trait Fetcher: Send + Sync {
     /// Writes the file at an address, `http` or `https`, to `to`, redirections followed.
     ///

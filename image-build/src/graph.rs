@@ -6,11 +6,12 @@ use image_core::{Platform, Reference};
 
 use crate::{
     args::GlobalArgs,
-    dockerfile::{Command, Dockerfile, FromImage, Instruction, Spanned},
+    dockerfile::{Command, Dockerfile, FromImage, Instruction, Span, Spanned},
     error::Result,
     expand::Expander,
+    named::{NamedContext, NamedContexts},
     options::BuildOptions,
-    suggest,
+    run_mount, suggest,
 };
 
 /// What a stage starts from.
@@ -22,6 +23,21 @@ pub(crate) enum Base {
     Stage(usize),
     /// An image from outside.
     Image(Reference),
+    /// The image that the caller put in this name's place.
+    Named(String),
+    /// A directory that the caller put in the place of this stage: files are copied from it, and that is all.
+    Directory(String),
+}
+
+impl Base {
+    /// What an image is called, and a directory.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Image(reference) => reference.familiar(),
+            Self::Named(name) | Self::Directory(name) => name.clone(),
+            Self::Scratch | Self::Stage(_) => "scratch".into(),
+        }
+    }
 }
 
 /// Where `COPY --from` takes files from.
@@ -54,6 +70,8 @@ pub(crate) struct Stage<'d> {
     own: &'d [Instruction],
     /// Where its COPY instructions take files from, in their order; `None` is the build context.
     pub(crate) copies: Vec<Option<CopyFrom>>,
+    /// Where the mounts of its RUN instructions take files from, in their order; `None` is the build context, or nothing.
+    pub(crate) mounts: Vec<Option<CopyFrom>>,
 }
 
 /// An instruction of a stage.
@@ -90,21 +108,23 @@ impl Stage<'_> {
         self.name.map_or_else(|| self.number.to_string(), String::from)
     }
 
-    /// The instruction that makes this stage need another: the first COPY from it, or else the FROM.
+    /// The instruction that makes this stage need another: the first COPY or RUN with a mount from it, or else the FROM.
     fn reason_for(&self, dependency: usize) -> Step<'_> {
         let copies = self.steps().filter(|step| matches!(step.instruction.command, Command::Copy(_)));
-        let mut from = copies.zip(&self.copies);
+        let mounts = self.steps().flat_map(|step| std::iter::repeat_n(step, mounts_of(step.instruction).len()));
+        let mut from = copies.zip(&self.copies).chain(mounts.zip(&self.mounts));
         let is_from = |from: &Option<CopyFrom>| matches!(from, Some(CopyFrom::Stage(number)) if *number == dependency);
         let from_line = Step { file: self.file, instruction: self.from, triggered: false };
-        from.find(|(_, from)| is_from(from)).map_or(from_line, |(copy, _)| copy)
+        from.find(|(_, from)| is_from(from)).map_or(from_line, |(step, _)| step)
     }
 
-    fn dependencies(&self) -> impl Iterator<Item = usize> {
+    /// The stages that it needs, by their numbers.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = usize> {
         let base = match self.base {
             Base::Stage(number) => Some(number),
             _ => None,
         };
-        let copies = self.copies.iter().filter_map(|from| match from {
+        let copies = self.copies.iter().chain(&self.mounts).filter_map(|from| match from {
             Some(CopyFrom::Stage(number)) => Some(*number),
             _ => None,
         });
@@ -121,12 +141,13 @@ pub(crate) struct BuildGraph<'d> {
 
 impl<'d> BuildGraph<'d> {
     /// Finds the stages, what they start from and copy from, and drops those that the target does not need.
-    /// `on_build` gives the triggers of an image.
+    /// `on_build` gives the triggers of an image, `named` what stands in the place of stages and images.
     pub(crate) fn new(
         dockerfile: &'d Dockerfile,
         global: &GlobalArgs,
         options: &BuildOptions,
-        on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+        named: &NamedContexts<'_>,
+        on_build: &dyn Fn(&Base, &Platform) -> Result<Vec<String>>,
     ) -> Result<Self> {
         let mut stages = Vec::new();
         let instructions = dockerfile.instructions();
@@ -134,12 +155,17 @@ impl<'d> BuildGraph<'d> {
         for (number, start) in starts.iter().enumerate() {
             let end = starts.get(number + 1).copied().unwrap_or(instructions.len());
             let (from, steps) = (&instructions[*start], &instructions[start + 1..end]);
-            stages.push(stage(dockerfile, global, options, &stages, from, steps)?);
+            let mut stage = stage(dockerfile, global, options, &stages, from, steps)?;
+            replace(&mut stage, &stages, named)?;
+            stages.push(stage);
         }
         for at in 0..stages.len() {
-            stages[at].copies = copies(&stages, &stages[at])?;
+            (stages[at].copies, stages[at].mounts) = sources(&stages, &stages[at])?;
         }
         let target = target(dockerfile, &stages, options.target.as_deref())?;
+        if let Base::Directory(name) = &stages[target].base {
+            return Err(no_image(dockerfile, name, stages[target].from.span));
+        }
         let mut looked = vec![false; stages.len()];
         // Triggers may need stages that nothing needed before.
         loop {
@@ -147,7 +173,7 @@ impl<'d> BuildGraph<'d> {
             let Some(at) = order.iter().copied().find(|at| !looked[*at]) else { return Ok(Self { stages, order }) };
             looked[at] = true;
             stages[at].triggers = triggers(&stages, at, on_build)?;
-            stages[at].copies = copies(&stages, &stages[at])?;
+            (stages[at].copies, stages[at].mounts) = sources(&stages, &stages[at])?;
         }
     }
 
@@ -156,11 +182,9 @@ impl<'d> BuildGraph<'d> {
         self.order.iter().map(|at| &self.stages[*at])
     }
 
-    /// Whether a stage's result is needed once stage `done` is built, by a later one or as the result.
-    pub(crate) fn is_needed_after(&self, number: usize, done: usize) -> bool {
-        let later = self.order.iter().skip_while(|at| **at != done).skip(1);
-        self.order.last() == Some(&number)
-            || later.into_iter().any(|at| self.stages[*at].dependencies().any(|needed| needed == number))
+    /// The stage of a number, if it is needed.
+    pub(crate) fn stage(&self, number: usize) -> Option<&Stage<'d>> {
+        self.order.contains(&number).then(|| &self.stages[number])
     }
 
     /// Whether a stage's layers are part of the result: the target, and what it starts from.
@@ -178,9 +202,9 @@ impl<'d> BuildGraph<'d> {
         false
     }
 
-    /// What the stages of the file are called, those that are not needed too.
-    pub(crate) fn labels(&self) -> Vec<String> {
-        self.stages.iter().map(Stage::label).collect()
+    /// The stages of the file, those that are not needed too.
+    pub(crate) fn all_stages(&self) -> impl Iterator<Item = &Stage<'d>> {
+        self.stages.iter()
     }
 
     /// What a stage is called.
@@ -232,8 +256,50 @@ fn stage<'d>(
         Base::Image(reference)
     };
     let name = from.alias.as_ref().map(Spanned::as_str);
-    let (number, triggers, copies) = (before.len(), Vec::new(), Vec::new());
-    Ok(Stage { number, from: instruction, name, base, platform, triggers, file: dockerfile, own: steps, copies })
+    let (number, triggers, copies, mounts) = (before.len(), Vec::new(), Vec::new(), Vec::new());
+    Ok(Stage {
+        number,
+        from: instruction,
+        name,
+        base,
+        platform,
+        triggers,
+        file: dockerfile,
+        own: steps,
+        copies,
+        mounts,
+    })
+}
+
+/// Puts what the caller named in the place of a stage, or of the image that it starts from.
+fn replace(stage: &mut Stage<'_>, before: &[Stage<'_>], named: &NamedContexts<'_>) -> Result<()> {
+    let span = from_of(stage.from).map_or(stage.from.span, |from| from.image.span);
+    let base = match &stage.base {
+        Base::Image(reference) => Some(reference.to_string()),
+        _ => None,
+    };
+    let own = stage.name.filter(|name| named.get(name).is_some());
+    if own.is_some() {
+        stage.own = &[];
+    }
+    let name = own.map(String::from).or(base);
+    match name.as_deref().and_then(|name| named.get(name)) {
+        None => {}
+        Some(NamedContext::Image(..)) => stage.base = Base::Named(name.unwrap_or_default()),
+        Some(NamedContext::Files(_)) if own.is_some() => stage.base = Base::Directory(name.unwrap_or_default()),
+        Some(NamedContext::Files(_)) => return Err(no_image(stage.file, &stage.base.name(), span)),
+    }
+    match &stage.base {
+        Base::Stage(number) => match &before[*number].base {
+            Base::Directory(name) => Err(no_image(stage.file, name, span)),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn no_image(file: &Dockerfile, name: &str, span: Span) -> crate::Error {
+    file.fault(span, format!("the build context {name} is a directory: FROM takes an image"))
 }
 
 /// What the ONBUILD instructions of an image, or of the stage below, ask for here. They go no further than to
@@ -241,11 +307,11 @@ fn stage<'d>(
 fn triggers(
     stages: &[Stage<'_>],
     at: usize,
-    on_build: &dyn Fn(&Reference, &Platform) -> Result<Vec<String>>,
+    on_build: &dyn Fn(&Base, &Platform) -> Result<Vec<String>>,
 ) -> Result<Vec<Dockerfile>> {
     let stage = &stages[at];
     let (base, expressions) = match &stage.base {
-        Base::Scratch => return Ok(Vec::new()),
+        Base::Scratch | Base::Directory(_) => return Ok(Vec::new()),
         Base::Stage(number) => {
             let onbuild = |instruction: &Instruction| match &instruction.command {
                 Command::Onbuild(onbuild) => Some(onbuild.expression.clone()),
@@ -253,9 +319,9 @@ fn triggers(
             };
             (stages[*number].label(), stages[*number].own.iter().filter_map(onbuild).collect())
         }
-        Base::Image(reference) => {
-            let expressions = on_build(reference, &stage.platform);
-            (reference.familiar(), expressions.map_err(|e| e.in_step(stage.file, stage.from))?)
+        Base::Image(_) | Base::Named(_) => {
+            let expressions = on_build(&stage.base, &stage.platform);
+            (stage.base.name(), expressions.map_err(|e| e.in_step(stage.file, stage.from))?)
         }
     };
     let place = stage.file.source().location(stage.from.span);
@@ -268,28 +334,53 @@ fn find_by_name(stages: &[Stage<'_>], name: &str) -> Option<usize> {
     stages.iter().rposition(|stage| stage.name.is_some_and(|own| own.eq_ignore_ascii_case(name)))
 }
 
-fn copies(stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Vec<Option<CopyFrom>>> {
-    let copies = stage.steps().filter_map(|step| match &step.instruction.command {
-        Command::Copy(copy) => Some((step.file, copy)),
-        _ => None,
-    });
-    copies
-        .map(|(file, copy)| {
-            let Some(from) = &copy.flags.from else { return Ok(None) };
-            let found = match from.value.parse::<usize>() {
-                Ok(number) if number < stages.len() => CopyFrom::Stage(number),
-                Ok(number) => {
-                    let reason = format!("there is no stage {number}: the file has stages 0 to {}", stages.len() - 1);
-                    return Err(file.fault(from.span, reason));
-                }
-                Err(_) => match find_by_name(stages, &from.value) {
-                    Some(number) => CopyFrom::Stage(number),
-                    None => CopyFrom::Name(from.value.clone()),
-                },
-            };
-            Ok(Some(found))
-        })
-        .collect()
+/// The mounts of an instruction.
+fn mounts_of(instruction: &Instruction) -> &[Spanned<String>] {
+    match &instruction.command {
+        Command::Run(run) => &run.flags.mounts,
+        _ => &[],
+    }
+}
+
+/// Where each COPY and each mount of a stage takes files from; `None` where it names nothing.
+type Sources = (Vec<Option<CopyFrom>>, Vec<Option<CopyFrom>>);
+
+fn sources(stages: &[Stage<'_>], stage: &Stage<'_>) -> Result<Sources> {
+    let (mut copies, mut mounts) = (Vec::new(), Vec::new());
+    for Step { file, instruction, .. } in stage.steps() {
+        if let Command::Copy(copy) = &instruction.command {
+            let from = copy.flags.from.as_ref();
+            copies.push(from.map(|from| source(stages, file, &from.value, from.span)).transpose()?);
+        }
+        for flag in mounts_of(instruction) {
+            let from = run_mount::from_of(flag, file)?;
+            mounts.push(from.map(|from| source(stages, file, &from, flag.span)).transpose()?);
+        }
+    }
+    Ok((copies, mounts))
+}
+
+/// What the name or number of a stage, a context or an image means.
+fn source(stages: &[Stage<'_>], file: &Dockerfile, from: &str, span: Span) -> Result<CopyFrom> {
+    match from.parse::<usize>() {
+        Ok(number) if number < stages.len() => Ok(of_stage(stages, number)),
+        Ok(number) => {
+            let reason = format!("there is no stage {number}: the file has stages 0 to {}", stages.len() - 1);
+            Err(file.fault(span, reason))
+        }
+        Err(_) => match find_by_name(stages, from) {
+            Some(number) => Ok(of_stage(stages, number)),
+            None => Ok(CopyFrom::Name(from.to_owned())),
+        },
+    }
+}
+
+/// Where the files of a stage are.
+fn of_stage(stages: &[Stage<'_>], number: usize) -> CopyFrom {
+    match &stages[number].base {
+        Base::Directory(name) => CopyFrom::Name(name.clone()),
+        _ => CopyFrom::Stage(number),
+    }
 }
 
 fn target(dockerfile: &Dockerfile, stages: &[Stage<'_>], target: Option<&str>) -> Result<usize> {

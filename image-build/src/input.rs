@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use image_overlay::LayerPath;
+
 use crate::{
+    context::ContextSource,
     dockerfile::Dockerfile,
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     ignore::Ignore,
 };
 
@@ -27,6 +30,18 @@ impl Dockerfile {
         let path = path.as_ref();
         let bytes = read(path).map_err(|e| Error::io("read the Dockerfile", path, e))?;
         Self::parse_named(&name_of(path), bytes)
+    }
+
+    /// Reads and parses a file of a context that is no directory, by its path there.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`]; those of the source, and of [`Dockerfile::parse`].
+    pub fn open_in(source: &dyn ContextSource, path: &str) -> Result<Self> {
+        let bytes = read_in(source, path)?.ok_or_else(|| {
+            let tree = source.name();
+            Error::SourceNotFound { path: excerpt(path, 256), tree }
+        })?;
+        Self::parse_named(&name_of(Path::new(path)), bytes)
     }
 }
 
@@ -56,6 +71,20 @@ impl Ignore {
         Ok(Self::open(&context.as_ref().join(IGNORE))?.unwrap_or_default())
     }
 
+    /// Reads the ignore file of a Dockerfile in a context that is no directory: as [`Ignore::for_dockerfile`], with all paths
+    /// from the context's root.
+    ///
+    /// # Errors
+    /// Those of the source, and of [`Ignore::parse`].
+    pub fn of_source(source: &dyn ContextSource, dockerfile: &str) -> Result<Self> {
+        for path in [&*format!("{dockerfile}{IGNORE}"), IGNORE] {
+            if let Some(bytes) = read_in(source, path)? {
+                return Self::parse(&name_of(Path::new(path)), &bytes);
+            }
+        }
+        Ok(Self::default())
+    }
+
     /// Reads an ignore file; `None` where there is none.
     fn open(path: &Path) -> Result<Option<Self>> {
         match read(path) {
@@ -76,4 +105,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads a file of a source, as far as [`read`] does; `None` where there is none.
+fn read_in(source: &dyn ContextSource, path: &str) -> Result<Option<Vec<u8>>> {
+    let Some(file) = source.open(&LayerPath::parse(path.as_bytes())?)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let failed = |e| Error::io("read", format!("{}/{path}", source.name()), e);
+    file.take(LIMIT).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
 }

@@ -31,27 +31,34 @@
 //!
 //! # Tour
 //! - [`dockerfile`]: from bytes to typed instructions, each word with its place; [`expand`]: variables in them.
-//! - [`BuildContext`]: the directory that COPY copies from; [`ignore`]: what of it is left out.
+//! - [`ImageSteps`]: the same instructions given by a program, without a text.
+//! - [`BuildContext`]: what COPY copies from: a directory, an archive ([`TarContext`]), memory ([`MemoryContext`]), or any other
+//!   [`ContextSource`]; [`ignore`]: what of it is left out.
 //! - [`Builder`]: builds an image into any [`image_core::BlobStore`], with base images found by any
-//!   [`image_core::ImageResolver`]; [`BuildOptions`]: what a caller chooses.
+//!   [`image_core::ImageResolver`], or an index of images for several platforms; [`BuildOptions`]: what a caller chooses.
 //! - [`BuildState`]: the directory of what earlier builds left, and how to make it smaller; [`cache`]: keys, recipes and
 //!   records, which know nothing of Dockerfiles and serve other programs as well; [`cache::explain`]: why a step was
 //!   not cached; [`Builder::with_cache_from`] and [`BuildState::export`]: results of other builds, and for others.
 //! - [`BuildContext::fingerprint`] and [`StatCache`]: digests of many files, of which only those are read that changed.
-//! - [`fetch`]: the seam by which ADD reaches addresses.
+//! - [`fetch`]: the seam by which ADD reaches addresses, and a client of HTTP.
 //! - [`exec`]: the seam to what runs the commands of RUN, and an implementation by OCI runtimes.
 //! - [`error`]: errors show the line of the Dockerfile.
+//!
+//! Stages that do not need each other are built at once, on as many threads as the caller allows; neither the image nor
+//! what is told of its steps depends on how many.
 //!
 //! A stage's root file system is never unpacked: COPY asks its layers' tables of contents where
 //! files go, and reads only the files that it copies.
 //!
 //! # Limits
 //! Carried out are all instructions but RUN: the parser knows it too, and it is an error that names the line. ADD from an
-//! address asks the [`Fetcher`] that the caller gives. A build is for one platform.
+//! address asks the [`Fetcher`] that the caller gives.
 //!
 //! # Features
 //! - `bzip2` and `xz`, both on: ADD unpacks archives that are compressed so. gzip and zstd it always does.
-//! - `conformance`: the suite that every store of records must pass, for implementers.
+//! - `http`: ADD downloads files by `fetch::HttpFetcher`. Off, nothing here reaches a network.
+//! - `oci-runtime`: `exec::OciRuntime` runs commands by runc, crun or youki. Linux.
+//! - `conformance`: the suites that every store of records, source of a context and executor must pass, for implementers.
 
 #![forbid(unsafe_code)]
 
@@ -70,26 +77,40 @@ pub mod expand;
 pub mod fetch;
 mod files;
 mod graph;
+#[cfg(target_os = "linux")]
+mod id_map;
 pub mod ignore;
+mod image_steps;
 mod input;
 mod miss;
+mod named;
 mod options;
 mod pattern;
 mod rootfs;
+mod run_mount;
+#[cfg(target_os = "linux")]
+mod run_step;
+mod run_words;
 mod solve;
 mod stat_cache;
 mod state;
 mod step;
 mod suggest;
 mod temporary;
+mod turn;
 
-pub use assemble::{BuiltImage, StepRecord};
-pub use context::{BuildContext, FileFingerprint, Fingerprint, ModePolicy};
+pub use assemble::{BuiltImage, BuiltIndex, StepRecord};
+#[cfg(feature = "conformance")]
+pub use context::conformance as context_conformance;
+pub use context::{
+    BuildContext, ContextSource, FileFingerprint, Fingerprint, MemoryContext, ModePolicy, SourceEntry, TarContext,
+};
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use fetch::Fetcher;
 pub use ignore::Ignore;
+pub use image_steps::{AddOptions, CommandMount, CommandOptions, CopyOptions, ImageSteps};
 pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
 pub use solve::Builder;
 pub use stat_cache::StatCache;

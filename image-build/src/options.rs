@@ -1,8 +1,10 @@
 //! What a caller chooses about a build.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, num::NonZero, str::FromStr, thread};
 
 use image_core::{Platform, Timestamp, codec::EncodeOptions};
+
+use crate::exec::RunOptions;
 
 /// What a caller chooses about a build.
 #[derive(Debug, Clone)]
@@ -24,6 +26,10 @@ pub struct BuildOptions {
     pub encode: EncodeOptions,
     /// Who is told why steps were not cached.
     pub explanations: Explanations,
+    /// How many stages are built at once, at most; as many as the machine runs threads, unless the caller chooses.
+    pub parallelism: NonZero<usize>,
+    /// What the commands of RUN have, and may ask for.
+    pub run: RunOptions,
 }
 
 /// Whether earlier results are used again.
@@ -116,6 +122,8 @@ impl Default for BuildOptions {
             source_date_epoch: None,
             encode: EncodeOptions::default(),
             explanations: Explanations::default(),
+            parallelism: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            run: RunOptions::default(),
         }
     }
 }
@@ -163,6 +171,18 @@ impl BuildOptions {
     #[must_use]
     pub fn with_explanations(self, explanations: Explanations) -> Self {
         Self { explanations, ..self }
+    }
+
+    /// With at most so many stages built at once. The image does not depend on it, nor does what is told of its steps.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: NonZero<usize>) -> Self {
+        Self { parallelism, ..self }
+    }
+
+    /// With commands of RUN that have this, and may ask for it.
+    #[must_use]
+    pub fn with_run(self, run: RunOptions) -> Self {
+        Self { run, ..self }
     }
 
     /// With layers compressed so.

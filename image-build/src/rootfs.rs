@@ -23,6 +23,8 @@ const MAX_ACCOUNTS: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct RootFs {
     layers: Vec<LayerBlob>,
+    /// How many of them are an image's from outside.
+    foreign: usize,
     merged: Mutex<Merged>,
 }
 
@@ -35,18 +37,18 @@ struct Merged {
 
 impl Clone for RootFs {
     fn clone(&self) -> Self {
-        Self { layers: self.layers.clone(), merged: Mutex::new(self.merged().clone()) }
+        Self { layers: self.layers.clone(), foreign: self.foreign, merged: Mutex::new(self.merged().clone()) }
     }
 }
 
 impl RootFs {
     /// The root file system of an image.
     pub(crate) fn of_image(image: &Image) -> Self {
-        let layers = image
+        let layers: Vec<_> = image
             .layers()
             .map(|layer| LayerBlob::new(image.source().clone(), layer.descriptor.clone(), layer.diff_id.clone()))
             .collect();
-        Self { layers, merged: Mutex::default() }
+        Self { foreign: layers.len(), layers, merged: Mutex::default() }
     }
 
     fn merged(&self) -> MutexGuard<'_, Merged> {
@@ -56,6 +58,11 @@ impl RootFs {
     /// The layers, base layer first.
     pub(crate) fn layers(&self) -> &[LayerBlob] {
         &self.layers
+    }
+
+    /// The layers that builds have made, on top of an image's.
+    pub(crate) fn own_layers(&self) -> &[LayerBlob] {
+        self.layers.get(self.foreign..).unwrap_or_default()
     }
 
     /// What names the content: the chainID, or `scratch` where there are no layers.

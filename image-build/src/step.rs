@@ -1,7 +1,7 @@
 //! The steps that take their meaning from the stage: WORKDIR, and changes of the configuration.
 
 use image_core::{
-    Image,
+    Ctx, Image,
     observer::{NoticeKind, Outcome},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     expand::Expander,
     miss::Origin,
-    solve::{Build, Made, StageBuild, values},
+    solve::{Made, StageBuild, values},
 };
 
 /// Whether a variable is one of the configuration's, or an argument.
@@ -39,7 +39,7 @@ impl StageBuild<'_> {
         self.state.config.config.working_dir.clone_from(&path);
         let line = format!("WORKDIR {path}");
         let recipe = self.recipe(&line).with_text(IngredientKind::Setting, "user", &user);
-        self.layer(recipe, None, &line, |this, now| {
+        self.layer(recipe, &[], &line, |this, now| {
             let rootfs = &this.state.rootfs;
             let root = rootfs.tree(state, ctx)?;
             if workdir::is_there(&root, &path)? {
@@ -99,7 +99,7 @@ impl StageBuild<'_> {
 
     /// Tells of something unwise in the instruction at hand.
     pub(crate) fn warn(&self, warning: &Warning) -> Result<()> {
-        self.build.warn(self.file, warning)
+        warn(self.build.dockerfile, self.file, warning, self.build.ctx)
     }
 
     /// Notes the variables that the instruction uses.
@@ -109,15 +109,14 @@ impl StageBuild<'_> {
     }
 }
 
-impl Build<'_> {
-    /// Tells of something unwise in a Dockerfile, which is an error where the Dockerfile itself says so.
-    pub(crate) fn warn(&self, file: &Dockerfile, warning: &Warning) -> Result<()> {
-        if self.dockerfile.checks().error {
-            let reason = format!("{} ({}: `check=error=true` makes an error of it)", warning.message, warning.rule);
-            return Err(file.fault(warning.span, reason));
-        }
-        let place = file.source().location(warning.span).to_string();
-        self.ctx.notice(NoticeKind::Warning, &place, &warning.message);
-        Ok(())
+/// Tells of something unwise in a file of a build (its Dockerfile, a trigger), which is an error where the Dockerfile itself
+/// says so.
+pub(crate) fn warn(dockerfile: &Dockerfile, file: &Dockerfile, warning: &Warning, ctx: &Ctx) -> Result<()> {
+    if dockerfile.checks().error {
+        let reason = format!("{} ({}: `check=error=true` makes an error of it)", warning.message, warning.rule);
+        return Err(file.fault(warning.span, reason));
     }
+    let place = file.source().location(warning.span).to_string();
+    ctx.notice(NoticeKind::Warning, &place, &warning.message);
+    Ok(())
 }

@@ -58,6 +58,12 @@ impl Ctx {
         Self { clock, ..self }
     }
 
+    /// The cancel token.
+    #[must_use]
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -43,6 +43,8 @@ pub enum TaskKind {
     Fetch,
     /// Carries out one instruction of a Dockerfile.
     Step,
+    /// Runs the command of a RUN; its label is that of the step.
+    Run,
 }
 
 /// How a piece of work ended.

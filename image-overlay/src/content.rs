@@ -18,9 +18,10 @@ use image_core::{
 };
 
 use crate::{
+    counted::Counted,
     error::{Error, Result},
     image_tree::LayerContent,
-    limits::Limits,
+    limits::{Limits, Taken},
     tar::Segment,
     toc::{Content, LayerToc},
 };
@@ -78,15 +79,32 @@ impl LayerBlob {
     /// # Errors
     /// As [`LayerBlob::open`] and [`LayerToc::read`]; [`Error::is_corrupt`] for a plain tar of another diffID.
     pub fn toc(&self, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
+        self.toc_above(&mut Taken::default(), limits, ctx)
+    }
+
+    /// As [`LayerBlob::toc`], of a layer over others, which have taken something of the limits by now.
+    pub(crate) fn toc_above(&self, taken: &mut Taken, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
-        let mut tar = HashingReader::new(self.open()?, Hasher::for_digest(self.diff_id.as_digest())?);
-        let toc = LayerToc::read(&mut tar, limits, ctx).map_err(|e| self.named(e))?;
+        let blob = Counted::new(self.source.open_verified(&self.descriptor)?, &task);
+        let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default())?;
+        let mut tar = HashingReader::new(plain, Hasher::for_digest(self.diff_id.as_digest())?);
+        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
             return Err(self.named(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into()));
         }
         task.end(Outcome::Done);
         Ok(toc)
+    }
+
+    /// Reads what each layer of an image holds, base layer first, as [`LayerBlob::toc`] does. Limits on all
+    /// layers of an image hold for all of them together.
+    ///
+    /// # Errors
+    /// As [`LayerBlob::toc`].
+    pub fn tocs_of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Vec<LayerToc>> {
+        let mut taken = Taken::default();
+        Self::of_image(image).iter().map(|layer| layer.toc_above(&mut taken, limits, ctx)).collect()
     }
 
     /// Whether the blob is the plain tar itself, whatever its media type says.
@@ -115,7 +133,8 @@ impl LayerBlob {
 #[derive(Debug)]
 pub struct Contents<'a> {
     layers: &'a [LayerBlob],
-    spool: File,
+    /// `None` where no file is in it.
+    spool: Option<File>,
     spooled: BTreeMap<(usize, u64), u64>,
     /// Layers whose blobs are plain tars.
     plain: BTreeSet<usize>,
@@ -136,9 +155,7 @@ impl<'a> Contents<'a> {
         for LayerContent { layer, content } in wanted {
             by_layer.entry(*layer).or_default().insert(content.offset, content);
         }
-        let spool =
-            tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?;
-        let mut contents = Self { layers, spool, spooled: BTreeMap::new(), plain: BTreeSet::new() };
+        let mut contents = Self { layers, spool: None, spooled: BTreeMap::new(), plain: BTreeSet::new() };
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
             if layer.is_plain().map_err(|e| layer.named(e))? {
@@ -162,7 +179,13 @@ impl<'a> Contents<'a> {
         let write = |e| Error::io("write a temporary file in", directory, e);
         let mut tar = layer.open()?;
         let mut at = 0;
-        let mut end = self.spool.seek(SeekFrom::End(0)).map_err(write)?;
+        let mut spool = match self.spool.take() {
+            Some(spool) => spool,
+            None => {
+                tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?
+            }
+        };
+        let mut end = spool.seek(SeekFrom::End(0)).map_err(write)?;
         let mut buffer = vec![0; 256 << 10];
         for (offset, content) in wanted {
             let stored = content.stored_size();
@@ -180,13 +203,14 @@ impl<'a> Contents<'a> {
                 if skip > 0 {
                     skip -= n as u64;
                 } else {
-                    self.spool.write_all(&buffer[..n]).map_err(write)?;
+                    spool.write_all(&buffer[..n]).map_err(write)?;
                     take -= n as u64;
                 }
             }
             at = offset + stored;
             end += stored;
         }
+        self.spool = Some(spool);
         Ok(())
     }
 
@@ -198,8 +222,9 @@ impl<'a> Contents<'a> {
     pub fn open(&self, file: &LayerContent) -> Result<impl Read + use<>> {
         let content = &file.content;
         let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
-        let (bytes, at) = if let Some(start) = self.spooled.get(&(file.layer, content.offset)) {
-            let spool = self.spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
+        let spooled = self.spooled.get(&(file.layer, content.offset));
+        let (bytes, at) = if let (Some(start), Some(spool)) = (spooled, &self.spool) {
+            let spool = spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
             (Bytes::Spool(spool), *start)
         } else if self.plain.contains(&file.layer) {
             (Bytes::Blob(layer.source.require(&layer.descriptor.digest)?), content.offset)

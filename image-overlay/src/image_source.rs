@@ -1,6 +1,6 @@
 //! An image as a tree whose files can be read.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use image_core::{Ctx, Image};
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ImageSource {
     layers: Vec<LayerBlob>,
-    tree: ImageTree,
+    tree: Arc<ImageTree>,
     spool: PathBuf,
 }
 
@@ -28,11 +28,14 @@ impl ImageSource {
     /// # Errors
     /// As [`LayerBlob::toc`] and [`ImageTree::push`].
     pub fn new(layers: Vec<LayerBlob>, spool: impl Into<PathBuf>, limits: &Limits, ctx: &Ctx) -> Result<Self> {
-        let mut tree = ImageTree::new();
-        for (position, layer) in layers.iter().enumerate() {
-            tree.push(position, &layer.toc(limits, ctx)?)?;
-        }
-        Ok(Self { layers, tree, spool: spool.into() })
+        let tree = Arc::new(ImageTree::read(&layers, limits, ctx)?);
+        Ok(Self::of_tree(layers, tree, spool))
+    }
+
+    /// Takes layers whose tree is known: the one that is made of their tables of contents, each pushed at its position.
+    #[must_use]
+    pub fn of_tree(layers: Vec<LayerBlob>, tree: Arc<ImageTree>, spool: impl Into<PathBuf>) -> Self {
+        Self { layers, tree, spool: spool.into() }
     }
 
     /// Reads and verifies the layers of an image, as [`ImageSource::new`] does.

@@ -5,11 +5,11 @@ mod merge;
 
 use image_core::{Ctx, Image};
 
-use self::merge::Merge;
+use self::merge::{Merge, Tell};
 use crate::{
     content::LayerBlob,
     error::Result,
-    limits::Limits,
+    limits::{Limits, Taken},
     toc::{Content, LayerToc},
     tree::FileTree,
 };
@@ -24,6 +24,14 @@ pub struct LayerContent {
     pub content: Content,
 }
 
+impl LayerContent {
+    /// A place in a layer.
+    #[must_use]
+    pub fn new(layer: usize, content: Content) -> Self {
+        Self { layer, content }
+    }
+}
+
 /// The root file system of an image, merged from its layers.
 ///
 /// # Spec
@@ -36,13 +44,15 @@ impl ImageTree {
     /// # Errors
     /// As [`LayerBlob::toc`] and [`ImageTree::push`].
     pub fn of_image(image: &Image, limits: &Limits, ctx: &Ctx) -> Result<Self> {
-        let layers = LayerBlob::of_image(image);
+        Self::read(&LayerBlob::of_image(image), limits, ctx)
+    }
+
+    /// The tree of layers that are read and verified, within limits on all of them together.
+    pub(crate) fn read(layers: &[LayerBlob], limits: &Limits, ctx: &Ctx) -> Result<Self> {
         let mut tree = Self::new();
-        let mut left = *limits;
+        let mut taken = Taken::default();
         for (position, layer) in layers.iter().enumerate() {
-            let toc = layer.toc(&left, ctx)?;
-            left.toc_bytes = left.toc_bytes.saturating_sub(toc.memory());
-            tree.push(position, &toc)?;
+            tree.push(position, &layer.toc_above(&mut taken, limits, ctx)?)?;
         }
         Ok(tree)
     }
@@ -68,7 +78,17 @@ impl ImageTree {
     /// An entry that cannot be applied, by name: a root that is not a directory, a hard link to
     /// nothing, to a directory or to itself, more than 40 symlinks on the way. The tree is of no use then.
     pub fn push(&mut self, position: usize, toc: &LayerToc) -> Result<()> {
-        let mut merge = Merge::new(self, position, toc);
+        self.merge(position, toc, None)
+    }
+
+    /// As [`ImageTree::push`], and tells of what is odd in the layer, as applying it does.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn push_telling<'a>(&'a mut self, position: usize, toc: &LayerToc, tell: Tell<'a>) -> Result<()> {
+        self.merge(position, toc, Some(tell))
+    }
+
+    fn merge<'a>(&'a mut self, position: usize, toc: &LayerToc, tell: Option<Tell<'a>>) -> Result<()> {
+        let mut merge = Merge::new(self, position, toc, tell);
         toc.entries().try_for_each(|entry| merge.add(entry))
     }
 }

@@ -32,7 +32,8 @@
 //! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`mod@diff`]: what has
 //!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer;
 //!   [`capture`]: what an overlay mount shows, from its upper directory, as such a source.
-//! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes.
+//! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes; [`layer_changes`]: what
+//!   each of them does to which path; [`directory_size`]: which directories hold the bytes.
 //! - [`root`]: a root file system as a directory handle that nothing leads out of;
 //!   [`apply`]: laying one layer over it, or making a layer of [`overlayfs`] of it; [`mod@unpack`]: all layers of an
 //!   image. Linux only.
@@ -48,13 +49,16 @@ pub mod apply;
 pub mod capture;
 pub mod change;
 pub mod content;
+mod counted;
 pub mod diff;
+pub mod directory_size;
 pub mod entry;
 pub mod error;
 pub mod flatten;
 pub mod idmap;
 pub mod image_source;
 pub mod image_tree;
+pub mod layer_changes;
 pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod mount;
@@ -82,22 +86,27 @@ pub mod xattr;
 
 #[cfg(target_os = "linux")]
 pub use apply::{
-    Applied, ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer, apply_overlay_layer,
+    Applied, ApplyOptions, DevicePolicy, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy, apply_layer,
+    apply_overlay_layer,
 };
 #[cfg(target_os = "linux")]
 pub use capture::{CapturedContent, CapturedSource};
 pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};
+pub use directory_size::{DirectorySize, LayerShare};
 pub use entry::{Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
 pub use flatten::flatten;
 pub use idmap::{IdMap, IdMaps, IdRange};
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
+pub use layer_changes::{Changed, LayerChanges, PathChange, PathChangeKind};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
-pub use mount::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay};
+pub use mount::{
+    Confinement, Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, probe_overlay,
+};
 pub use oddity::Oddity;
 pub use overlayfs::OverlayXattrs;
 pub use pack::{LayerWriter, PackOptions, PackedLayer};
@@ -117,6 +126,6 @@ pub use toc::{Content, LayerToc, TocEntry};
 pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};
 #[cfg(target_os = "linux")]
 pub use unpack::{UnpackOptions, Unpacked, unpack};
-pub use usage::{LayerUsage, RepeatedPath, Usage};
+pub use usage::{LayerUsage, RepeatedPath, Usage, WastedPath};
 pub use whiteout::Whiteout;
 pub use xattr::XattrClass;

@@ -41,6 +41,15 @@ pub struct Limits {
     pub toc_bytes: u64,
 }
 
+/// What the layers below one have taken of the limits on all layers of an image.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    /// Of [`Limits::image_bytes`].
+    pub(crate) bytes: u64,
+    /// Of [`Limits::toc_bytes`].
+    pub(crate) toc_bytes: u64,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+#[cfg(target_os = "linux")]
+use image_core::observer::NoticeKind;
+
 /// Something odd in a layer. It has a meaning, in which tools agree more or less; but nobody who packs a tree writes it.
 ///
 /// # Spec
@@ -19,6 +22,17 @@ pub enum Oddity {
     FileInTheWay,
     /// A marker that is no empty file: it is taken for one.
     MarkerWithContent,
+}
+
+#[cfg(target_os = "linux")]
+impl Oddity {
+    /// What becomes of it where it is no error.
+    pub(crate) fn notice_kind(self) -> NoticeKind {
+        match self {
+            Self::ReservedName => NoticeKind::Skipped,
+            Self::Duplicate | Self::OverlayXattr | Self::FileInTheWay | Self::MarkerWithContent => NoticeKind::Altered,
+        }
+    }
 }
 
 impl fmt::Display for Oddity {

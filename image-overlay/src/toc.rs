@@ -13,7 +13,7 @@ use image_core::{
 use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
-    limits::Limits,
+    limits::{Limits, Taken},
     path::{LayerPath, escape},
     tar::{Segment, TarEntry, TarReader},
 };
@@ -92,7 +92,12 @@ impl LayerToc {
     /// As [`TarReader::next_entry`], [`Error::EntryLimit`] where the table would be larger than
     /// [`Limits::toc_bytes`], and [`Error::is_cancelled`].
     pub fn read<R: Read>(reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
-        let mut reader = TarReader::new(Checked { inner: reader, ctx }, limits);
+        Self::read_above(&mut Taken::default(), reader, limits, ctx)
+    }
+
+    /// As [`LayerToc::read`], of a layer over others of an image, which have taken something of the limits by now.
+    pub(crate) fn read_above<R: Read>(taken: &mut Taken, reader: R, limits: &Limits, ctx: &Ctx) -> Result<Self> {
+        let mut reader = TarReader::after(taken.bytes, Checked { inner: reader, ctx }, limits);
         let mut entries = TocBuilder::default();
         while let Some(mut entry) = reader.next_entry()? {
             let content = match entry.entry().kind {
@@ -102,12 +107,14 @@ impl LayerToc {
             let number = entry.number();
             let entry = TocEntry { entry: entry.into_entry(), content };
             entries.push(&entry);
-            if entries.memory() > limits.toc_bytes {
+            if taken.toc_bytes.saturating_add(entries.memory()) > limits.toc_bytes {
                 let (name, what) = (escape(entry.entry.path.as_bytes()), "bytes of the table of contents up to it");
                 return Err(Error::EntryLimit { number, name, what, limit: limits.toc_bytes });
             }
         }
         let tar_size = reader.drain()?;
+        taken.bytes = taken.bytes.saturating_add(reader.bytes());
+        taken.toc_bytes = taken.toc_bytes.saturating_add(entries.memory());
         Ok(entries.finish(tar_size))
     }
 
@@ -126,11 +133,6 @@ impl LayerToc {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// About how much memory the entries take, in this table and in a tree that they are merged into.
-    pub(crate) fn memory(&self) -> u64 {
-        self.entries.memory()
     }
 
     /// Length of the plain tar stream in bytes, with all that follows the archive's end.
@@ -177,6 +179,7 @@ impl TocBuilder {
         self.entries.count() == 0
     }
 
+    /// About how much memory the entries take, in the table and in a tree that they are merged into.
     fn memory(&self) -> u64 {
         self.entries.memory()
     }

@@ -200,6 +200,11 @@ impl<C> FileTree<C> {
         })
     }
 
+    /// All names that the tree ever had, in the order in which they came; also those that were removed or replaced since.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = NodeRef<'_, C>> {
+        (0..self.nodes.len()).map(|place| self.node(NodeId(index(place))))
+    }
+
     /// How many names the tree has, its root included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -296,13 +301,15 @@ impl<C> FileTree<C> {
 }
 
 impl NodeId {
-    fn index(self) -> usize {
+    /// Its place among all names that the tree ever had.
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl InodeId {
-    fn index(self) -> usize {
+    /// Its place among all files that the tree ever had.
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -375,6 +382,11 @@ impl<'a, C> NodeRef<'a, C> {
     #[must_use]
     pub fn metadata(self) -> Metadata {
         Metadata::clone(&self.inode().metadata).with_mtime(self.inode().mtime)
+    }
+
+    /// Its metadata but for the time. What is equal is the same in all of the tree.
+    pub(crate) fn timeless_metadata(self) -> &'a Arc<Metadata> {
+        &self.inode().metadata
     }
 
     /// What is known of its content; `None` for all but regular files.

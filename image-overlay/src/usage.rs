@@ -14,7 +14,8 @@ use crate::{
     whiteout::Whiteout,
 };
 
-/// How an image spends its bytes: those of files, as their entries say, before compression and without headers.
+/// How an image spends its bytes: those of files, as their entries say, before compression and without headers. More than
+/// 64 bits count, as those of a few files that are holes, are told as the most that they count.
 ///
 /// ```
 /// use image_core::{Ctx, MemoryBlobStore};
@@ -42,6 +43,8 @@ pub struct Usage {
     pub efficiency: f64,
     /// The paths that more than one layer has or hides, the one that takes most first.
     pub repeated: Vec<RepeatedPath>,
+    /// Where the bytes are that nobody sees, the path that wastes most first. They add up to [`Usage::wasted`].
+    pub wasted_paths: Vec<WastedPath>,
 }
 
 /// How one layer spends its bytes.
@@ -68,6 +71,18 @@ pub struct RepeatedPath {
     pub size: u64,
 }
 
+/// A path of which layers bring files that nobody sees in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WastedPath {
+    /// The path; of a file with several names, the first that it was given.
+    pub path: LayerPath,
+    /// How many files that stood there nobody sees.
+    pub count: u64,
+    /// Their bytes.
+    pub size: u64,
+}
+
 impl Usage {
     /// Of an image of these layers, base layer first.
     ///
@@ -76,35 +91,70 @@ impl Usage {
     pub fn of_layers<'a>(layers: impl IntoIterator<Item = &'a LayerToc>) -> Result<Self> {
         let mut tree = ImageTree::new();
         let mut paths = Paths::default();
-        let mut usage = Vec::<LayerUsage>::new();
-        let mut visible = 0;
+        let mut ledger = Vec::<[Bytes; 3]>::new();
+        let mut visible = Bytes::default();
         for (position, toc) in layers.into_iter().enumerate() {
             paths.add(toc, &tree)?;
             tree.push(position, toc)?;
-            let added: u64 = toc.entries().map(|entry| entry.entry.kind.size()).sum();
+            let added = toc.entries().map(|entry| Bytes::from(entry.entry.kind.size())).sum();
             let before = visible;
-            visible = contents(tree.root(), &tree).map(|file| file.kind().size()).sum();
-            usage.push(LayerUsage { added, hidden: before + added - visible, wasted: added });
+            visible = bytes(tree.root(), &tree);
+            ledger.push([added, before + added - visible, added]);
         }
         for file in contents(tree.root(), &tree) {
-            if let Some(layer) = file.content().and_then(|content| usage.get_mut(content.layer)) {
-                layer.wasted -= file.kind().size();
+            if let Some([_, _, wasted]) = file.content().and_then(|content| ledger.get_mut(content.layer)) {
+                *wasted -= Bytes::from(file.kind().size());
             }
         }
-        Ok(Self { layers: usage, efficiency: paths.efficiency(), repeated: paths.repeated() })
+        let layers = ledger.into_iter().map(|layer| {
+            let [added, hidden, wasted] = layer.map(told);
+            LayerUsage { added, hidden, wasted }
+        });
+        let (efficiency, wasted_paths) = (paths.efficiency(), wasted_paths(&tree));
+        Ok(Self { layers: layers.collect(), efficiency, repeated: paths.repeated(), wasted_paths })
     }
 
     /// Bytes of all layers that nobody sees.
     #[must_use]
     pub fn wasted(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.wasted).sum()
+        self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.wasted))
     }
+}
+
+/// Bytes of any number of files: a few that are nothing but holes have together more than 64 bits count.
+type Bytes = u128;
+
+/// The number that is told of so many bytes.
+fn told(bytes: Bytes) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Bytes of the regular files below a name.
+fn bytes<C>(start: NodeRef<'_, C>, tree: &FileTree<C>) -> Bytes {
+    contents(start, tree).map(|file| Bytes::from(file.kind().size())).sum()
 }
 
 /// The regular files below a name, each once whatever its names.
 fn contents<'a, C>(start: NodeRef<'a, C>, tree: &'a FileTree<C>) -> impl Iterator<Item = NodeRef<'a, C>> {
     let mut seen = BTreeSet::<InodeId>::new();
     tree.walk(start).filter(move |node| node.content().is_some() && seen.insert(node.inode_id()))
+}
+
+/// The files that layers brought and nobody sees, by path.
+fn wasted_paths(tree: &ImageTree) -> Vec<WastedPath> {
+    let mut counted: BTreeSet<InodeId> = contents(tree.root(), tree).map(NodeRef::inode_id).collect();
+    let mut paths = BTreeMap::<LayerPath, (u64, Bytes)>::new();
+    for file in tree.all_names().filter(|name| name.content().is_some() && name.kind().size() > 0) {
+        if counted.insert(file.inode_id()) {
+            let (count, size) = paths.entry(file.path()).or_default();
+            *count += 1;
+            *size += Bytes::from(file.kind().size());
+        }
+    }
+    let tell = |(path, (count, size))| WastedPath { path, count, size: told(size) };
+    let mut paths: Vec<_> = paths.into_iter().map(tell).collect();
+    paths.sort_by_key(|path| Reverse(path.size));
+    paths
 }
 
 /// What each path takes.
@@ -114,8 +164,8 @@ struct Paths(BTreeMap<LayerPath, Taken>);
 #[derive(Default)]
 struct Taken {
     count: u64,
-    total: u64,
-    least: u64,
+    total: Bytes,
+    least: Bytes,
 }
 
 impl Paths {
@@ -127,11 +177,10 @@ impl Paths {
             let has_children = following.next().is_some_and(|next| next.starts_with(path));
             match Whiteout::classify(path)? {
                 None if has_children => {}
-                None => self.count(path.clone(), kind.size()),
+                None => self.count(path.clone(), kind.size().into()),
                 Some(Whiteout::Plain { target }) => {
                     let hidden = below.get(&target).filter(|node| node.is_directory());
-                    let size = hidden.map_or(0, |hidden| contents(hidden, below).map(|file| file.kind().size()).sum());
-                    self.count(target, size);
+                    self.count(target, hidden.map_or(0, |hidden| bytes(hidden, below)));
                 }
                 Some(_) => {}
             }
@@ -139,15 +188,15 @@ impl Paths {
         Ok(())
     }
 
-    fn count(&mut self, path: LayerPath, size: u64) {
-        let taken = self.0.entry(path).or_insert_with(|| Taken { least: u64::MAX, ..Taken::default() });
+    fn count(&mut self, path: LayerPath, size: Bytes) {
+        let taken = self.0.entry(path).or_insert_with(|| Taken { least: Bytes::MAX, ..Taken::default() });
         taken.count += 1;
         taken.total += size;
         taken.least = taken.least.min(size);
     }
 
     fn efficiency(&self) -> f64 {
-        let sum = |of: fn(&Taken) -> u64| self.0.values().map(of).sum::<u64>();
+        let sum = |of: fn(&Taken) -> Bytes| self.0.values().map(of).sum::<Bytes>();
         match (sum(|taken| taken.least), sum(|taken| taken.total)) {
             (_, 0) => 1.0,
             (least, total) => least as f64 / total as f64,
@@ -156,8 +205,9 @@ impl Paths {
 
     fn repeated(self) -> Vec<RepeatedPath> {
         let repeated = self.0.into_iter().filter(|(_, taken)| taken.count > 1);
-        let mut repeated: Vec<_> =
-            repeated.map(|(path, Taken { count, total, .. })| RepeatedPath { path, count, size: total }).collect();
+        let mut repeated: Vec<_> = repeated
+            .map(|(path, Taken { count, total, .. })| RepeatedPath { path, count, size: told(total) })
+            .collect();
         repeated.sort_by_key(|path| Reverse(path.size));
         repeated
     }

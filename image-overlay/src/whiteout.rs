@@ -7,6 +7,7 @@ use image_core::Timestamp;
 use crate::{
     entry::{Entry, EntryKind, Metadata},
     error::{Error, Result},
+    oddity::Oddity,
     path::{LayerPath, escape},
 };
 
@@ -76,6 +77,14 @@ impl Whiteout {
             Self::Plain { target } => Some(target),
             Self::Opaque { dir } => Some(dir),
             Self::Reserved => None,
+        }
+    }
+
+    /// What is odd about this marker as an entry of this kind.
+    pub(crate) fn oddity(&self, kind: &EntryKind) -> Option<Oddity> {
+        match self {
+            Self::Reserved => Some(Oddity::ReservedName),
+            _ => (*kind != EntryKind::File { size: 0 }).then_some(Oddity::MarkerWithContent),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use examples::{ImageName, Result};
 use image_build::{
-    BuildContext, BuildOptions, BuildState, BuiltImage, CacheExport, CachePolicy, Ignore, ModePolicy, NoCacheFilter,
+    BuildContext, BuildOptions, BuildState, CacheExport, CachePolicy, Ignore, ModePolicy, NoCacheFilter, StepRecord,
     cache::ArtifactRecordStore,
 };
 use image_core::{Ctx, observer::NoticeKind};
@@ -62,11 +62,14 @@ impl CacheOptions {
 
     /// Opens a directory as it is to be seen.
     pub(crate) fn context(&self, directory: &Path, ignore: Ignore) -> image_build::Result<BuildContext> {
-        let modes = match self.modes {
+        Ok(self.with_modes(BuildContext::open(directory, ignore)?))
+    }
+
+    pub(crate) fn with_modes(&self, context: BuildContext) -> BuildContext {
+        context.with_modes(match self.modes {
             Modes::Exact => ModePolicy::Exact,
             Modes::Git => ModePolicy::Git,
-        };
-        Ok(BuildContext::open(directory, ignore)?.with_modes(modes))
+        })
     }
 
     /// The state of builds into a layout, which is beside it unless the user says otherwise.
@@ -98,14 +101,19 @@ impl CacheOptions {
     }
 
     /// Writes the results of a build for others.
-    pub(crate) fn export(&self, state: &BuildState, built: &BuiltImage, ctx: &Ctx) -> Result<()> {
+    pub(crate) fn export<'r>(
+        &self,
+        state: &BuildState,
+        records: impl IntoIterator<Item = &'r StepRecord>,
+        ctx: &Ctx,
+    ) -> Result<()> {
         let Some(name) = &self.cache_to else { return Ok(()) };
         let layout = OciLayout::open_or_create(&name.layout)?;
         let which = match self.cache_mode {
             CacheMode::Min => CacheExport::Minimal,
             CacheMode::Max => CacheExport::Maximal,
         };
-        let artifact = state.export(built, which, layout.blobs(), ctx)?;
+        let artifact = state.export(records, which, layout.blobs(), ctx)?;
         Ok(layout.tag(&name.reference, &artifact)?)
     }
 }

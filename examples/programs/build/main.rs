@@ -1,15 +1,19 @@
 //! Builds an image from a Dockerfile.
 
 mod cache;
-mod later;
+mod contexts;
+mod report;
+mod run;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::Write, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use examples::{Program, ProgressMode, Result, name::DEFAULT_REF, text};
-use image_build::{BuildContext, BuildOptions, Builder, BuiltImage, Dockerfile, Explanations, Ignore};
-use image_core::{Ctx, Platform, Reference, Timestamp, codec::EncodeOptions};
+use examples::{Program, ProgressMode, Result, name::DEFAULT_REF};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Explanations, Ignore, TarContext};
+use image_core::{Ctx, Platform, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
+use image_overlay::Limits;
+use report::{Built, Report};
 
 /// Builds an image from a Dockerfile into an OCI layout.
 ///
@@ -17,7 +21,7 @@ use image_layout::OciLayout;
 #[derive(Debug, Parser)]
 #[command(name = "build")]
 struct Build {
-    /// The Dockerfile [default: CONTEXT/Dockerfile]
+    /// The Dockerfile [default: CONTEXT/Dockerfile]; in an archive, its path there
     #[arg(short = 'f', long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The name that the image is given in the layout.
@@ -29,18 +33,23 @@ struct Build {
     /// A layout in which FROM and COPY --from find images by name; may be given several times.
     #[arg(long, value_name = "LAYOUT")]
     base: Vec<PathBuf>,
-    /// A directory that COPY --from=NAME copies from; may be given several times.
-    #[arg(long, value_name = "NAME=DIR", value_parser = pair)]
-    build_context: Vec<(String, String)>,
+    /// What a name stands for: a directory for COPY --from, or an image (oci-layout://LAYOUT[:REF], or docker-image://IMAGE
+    /// of a --base), also in place of a stage or of what FROM names; may be given several times.
+    #[arg(long, value_name = "NAME=DIR|IMAGE")]
+    build_context: Vec<contexts::NamedContext>,
     /// A value for an ARG; may be given several times.
     #[arg(long, value_name = "K=V", value_parser = pair)]
     build_arg: Vec<(String, String)>,
     /// The stage to build, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
-    /// The platform of the image [default: linux on this machine's architecture]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// The platform of the image [default: linux on this machine's architecture]; given several times, or parted by commas,
+    /// an index of images is built.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     platform: Vec<Platform>,
+    /// How many stages are built at once, at most [default: as many as this machine runs threads]
+    #[arg(short = 'j', long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
     #[command(flatten)]
     earlier: cache::CacheOptions,
     /// Date everything new no later than this, in seconds since 1970.
@@ -59,8 +68,8 @@ struct Build {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    later: later::Later,
-    /// The directory that COPY copies from.
+    commands: run::CommandOptions,
+    /// The directory that COPY copies from, or - for a tar archive on standard input, which may be compressed.
     context: PathBuf,
 }
 
@@ -70,42 +79,72 @@ impl Program for Build {
     }
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        self.later.refuse()?;
         let options = self.options()?;
-        let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
-        let dockerfile = Dockerfile::open(&file)?;
-        let context = self.earlier.context(&self.context, Ignore::for_dockerfile(&file, &self.context)?)?;
-        let named = self.named_contexts()?;
+        let state = self.earlier.state(&self.output)?;
+        let (dockerfile, context) = self.sources(&state, ctx)?;
+        let named = self.build_context.iter().map(|context| context.open(&self.earlier)).collect::<Result<Vec<_>>>()?;
         let bases = self.base.iter().map(OciLayout::open).collect::<Result<Vec<_>, _>>()?;
         let layout = OciLayout::open_or_create(&self.output)?.leased()?;
-        let state = self.earlier.state(&self.output)?;
         let imports = self.earlier.imports(ctx)?;
+        let executor = self.commands.executor(&state.exec_directory());
 
-        let mut builder = Builder::new(&state, &context, &bases);
-        for ((name, _), context) in self.build_context.iter().zip(&named) {
-            builder = builder.with_named_context(name, context);
+        let mut builder = Builder::new(&state, &context, &bases).with_executor(&executor);
+        for (context, opened) in self.build_context.iter().zip(&named) {
+            builder = context.give(opened, &bases, builder);
         }
         for import in &imports {
             builder = builder.with_cache_from(&import.records, import.layout.blobs());
         }
-        let built = builder.build(&dockerfile, &options, layout.blobs(), ctx)?;
-        layout.tag(&self.reference, &built.manifest)?;
-        self.earlier.export(&state, &built, ctx)?;
-        self.print(&built, out)
+        #[cfg(feature = "http")]
+        let fetcher = image_build::fetch::HttpFetcher::new(&image_build::fetch::HttpOptions::default())?;
+        #[cfg(feature = "http")]
+        let builder = builder.with_fetcher(&fetcher);
+        let built = match self.platforms().as_slice() {
+            [] => Built::Image(builder.build(&dockerfile, &options, layout.blobs(), ctx)?),
+            [platform] => {
+                let options = options.with_platform(platform.clone());
+                Built::Image(builder.build(&dockerfile, &options, layout.blobs(), ctx)?)
+            }
+            platforms => {
+                Built::Index(builder.build_platforms(&dockerfile, platforms, &options, layout.blobs(), ctx)?)
+            }
+        };
+        layout.tag(&self.reference, built.descriptor())?;
+        self.earlier.export(&state, built.records(), ctx)?;
+        let report = Report { layout: &self.output, reference: &self.reference, explain: self.explain };
+        if self.json {
+            writeln!(out, "{:#}", report.json(&built)?)?;
+            return Ok(());
+        }
+        report.print(&built, out)
     }
 }
 
 impl Build {
+    /// What is built, and what COPY copies from.
+    fn sources(&self, state: &BuildState, ctx: &Ctx) -> Result<(Dockerfile, BuildContext)> {
+        if self.context.as_os_str() != "-" {
+            let file = self.file.clone().unwrap_or_else(|| self.context.join("Dockerfile"));
+            let dockerfile = Dockerfile::open(&file)?;
+            let ignore = Ignore::for_dockerfile(&file, &self.context)?;
+            return Ok((dockerfile, self.earlier.context(&self.context, ignore)?));
+        }
+        let archive = TarContext::read(std::io::stdin().lock(), state, &Limits::default(), ctx)?;
+        let file = self.file.as_deref().map_or(Ok("Dockerfile"), |file| file.to_str().ok_or("-f is not UTF-8"))?;
+        let dockerfile = Dockerfile::open_in(&archive, file)?;
+        let ignore = Ignore::of_source(&archive, file)?;
+        Ok((dockerfile, self.earlier.with_modes(BuildContext::from_source(archive, ignore))))
+    }
+
     fn options(&self) -> Result<BuildOptions> {
         let mut options = BuildOptions::default()
             .with_source_date_epoch(self.source_date_epoch)
             .with_encode(self.compression.clone())
+            .with_run(self.commands.options()?)
             .with_explanations(if self.explain { Explanations::Observed } else { Explanations::OneLine });
         options = self.earlier.apply(options);
-        match self.platform.as_slice() {
-            [] => {}
-            [platform] => options = options.with_platform(platform.normalised()),
-            _ => return Err("several --platform are not supported yet: build for one at a time".into()),
+        if let Some(jobs) = self.jobs {
+            options = options.with_parallelism(jobs);
         }
         if let Some(target) = &self.target {
             options = options.with_target(target);
@@ -116,50 +155,15 @@ impl Build {
         Ok(options)
     }
 
-    fn named_contexts(&self) -> Result<Vec<BuildContext>, image_build::Error> {
-        let directories = self.build_context.iter().map(|(_, directory)| directory);
-        directories.map(|directory| self.earlier.context(directory.as_ref(), Ignore::for_context(directory)?)).collect()
-    }
-
-    fn print(&self, built: &BuiltImage, out: &mut dyn Write) -> Result<()> {
-        if self.json {
-            let mut result = serde_json::json!({
-                "digest": built.manifest.digest,
-                "imageId": built.id,
-                "size": built.size,
-                "layout": self.output,
-                "ref": self.reference,
-                "steps": { "cached": built.cached, "done": built.done },
-            });
-            if self.explain {
-                result["misses"] = serde_json::to_value(&built.misses)?;
+    /// The platforms, each once.
+    fn platforms(&self) -> Vec<Platform> {
+        let mut platforms = Vec::new();
+        for platform in self.platform.iter().map(Platform::normalised) {
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
             }
-            writeln!(out, "{result:#}")?;
-            return Ok(());
         }
-        let layout = self.output.components().as_path().display();
-        let image = text::shell_word(&format!("{layout}:{}", self.reference));
-        let rootfs = text::shell_word(&format!("{layout}.rootfs"));
-        let name = self.docker_name();
-        writeln!(out, "digest: {}", built.manifest.digest)?;
-        writeln!(out, "image ID: {}", built.id)?;
-        writeln!(out, "size: {}", text::size(built.size))?;
-        writeln!(out, "steps: {} cached, {} done", built.cached, built.done)?;
-        writeln!(out, "\nto look at it, unpack it, or hand it to podman or Docker:")?;
-        writeln!(out, "  cargo run --release --example inspect -- {image}")?;
-        writeln!(out, "  cargo run --release --example unpack -- {image} {rootfs}")?;
-        writeln!(out, "  skopeo copy oci:{image} containers-storage:{name}")?;
-        writeln!(out, "  skopeo copy oci:{image} docker-daemon:{name}")?;
-        Ok(())
-    }
-
-    /// A name that podman and Docker take, and look for nowhere else.
-    fn docker_name(&self) -> String {
-        let directory = self.output.file_name().unwrap_or_default().to_string_lossy();
-        let (own, made) = (&self.reference, format!("{directory}:{}", self.reference));
-        let name = if own.contains(':') { own } else { &made };
-        let name = if name.contains('/') { name.clone() } else { format!("localhost/{name}") };
-        if name.parse::<Reference>().is_ok() { name } else { "localhost/image:latest".into() }
+        platforms
     }
 }
 

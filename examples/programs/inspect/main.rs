@@ -1,13 +1,22 @@
 //! Shows what an image is made of.
 
+mod history;
+mod html;
+mod report;
 mod summary;
 mod tree;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    fs::Permissions,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use examples::{ImageName, Program, Result};
-use image_core::Ctx;
+use image_core::{Ctx, Error, Image, Platform};
 use image_overlay::{ImageTree, Limits};
 
 /// Shows an image: digests, platform, configuration, history, and layers with their sizes.
@@ -17,11 +26,14 @@ struct Inspect {
     /// The image: a layout's directory, and the image's name in it (without: latest).
     #[arg(value_name = "LAYOUT[:REF]")]
     image: ImageName,
+    /// The platform, where there are images for several.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// List the files of the root file system, too. Nothing is unpacked for it.
     #[arg(long)]
     tree: bool,
-    /// Not supported yet: a report to open in a browser.
-    #[arg(long, hide = true, value_name = "FILE")]
+    /// Write a report to open in a browser: layers, a map of the files by size, wasted bytes, changes, configuration.
+    #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Print as JSON.
     #[arg(long)]
@@ -30,10 +42,10 @@ struct Inspect {
 
 impl Program for Inspect {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        if self.html.is_some() {
-            return Err("--html is not supported yet".into());
+        let image = self.image.open(self.platform.as_ref())?;
+        if let Some(file) = &self.html {
+            self.write_report(&image, file, ctx)?;
         }
-        let image = self.image.open(None)?;
         let tree = if self.tree { Some(ImageTree::of_image(&image, &Limits::default(), ctx)?) } else { None };
         if self.json {
             let mut value = summary::to_json(&image);
@@ -46,7 +58,26 @@ impl Program for Inspect {
             if let Some(tree) = &tree {
                 tree::print(tree, out)?;
             }
+            if let Some(file) = &self.html {
+                writeln!(out, "\nreport: {}", file.display())?;
+            }
         }
+        Ok(())
+    }
+}
+
+impl Inspect {
+    /// Writes the report beside its place, and moves it there when it is whole.
+    fn write_report(&self, image: &Image, path: &Path, ctx: &Ctx) -> Result<()> {
+        let report = report::Report::of_image(image, &Limits::default(), ctx)?;
+        let page = html::page(&self.image, image, &report)?;
+        ctx.check()?;
+        let failed = |e| Error::io("write", path, e);
+        let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let mode = Permissions::from_mode(0o666);
+        let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
+        file.write_all(page.as_bytes()).map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
         Ok(())
     }
 }

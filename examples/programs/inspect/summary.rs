@@ -9,6 +9,8 @@ use examples::{
 use image_core::{ContainerConfig, History, Image, image::Layer};
 use serde_json::{Value, json};
 
+use crate::history::steps;
+
 /// Prints digests, platform, configuration, and the history with the layers.
 pub(crate) fn print(name: &ImageName, image: &Image, out: &mut dyn Write) -> io::Result<()> {
     let config = image.config().value();
@@ -29,14 +31,8 @@ pub(crate) fn print(name: &ImageName, image: &Image, out: &mut dyn Write) -> io:
         writeln!(out, "  {key}: {}", printable(&value))?;
     }
     writeln!(out, "\nhistory:")?;
-    let mut layers = image.layers();
-    for step in &config.history {
-        let layer = if step.empty_layer { None } else { layers.next() };
-        print_step(step, layer.as_ref(), out)?;
-    }
-    // Old images have no history, or too short a one.
-    for layer in layers {
-        print_step(&History::default(), Some(&layer), out)?;
+    for (step, layer) in steps(image) {
+        print_step(&step, layer.as_ref(), out)?;
     }
     Ok(())
 }
@@ -51,7 +47,7 @@ fn print_step(step: &History, layer: Option<&Layer<'_>>, out: &mut dyn Write) ->
 }
 
 /// How a container runs, as names and values.
-fn settings(config: &ContainerConfig) -> Vec<(&'static str, String)> {
+pub(crate) fn settings(config: &ContainerConfig) -> Vec<(&'static str, String)> {
     let words = |words: &Option<Vec<String>>| words.iter().map(|words| json!(words).to_string()).collect();
     let one = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
     let all: [(&str, Vec<String>); 12] = [
@@ -85,7 +81,7 @@ pub(crate) fn to_json(image: &Image) -> Value {
 }
 
 /// The size of manifest, config and layers as they are stored, in bytes.
-fn total(image: &Image) -> u64 {
+pub(crate) fn total(image: &Image) -> u64 {
     let documents = [image.manifest().bytes().len() as u64, image.config().bytes().len() as u64];
     let layers = image.layers().map(|layer| layer.descriptor.size);
     documents.into_iter().chain(layers).fold(0, u64::saturating_add)

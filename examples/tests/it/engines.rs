@@ -69,6 +69,8 @@ fn edit(root: &Path) {
         .hard_link("srv/other-name", "srv/new")
         .file("srv/attributed", "again with notes", 0o600)
         .xattr("user.note", "of\nours")
+        .file("srv/listed", "for a few", 0o640)
+        .xattr("system.posix_acl_access", access_list(6, 4))
         .fifo("srv/fifo", 0o600)
         .write_to(root);
 }
@@ -165,6 +167,16 @@ fn layers_that_docker_makes_of_an_edited_container_give_its_tree() {
     assert_docker_shows(&docker, "committed:1", &ours, Tree::scan);
 }
 
+/// An access list as the kernel has it: for the owner, for user 1000, for the group, at most, and for nobody else.
+fn access_list(owner: u16, others: u16) -> Vec<u8> {
+    let entries =
+        [(1, owner, u32::MAX), (2, others, 1000), (4, others, u32::MAX), (16, others, u32::MAX), (32, 0, u32::MAX)];
+    let entries = entries.into_iter().flat_map(|(tag, rights, id): (u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+    });
+    2_u32.to_le_bytes().into_iter().chain(entries).collect()
+}
+
 /// Everything that GNU tar stores; what its oldest format cannot say only on demand.
 fn rich_tree(format: &str) -> TreeBuilder {
     let tree = TreeBuilder::new()
@@ -183,7 +195,11 @@ fn rich_tree(format: &str) -> TreeBuilder {
         return tree;
     }
     let deep = format!("{}/{}/file", "l".repeat(90), "n".repeat(90));
-    tree.file(deep, "deep", 0o600)
+    tree.dir("listed", 0o755)
+        .xattr("system.posix_acl_default", access_list(7, 5))
+        .file("listed/f", "for a few", 0o640)
+        .xattr("system.posix_acl_access", access_list(6, 4))
+        .file(deep, "deep", 0o600)
         .owner(3_000_000_000, 7)
         .symlink("d/long", "t/".repeat(200))
         .file("d/old", "before 1970", 0o644)
@@ -195,7 +211,7 @@ fn archives_of_gnu_tar_give_the_tree_that_it_makes_itself() {
     if !require_root() || !require_tool("tar") {
         return;
     }
-    let options: [(&str, &[&str]); 9] = [
+    let options: [(&str, &[&str]); 10] = [
         ("ustar", &[]),
         ("gnu", &[]),
         ("gnu", &["--sparse"]),
@@ -205,6 +221,8 @@ fn archives_of_gnu_tar_give_the_tree_that_it_makes_itself() {
         ("posix", &["--sparse", "--sparse-version=0.1"]),
         ("posix", &["--sparse", "--sparse-version=1.0"]),
         ("posix", &["--xattrs", "--xattrs-include=*"]),
+        // The same lists once more, as text with this machine's names of users.
+        ("posix", &["--acls", "--xattrs", "--xattrs-include=*"]),
     ];
     for (format, options) in options {
         let dir = temp_dir();

@@ -14,7 +14,7 @@ use test_support::{require_tool, temp_dir, tool};
 use crate::{
     base_image::{Form, base_image},
     program::{self, program, succeed},
-    project::Project,
+    project::{Built, Project},
 };
 
 /// In bytes.
@@ -50,6 +50,37 @@ fn building_and_unpacking_a_large_image_stays_small() {
     for (what, bytes) in [("build", first), ("cached build", second), ("unpack", unpacked), ("verify", verified)] {
         println!("{what}: {} MiB at most", bytes >> 20);
         assert!(bytes < MOST, "{what} takes {bytes} bytes of memory");
+    }
+}
+
+#[test]
+fn many_steps_and_many_stages_stay_small_too() {
+    if !require_tool("time") {
+        return;
+    }
+    let stages: String = (0..40).map(|at| format!("FROM scratch AS s{at}\nCOPY {at} /{at}\nCOPY all /all\n")).collect();
+    let copies: String = (0..40).map(|at| format!("COPY --from=s{at} /{at} /{at}\n")).collect();
+    let wide = Project::new(&format!("{stages}FROM scratch\n{copies}"));
+    let steps: String = (0..200).map(|at| format!("COPY {} /{at}\n", at % 40)).collect();
+    let long = Project::new(&format!("FROM scratch\n{steps}"));
+    for project in [&wide, &long] {
+        for directory in 0..40 {
+            for file in 0..50 {
+                project.write(&format!("{directory}/{file}"), format!("{directory} {file}"));
+            }
+            write_noise(&project.context(&format!("{directory}/large")), 256 << 10);
+        }
+        write_noise(&project.context("all"), 16 << 20);
+    }
+    for (name, project, count) in [("40 stages", &wide, 161), ("200 steps", &long, 201)] {
+        let first = peak(project.command().args(["--jobs", "8"]));
+        let built = Built::of(project.command().args(["--jobs", "8"]));
+        assert_eq!(built.cached().len(), count, "{name}");
+        let again = peak(project.command().args(["--jobs", "1"]));
+        for (what, bytes) in [("built", first), ("built again", again)] {
+            println!("{name}, {what}: {} MiB at most", bytes >> 20);
+            assert!(bytes < MOST, "{name}, {what}: {bytes} bytes of memory");
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::fs::{FileType, Stat};
 
 use super::{
     BuildContext, ContextFile,
-    open::{open_in, read_in, xattrs},
+    open::{open_directory, open_in, read_in, xattrs},
     source::ContextFiles,
     status::Status,
 };
@@ -95,7 +95,13 @@ impl FileFingerprint {
 }
 
 /// Reads and hashes those of the files that were not read yet, on several threads.
-pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+pub(super) fn files(
+    context: &BuildContext,
+    root: &OwnedFd,
+    files: &[NodeRef<'_, ContextFile>],
+    ctx: &Ctx,
+) -> Result<()> {
+    let _reading = context.reading();
     let todo: Vec<_> = files
         .iter()
         .filter_map(|node| node.content().map(|content| (*node, content)))
@@ -104,13 +110,13 @@ pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], 
     if todo.is_empty() {
         return Ok(());
     }
-    let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
+    let bytes = todo.iter().fold(0_u64, |sum, (node, _)| sum.saturating_add(node.kind().size()));
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || {
-        let mut reader = Reader { context, task: &task, ctx, buffer: vec![0; 256 << 10], directory: None };
+        let mut reader = Reader { context, root, task: &task, ctx, buffer: vec![0; 256 << 10], directory: None };
         while let Some(batch) = todo.get(next.fetch_add(BATCH, Ordering::Relaxed)..).filter(|rest| !rest.is_empty()) {
             for (node, content) in batch.iter().take(BATCH) {
                 if let Err(error) = reader.read(*node, content) {
@@ -141,6 +147,7 @@ pub(super) fn files(context: &BuildContext, files: &[NodeRef<'_, ContextFile>], 
 /// Reads files one after the other.
 struct Reader<'a> {
     context: &'a BuildContext,
+    root: &'a OwnedFd,
     task: &'a Task<'a>,
     ctx: &'a Ctx,
     buffer: Vec<u8>,
@@ -154,7 +161,7 @@ impl Reader<'_> {
         for _ in 0..ATTEMPTS {
             let (mut file, before) = self.open(node)?;
             let before = Status::of(&before);
-            let is_as_listed = before == content.status;
+            let is_as_listed = Some(before) == content.status;
             // Read before, but for its extended attributes.
             let known = content.fact.get().filter(|_| is_as_listed);
             let (size, sha256) = match known {
@@ -184,7 +191,11 @@ impl Reader<'_> {
         let parent = node.parent();
         let directory = match self.directory.take() {
             Some((id, directory)) if id == parent.id() => directory,
-            _ => self.context.open_directory(&parent.path())?,
+            _ => {
+                let path = parent.path();
+                let failed = |e: rustix::io::Errno| Error::io("open", self.context.path_of(&path), e.into());
+                open_directory(self.root, &path).map_err(failed)?
+            }
         };
         let (_, directory) = self.directory.insert((parent.id(), directory));
         let failed = |e: rustix::io::Errno| Error::io("read", self.context.path_of(&node.path()), e.into());

@@ -1,18 +1,24 @@
-//! The build context: the directory that COPY takes files from.
+//! The build context: the files that COPY takes, of a directory or from elsewhere.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod fingerprint;
+mod given;
+mod memory;
 mod mode;
 mod open;
 pub(crate) mod source;
 pub(crate) mod status;
+mod tar;
 mod walk;
 
 use std::{
-    fs::File,
+    fmt,
+    io::Read,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -20,25 +26,28 @@ use std::{
 use image_core::{Ctx, Timestamp};
 use image_overlay::{FileTree, LayerPath, NodeRef};
 use rustix::{
-    fs::{FileType, Mode, OFlags, Stat},
+    fs::{FileType, Mode, OFlags},
     io::Errno,
 };
 
 pub use fingerprint::{FileFingerprint, Fingerprint};
+pub use given::{ContextSource, SourceEntry};
+pub use memory::MemoryContext;
 pub use mode::ModePolicy;
+pub use tar::TarContext;
 
 use crate::{
     error::{Error, Result},
-    files::FileFacts,
+    files::{FileFacts, Xattrs},
     ignore::Ignore,
     stat_cache::{Fact, StatCache},
 };
-use open::{open_beneath, open_directory};
+use open::open_beneath;
 use status::Status;
 
-/// A directory whose files can be copied into an image.
+/// Files that can be copied into an image: those of a directory, or of another [`ContextSource`].
 ///
-/// It is opened once; everything in it is reached through that handle, no symlink leads out of it,
+/// A directory is opened once; everything in it is reached through that handle, no symlink leads out of it,
 /// and what `.dockerignore` excludes is not seen at all. It is listed when something is first
 /// copied from it, and a file is read only when it is copied: open the directory anew to see it as it is later.
 ///
@@ -46,10 +55,29 @@ use status::Status;
 #[derive(Debug)]
 pub struct BuildContext {
     path: PathBuf,
-    root: OwnedFd,
+    files: Files,
     ignore: Ignore,
     modes: ModePolicy,
     listed: OnceLock<Listed>,
+    /// Held by who lists it or reads its files, which takes all threads there are.
+    reading: Mutex<()>,
+}
+
+/// Where the files are.
+enum Files {
+    /// In this directory.
+    Directory(OwnedFd),
+    /// Elsewhere.
+    Given(Box<dyn ContextSource>),
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(root) => f.debug_tuple("Directory").field(root).finish(),
+            Self::Given(source) => f.debug_tuple("Given").field(&source.name()).finish(),
+        }
+    }
 }
 
 /// The files of a build context.
@@ -59,8 +87,15 @@ pub(crate) type ContextTree = FileTree<ContextFile>;
 #[derive(Debug)]
 struct Listed {
     tree: ContextTree,
+    /// What is to be kept for later builds; `None` for files that are in no directory.
+    stats: Option<Stats>,
+}
+
+/// What a directory's list is kept by.
+#[derive(Debug)]
+struct Stats {
     root: Status,
-    /// When, as the file system tells the time.
+    /// When it was listed, as the file system tells the time.
     begun: Timestamp,
     /// Whether more is known of the files than was then.
     learned: AtomicBool,
@@ -69,12 +104,22 @@ struct Listed {
 /// What is known of a regular file of the context.
 #[derive(Debug)]
 pub(crate) struct ContextFile {
-    /// What it was like when it was listed.
-    status: Status,
+    /// What it was like when it was listed; `None` for a file that is in no directory.
+    status: Option<Status>,
+    /// The extended attributes of a file that is in no directory.
+    xattrs: Option<Box<Xattrs>>,
     /// What its content is in that state.
     fact: OnceLock<Fact>,
     /// What was found when it was read.
     facts: OnceLock<FileFacts>,
+}
+
+impl ContextFile {
+    /// A file that is in no directory, with what is known of it.
+    fn given(xattrs: Option<Box<Xattrs>>, facts: Option<FileFacts>) -> Self {
+        let facts = facts.map(OnceLock::from).unwrap_or_default();
+        Self { status: None, xattrs, fact: OnceLock::new(), facts }
+    }
 }
 
 impl BuildContext {
@@ -86,7 +131,18 @@ impl BuildContext {
         let path = path.into();
         let root = rustix::fs::open(&path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Error::io("open the build context", &path, e.into()))?;
-        Ok(Self { path, root, ignore, modes: ModePolicy::default(), listed: OnceLock::new() })
+        Ok(Self::new(path, Files::Directory(root), ignore))
+    }
+
+    /// The files of a source; `ignore` says which of them are not part of the context.
+    #[must_use]
+    pub fn from_source(source: impl ContextSource + 'static, ignore: Ignore) -> Self {
+        let path = PathBuf::from(source.name());
+        Self::new(path, Files::Given(Box::new(source)), ignore)
+    }
+
+    fn new(path: PathBuf, files: Files, ignore: Ignore) -> Self {
+        Self { path, files, ignore, modes: ModePolicy::default(), listed: OnceLock::new(), reading: Mutex::default() }
     }
 
     /// With modes of files as this policy has them.
@@ -95,7 +151,7 @@ impl BuildContext {
         Self { modes, ..self }
     }
 
-    /// The path that it was opened by.
+    /// The path that it was opened by, or the name of its source.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -106,53 +162,72 @@ impl BuildContext {
         &self.ignore
     }
 
+    /// Waits until nobody else finds out about its files: then that is known already.
+    fn reading(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lists the files, once. What `known` knows of them need not be read.
     pub(crate) fn list(&self, known: &StatCache, ctx: &Ctx) -> Result<&ContextTree> {
+        let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
             return Ok(&listed.tree);
         }
-        let failed = |e: Errno| Error::io("list", &self.path, e.into());
-        let root = Status::of(&rustix::fs::fstat(&self.root).map_err(failed)?);
-        let known = known.load(&root)?;
-        let tree = walk::list(self, &known, ctx)?;
-        let listed = Listed { tree, root, begun: known.begun, learned: AtomicBool::new(false) };
+        let listed = match &self.files {
+            Files::Directory(directory) => {
+                let failed = |e: Errno| Error::io("list", &self.path, e.into());
+                let root = Status::of(&rustix::fs::fstat(directory).map_err(failed)?);
+                let known = known.load(&root)?;
+                let tree = walk::list(self, directory, &known, ctx)?;
+                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(false) };
+                Listed { tree, stats: Some(stats) }
+            }
+            Files::Given(source) => Listed { tree: given::list(source, &self.ignore, self.modes, ctx)?, stats: None },
+        };
         Ok(&self.listed.get_or_init(|| listed).tree)
+    }
+
+    /// Makes sure of the facts of these regular files.
+    fn read_facts(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+        match &self.files {
+            Files::Directory(root) => fingerprint::files(self, root, files, ctx),
+            Files::Given(source) => given::fingerprint(source, files, ctx),
+        }
     }
 
     /// Keeps what was found out about files, for who lists them next.
     pub(crate) fn keep_stats(&self, cache: &StatCache) -> Result<()> {
-        let Some(listed) = self.listed.get() else { return Ok(()) };
-        if !listed.learned.swap(false, Ordering::Relaxed) {
+        let Some(Listed { tree, stats: Some(stats) }) = self.listed.get() else { return Ok(()) };
+        if !stats.learned.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
         let known = |node: NodeRef<'_, ContextFile>| {
             let file = node.content()?;
-            Some((file.status, *file.fact.get()?))
+            Some((file.status?, *file.fact.get()?))
         };
-        cache.save(&listed.root, listed.begun, listed.tree.walk(listed.tree.root()).filter_map(known).collect())
+        cache.save(&stats.root, stats.begun, tree.walk(tree.root()).filter_map(known).collect())
     }
 
     /// Notes that more is known of the files.
     fn learn(&self) {
-        if let Some(listed) = self.listed.get() {
-            listed.learned.store(true, Ordering::Relaxed);
+        if let Some(Listed { stats: Some(stats), .. }) = self.listed.get() {
+            stats.learned.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Opens a regular file below the context, by its path without symlinks.
-    pub(crate) fn open_file(&self, path: &LayerPath) -> Result<(File, Stat)> {
+    /// Opens a regular file of the context, by its path without symlinks.
+    pub(crate) fn open_file(&self, path: &LayerPath) -> Result<Box<dyn Read + Send>> {
+        let root = match &self.files {
+            Files::Directory(root) => root,
+            Files::Given(source) => return given::open(source, path),
+        };
         let failed = |e: Errno| Error::io("read", self.path_of(path), e.into());
-        let file = open_beneath(&self.root, path).map_err(failed)?;
+        let file = open_beneath(root, path).map_err(failed)?;
         let stat = rustix::fs::fstat(&file).map_err(failed)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Error::changed(self.path_of(path)));
         }
-        Ok((file, stat))
-    }
-
-    /// Opens a directory below the context, by its path without symlinks.
-    fn open_directory(&self, path: &LayerPath) -> Result<OwnedFd> {
-        open_directory(&self.root, path).map_err(|e| Error::io("open", self.path_of(path), e.into()))
+        Ok(Box::new(file))
     }
 
     /// The path of a file of the context, for errors.

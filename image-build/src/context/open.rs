@@ -76,7 +76,7 @@ pub(super) fn xattrs(file: impl AsFd) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errn
 }
 
 /// Whether an extended attribute of a context's file belongs to the file rather than to this machine.
-fn belongs(name: &[u8]) -> bool {
+pub(super) fn belongs(name: &[u8]) -> bool {
     XattrClass::of(name) == XattrClass::Content && (name.starts_with(b"user.") || name == b"security.capability")
 }
 

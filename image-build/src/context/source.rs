@@ -5,7 +5,7 @@ use std::{io::Read, path::Path};
 use image_core::Ctx;
 use image_overlay::NodeRef;
 
-use super::{BuildContext, ContextFile, ContextTree, fingerprint};
+use super::{BuildContext, ContextFile, ContextTree};
 use crate::{
     error::{Error, Result},
     files::{Fetched, FileFacts, SourceFiles},
@@ -38,7 +38,7 @@ impl SourceFiles for ContextFiles<'_> {
     }
 
     fn fingerprint(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
-        fingerprint::files(self.context, files, ctx)
+        self.context.read_facts(files, ctx)
     }
 
     fn facts(&self, file: NodeRef<'_, ContextFile>) -> Result<FileFacts> {
@@ -68,7 +68,6 @@ struct Open<'a>(&'a BuildContext);
 
 impl Fetched<ContextFile> for Open<'_> {
     fn open(&self, file: NodeRef<'_, ContextFile>) -> Result<Box<dyn Read>> {
-        let (file, _) = self.0.open_file(&file.path())?;
-        Ok(Box::new(file))
+        Ok(self.0.open_file(&file.path())?)
     }
 }

@@ -37,10 +37,10 @@ use crate::{
 const THREADS: usize = 8;
 
 /// Lists the files of a context. What `known` knows of a file's content is put beside it.
-pub(super) fn list(context: &BuildContext, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
+pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
     let task = ctx.begin(TaskKind::Fingerprint, &format!("list {}", context.path.display()), None);
     let queue = Queue::new(Job { id: 0, path: LayerPath::root(), verdict: Verdict::default() });
-    let reader = Reader { context, known, ctx };
+    let reader = Reader { context, root, known, ctx };
     let (found, listed) = mpsc::channel();
     let mut assembly = Assembly::new(context, ctx);
     thread::scope(|scope| {
@@ -162,6 +162,7 @@ enum What {
 /// Reads directories.
 struct Reader<'a> {
     context: &'a BuildContext,
+    root: &'a OwnedFd,
     known: &'a Loaded,
     ctx: &'a Ctx,
 }
@@ -185,7 +186,7 @@ impl Reader<'_> {
     fn read(&self, job: &Job, queue: &Queue) -> Result<(Directory, Vec<Job>)> {
         self.ctx.check()?;
         let failed = |e: Errno| Error::io("list", self.context.path_of(&job.path), e.into());
-        let directory = open_directory(&self.context.root, &job.path).map_err(failed)?;
+        let directory = open_directory(self.root, &job.path).map_err(failed)?;
         let names = names(&directory).map_err(failed)?;
         let ignore = &self.context.ignore;
         let (mut children, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
@@ -333,7 +334,8 @@ impl<'a> Assembly<'a> {
             Some(Fact { sha256, has_xattrs: false }) => OnceLock::from(FileFacts::plain(status.size, *sha256)),
             _ => OnceLock::new(),
         };
-        let file = ContextFile { status, fact: fact.map(OnceLock::from).unwrap_or_default(), facts };
+        let fact = fact.map(OnceLock::from).unwrap_or_default();
+        let file = ContextFile { status: Some(status), xattrs: None, fact, facts };
         let id = self.tree.insert(parent, name, EntryKind::File { size: status.size }, metadata, Some(file));
         if stat.st_nlink > 1 {
             self.linked.insert(key, id);

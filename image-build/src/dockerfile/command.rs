@@ -154,7 +154,7 @@ impl Words<'_> {
         let files = self.files()?;
         let flags = CopyFlags::take(self.flags)?;
         let Files { sources, heredocs, destination } = files;
-        Ok(Command::Copy(Copy { flags, sources, heredocs, destination }))
+        Ok(Command::Copy(Copy { flags, sources, heredocs, contents: Vec::new(), destination }))
     }
 
     fn files(&mut self) -> Result<Files> {
@@ -231,7 +231,7 @@ impl Words<'_> {
         let alias = match (words.next(), words.next(), words.next()) {
             (None, ..) => None,
             (Some(keyword), Some(alias), None) if keyword.as_str().eq_ignore_ascii_case("as") => {
-                Some(stage_name(alias)?)
+                Some(self::alias(alias)?)
             }
             (Some(word), ..) => return Err(word.fault("FROM takes one image, or an image, AS and a name")),
         };
@@ -318,16 +318,23 @@ fn retries(at: &Fragment<'_>, text: &Spanned<String>) -> Result<u32> {
     })
 }
 
-/// `[a-z][a-z0-9-_.]*`, whatever the case it is written in.
-fn stage_name(word: Fragment<'_>) -> Result<Spanned<String>> {
-    let name = word.as_str().to_lowercase();
+/// The name of a stage in lower case; `None` where it is not `[a-z][a-z0-9-_.]*`, whatever the case it is written in.
+pub(crate) fn stage_name(written: &str) -> Option<String> {
+    let name = written.to_lowercase();
     let valid = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
-    if !valid {
-        let name = excerpt(word.as_str(), 64);
-        return Err(word.fault(format!(
-            "invalid name {name:?} of a stage: it begins with a letter and holds letters, digits, '-', '_' and '.'"
-        )));
+    valid.then_some(name)
+}
+
+/// What is wrong with a name that is none of a stage.
+pub(crate) fn invalid_stage_name(written: &str) -> String {
+    let name = excerpt(written, 64);
+    format!("invalid name {name:?} of a stage: it begins with a letter and holds letters, digits, '-', '_' and '.'")
+}
+
+fn alias(word: Fragment<'_>) -> Result<Spanned<String>> {
+    match stage_name(word.as_str()) {
+        Some(name) => Ok(word.spanned(name)),
+        None => Err(word.fault(invalid_stage_name(word.as_str()))),
     }
-    Ok(word.spanned(name))
 }

@@ -46,11 +46,13 @@ pub struct Dockerfile {
     instructions: Vec<Instruction>,
     warnings: Vec<Warning>,
     checks: Checks,
+    /// Whether the words are values already, in which nothing is expanded.
+    literal: bool,
 }
 
 impl PartialEq for Dockerfile {
     fn eq(&self, other: &Self) -> bool {
-        self.directives == other.directives && self.instructions == other.instructions
+        (&self.directives, &self.instructions, self.literal) == (&other.directives, &other.instructions, other.literal)
     }
 }
 
@@ -117,22 +119,26 @@ impl Dockerfile {
         let mut words = 0;
         while let Some(instruction) = parser.next()? {
             words += instruction.command.count();
-            let limit = |what, limit| {
-                let location = source.location(instruction.keyword.span);
-                Err(Error::LimitExceeded { what: format!("{location}: the number of {what}"), limit: limit as u64 })
-            };
-            if instructions.len() == INSTRUCTIONS {
-                return limit("instructions", INSTRUCTIONS);
-            }
-            if words > WORDS {
-                return limit("words", WORDS);
-            }
+            check_counts(&source, &instruction, instructions.len(), words)?;
             instructions.push(instruction);
         }
         lint(&source, &instructions, &mut lints);
         let warnings = lints.finish();
         let (escape, checks) = (directives.escape, directives.checks);
-        Ok(Self { source, directives: directives.list, escape, instructions, warnings, checks })
+        Ok(Self { source, directives: directives.list, escape, instructions, warnings, checks, literal: false })
+    }
+
+    /// Instructions whose words are values, with a line for each that says in `text` what it does.
+    pub(crate) fn of_values(name: &str, text: &str, instructions: Vec<Instruction>) -> Result<Self> {
+        let source = Source::new(name, text);
+        let mut words = 0;
+        for (position, instruction) in instructions.iter().enumerate() {
+            words += instruction.command.count();
+            check_counts(&source, instruction, position, words)?;
+        }
+        let checks = Checks::default();
+        let (directives, warnings) = (Vec::new(), Vec::new());
+        Ok(Self { source, directives, escape: '\\', instructions, warnings, checks, literal: true })
     }
 
     /// Only ARG may stand before the first FROM, and there must be one.
@@ -182,6 +188,11 @@ impl Dockerfile {
         &self.checks
     }
 
+    /// Whether the words are values already: those of [`ImageSteps`](crate::ImageSteps).
+    pub(crate) fn is_literal(&self) -> bool {
+        self.literal
+    }
+
     /// The text as it was read, for instance of [`Instruction::span`].
     #[must_use]
     pub fn original(&self, span: Span) -> &str {
@@ -206,9 +217,29 @@ impl Dockerfile {
         Error::UnsupportedInstruction { location: Box::new(self.source.location(span)), what: what.into() }
     }
 
+    /// The error that nothing runs the command that stands here.
+    pub(crate) fn no_executor(&self, span: Span) -> Error {
+        Error::NoExecutor { location: Box::new(self.source.location(span)) }
+    }
+
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }
+}
+
+/// Refuses an instruction that is one too many, or brings one word too many.
+fn check_counts(source: &Source, instruction: &Instruction, before: usize, words: usize) -> Result<()> {
+    let limit = |what, limit| {
+        let location = source.location(instruction.keyword.span);
+        Err(Error::LimitExceeded { what: format!("{location}: the number of {what}"), limit: limit as u64 })
+    };
+    if before == INSTRUCTIONS {
+        return limit("instructions", INSTRUCTIONS);
+    }
+    if words > WORDS {
+        return limit("words", WORDS);
+    }
+    Ok(())
 }
 
 /// The text of a file that is UTF-8 without NUL.

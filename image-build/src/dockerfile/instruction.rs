@@ -3,7 +3,7 @@
 //! Words are as written: nothing is expanded and, but for JSON strings and flags, no quote
 //! is removed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     flag::{AddFlags, CopyFlags, RunFlags},
@@ -123,7 +123,7 @@ impl Command {
         };
         let words = match self {
             Self::Add(add) => add.sources.len() + add.flags.exclude.len(),
-            Self::Copy(copy) => copy.sources.len() + copy.flags.exclude.len(),
+            Self::Copy(copy) => copy.sources.len() + copy.contents.len() + copy.flags.exclude.len(),
             Self::Arg(declarations) => declarations.len(),
             Self::Env(pairs) | Self::Label(pairs) => pairs.pairs.len(),
             Self::Cmd(command) | Self::Entrypoint(command) => line(command),
@@ -230,8 +230,20 @@ pub struct Copy {
     pub sources: Vec<Spanned<String>>,
     /// The files whose content stands in the Dockerfile.
     pub heredocs: Vec<Heredoc>,
+    /// The files whose content a program gives; none in what was parsed.
+    pub contents: Vec<FileContent>,
     /// The destination.
     pub destination: Spanned<String>,
+}
+
+/// A file whose content a program gives, as a here-document does in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileContent {
+    /// Its name: one component of a path.
+    pub name: String,
+    /// Its bytes.
+    pub content: Arc<[u8]>,
 }
 
 /// `ADD`
@@ -274,6 +286,55 @@ pub struct HealthcheckTest {
     pub start_interval: Option<Duration>,
     /// `--retries`: failures in a row that make the container unhealthy.
     pub retries: Option<u32>,
+}
+
+impl HealthcheckTest {
+    /// Runs a program with its arguments; the program comes first.
+    #[must_use]
+    pub fn exec(args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let args = args.into_iter().map(|arg| Spanned::new(arg.into(), Span::default()));
+        Self::new(CommandLine::Exec(args.collect()))
+    }
+
+    /// Runs a line by the shell.
+    #[must_use]
+    pub fn shell(line: impl Into<String>) -> Self {
+        Self::new(CommandLine::Shell(Spanned::new(line.into(), Span::default())))
+    }
+
+    fn new(command: CommandLine) -> Self {
+        Self { command, interval: None, timeout: None, start_period: None, start_interval: None, retries: None }
+    }
+
+    /// With so much time from one check to the next.
+    #[must_use]
+    pub fn with_interval(self, interval: Duration) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+
+    /// With so much time for one.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// With so much time after the start in which failures do not count.
+    #[must_use]
+    pub fn with_start_period(self, start_period: Duration) -> Self {
+        Self { start_period: Some(start_period), ..self }
+    }
+
+    /// With so much time from one check to the next in that time.
+    #[must_use]
+    pub fn with_start_interval(self, start_interval: Duration) -> Self {
+        Self { start_interval: Some(start_interval), ..self }
+    }
+
+    /// With so many failures in a row that make the container unhealthy.
+    #[must_use]
+    pub fn with_retries(self, retries: u32) -> Self {
+        Self { retries: Some(retries), ..self }
+    }
 }
 
 /// `ONBUILD`

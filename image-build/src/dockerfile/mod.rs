@@ -18,13 +18,14 @@ mod print;
 mod source;
 mod span;
 
+pub(crate) use command::{invalid_stage_name, stage_name};
 pub use directive::Directive;
 pub use file::Dockerfile;
 pub use flag::{AddFlags, CopyFlags, RunFlags};
 pub use heredoc::Heredoc;
 pub use instruction::{
-    Add, ArgDeclaration, Command, CommandLine, Copy, FromImage, Healthcheck, HealthcheckTest, Instruction, KeyValue,
-    KeyValues, Onbuild, Run,
+    Add, ArgDeclaration, Command, CommandLine, Copy, FileContent, FromImage, Healthcheck, HealthcheckTest, Instruction,
+    KeyValue, KeyValues, Onbuild, Run,
 };
 pub use lint::{Checks, Rule, Warning};
 pub use source::Location;

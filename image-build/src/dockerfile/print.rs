@@ -28,7 +28,8 @@ impl fmt::Display for Directive {
 impl fmt::Display for Dockerfile {
     /// The directives and the instructions, each on one line; comments are lost.
     ///
-    /// What is printed parses to an equal file.
+    /// What is printed of a file that was parsed parses to an equal file. Of [`ImageSteps`](crate::ImageSteps), it is
+    /// for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for directive in self.directives() {
             writeln!(f, "{directive}")?;

@@ -106,6 +106,11 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
         Self { files, sources: all.into_iter().map(|source| (0, source)).collect() }.read(ctx)
     }
 
+    /// What is at one path, which is no pattern.
+    pub(crate) fn exact(files: &'a S, path: &str, ctx: &Ctx) -> Result<Self> {
+        Self { files, sources: vec![(0, select::exact(files, path)?)] }.read(ctx)
+    }
+
     /// One file, by its name at the top of the tree.
     pub(crate) fn named(files: &'a S, name: &[u8], ctx: &Ctx) -> Result<Self> {
         let file = files.tree().root().child(name).map(|node| (0, Selected::new(name, node)));

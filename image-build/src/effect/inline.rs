@@ -1,6 +1,9 @@
-//! Here-documents of COPY and ADD: files whose content stands in the Dockerfile.
+//! Files whose content is given with the instruction: here-documents of COPY and ADD, and what a program gives.
 
-use std::io::{Cursor, Read};
+use std::{
+    io::{Cursor, Read},
+    sync::Arc,
+};
 
 use image_core::{Ctx, Digest, Timestamp, hasher::Sha256};
 use image_overlay::{EntryKind, FileTree, Metadata, NodeId};
@@ -12,23 +15,23 @@ use super::{
 };
 use crate::{error::Result, files::FileFacts, state::BuildState};
 
-/// A here-document, expanded.
+/// A file that is given: a here-document, expanded, or a program's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inline {
     /// The file's name.
     pub(crate) name: String,
     /// The file's content.
-    pub(crate) body: String,
+    pub(crate) body: Arc<[u8]>,
 }
 
 impl Inline {
     /// The digest of its content.
     pub(crate) fn digest(&self) -> Digest {
-        Digest::sha256_of(self.body.as_bytes())
+        Digest::sha256_of(&self.body)
     }
 }
 
-/// A here-document as a file that is copied: of mode 0644, owned by root.
+/// A given file as it is copied: of mode 0644, owned by root.
 ///
 /// # Spec
 /// Dockerfile reference, § Here-Documents, Example: Creating inline files.
@@ -47,8 +50,8 @@ impl<'a> InlinePart<'a> {
         Self { tree, file: node }
     }
 
-    fn body(&self, node: NodeId) -> &'a [u8] {
-        self.tree.node(node).content().map_or(&[], |file| file.body.as_bytes())
+    fn body(&self, node: NodeId) -> Arc<[u8]> {
+        self.tree.node(node).content().map_or_else(Arc::default, |file| Arc::clone(&file.body))
     }
 }
 
@@ -65,7 +68,7 @@ impl Part for InlinePart<'_> {
     fn original(&self, node: NodeId) -> Result<Original> {
         let (body, node) = (self.body(node), self.tree.node(node));
         let mut hasher = Sha256::default();
-        hasher.update(body);
+        hasher.update(&body);
         let facts = FileFacts { size: body.len() as u64, sha256: hasher.finish(), sparse: false, xattrs: None };
         Ok(Original { kind: node.kind().clone(), metadata: node.metadata(), facts: Some(facts) })
     }
@@ -83,6 +86,6 @@ struct OpenInline<'a>(&'a InlinePart<'a>);
 
 impl Opener for OpenInline<'_> {
     fn open(&self, node: NodeId) -> Result<Box<dyn Read>> {
-        Ok(Box::new(Cursor::new(self.0.body(node).to_vec())))
+        Ok(Box::new(Cursor::new(self.0.body(node))))
     }
 }

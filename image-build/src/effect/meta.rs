@@ -158,15 +158,18 @@ fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
 }
 
 /// The arguments that a command stands for: itself in exec form, the shell's in shell form.
-fn arguments(line: &CommandLine, shell: Option<&[String]>) -> Vec<String> {
+pub(crate) fn arguments(line: &CommandLine, shell: Option<&[String]>) -> Vec<String> {
     match line {
         CommandLine::Exec(args) => args.iter().map(|arg| arg.value.clone()).collect(),
-        CommandLine::Shell(text) => {
-            let mut args = shell.map_or_else(|| DEFAULT_SHELL.map(String::from).to_vec(), <[String]>::to_vec);
-            args.push(text.value.clone());
-            args
-        }
+        CommandLine::Shell(text) => shell_arguments(text.value.clone(), shell),
     }
+}
+
+/// The arguments of the shell that runs a text.
+pub(crate) fn shell_arguments(text: String, shell: Option<&[String]>) -> Vec<String> {
+    let mut args = shell.map_or_else(|| DEFAULT_SHELL.map(String::from).to_vec(), <[String]>::to_vec);
+    args.push(text);
+    args
 }
 
 fn healthcheck(check: &dockerfile::Healthcheck) -> Healthcheck {

@@ -38,7 +38,7 @@ pub(crate) fn resolve(text: &str, rootfs: &RootFs, state: &BuildState, ctx: &Ctx
     Ok((uid, gid))
 }
 
-fn number(text: &str) -> Result<Option<u32>> {
+pub(super) fn number(text: &str) -> Result<Option<u32>> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(None);
     }

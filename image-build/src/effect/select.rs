@@ -83,6 +83,11 @@ pub(crate) fn select<'a, S: SourceFiles>(
     Ok(found)
 }
 
+/// What is at exactly this path below the root, whatever characters it holds.
+pub(crate) fn exact<'a, S: SourceFiles>(files: &'a S, path: &str) -> Result<Selected<'a, S::Content>> {
+    follow(files, &clean(path.as_bytes()))
+}
+
 fn named<'a, S: SourceFiles>(files: &'a S, source: &[u8]) -> Result<Vec<Selected<'a, S::Content>>> {
     let path = clean(source);
     if pattern::has_wildcard(&path) {

@@ -82,7 +82,9 @@ impl Exit {
     pub(crate) fn report(&self) -> String {
         let mut text = self.to_string();
         if self.network == Network::None {
-            text.push_str("; it had no network: if it needs one, give it one with RUN --network=host");
+            text.push_str(
+                "; it had no network: if it needs one, build with one (`--network=user` or `--network=host`)",
+            );
         }
         if !self.tail.is_empty() {
             text.push_str("\nthe last that it wrote:\n");

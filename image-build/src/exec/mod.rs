@@ -1,13 +1,17 @@
 //! Running the command of a RUN: the seam to what runs it, and what it is given.
 //!
 //! - [`RunSpec`]: the command, its root file system, and all that it sees besides; [`Mount`]s, a [`Secret`].
+//! - [`RunOptions`]: what the commands of a build have, and may ask for.
 //! - [`Exit`]: how it ended, and the last of what it wrote.
 //! - `OciRuntime` (feature `oci-runtime`, Linux): runs commands by runc, crun or youki; `CacheMounts`: the directories
 //!   that its runs leave for later runs.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod exit;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod oci;
+mod options;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod output;
 mod spec;
@@ -19,6 +23,7 @@ use image_core::Ctx;
 pub use exit::Exit;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 pub use oci::{CacheMount, CacheMounts, OciOptions, OciRuntime};
+pub use options::RunOptions;
 pub use spec::{Access, CacheSharing, Limits, Mount, MountKind, Network, Owner, RunSpec, Secret, Security, User};
 
 use crate::error::Result;

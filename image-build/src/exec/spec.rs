@@ -166,6 +166,8 @@ pub enum MountKind {
         access: Access,
         /// Whose it is when it is made.
         owner: Owner,
+        /// A directory of this machine, a copy of which it is when it is made; empty where it is `None`.
+        seed: Option<PathBuf>,
     },
     /// An empty directory in memory.
     Tmpfs {
@@ -256,8 +258,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Which network a command has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which network a command has, the least first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Network {
     /// None but the loopback interface of its own.
@@ -267,6 +269,28 @@ pub enum Network {
     User,
     /// That of this machine.
     Host,
+}
+
+impl Network {
+    /// The name: `none`, `user`, `host`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::User => "user",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    /// Reads what [`Network::as_str`] gives.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::None, Self::User, Self::Host].into_iter().find(|network| network.as_str() == name);
+        found.ok_or_else(|| format!("{name:?} is no network: it is none, user or host"))
+    }
 }
 
 /// How much a command is allowed.

@@ -25,6 +25,9 @@ const CANDIDATES: usize = 1000;
 
 /// Puts the values of variables into the words of one instruction, and keeps account of them.
 ///
+/// In instructions that a program gives ([`ImageSteps`](crate::ImageSteps)) there is nothing to expand: their words are
+/// values.
+///
 /// Make one for each instruction: its limits are those of an instruction, 64 KiB for a word
 /// and 1 MiB for all values together.
 ///
@@ -79,6 +82,9 @@ impl<'a> Expander<'a> {
     /// # Spec
     /// Dockerfile reference, § Environment replacement.
     pub fn word(&mut self, word: &Spanned<String>) -> Result<String> {
+        if self.file.is_literal() {
+            return Ok(word.value.clone());
+        }
         let expansion = self.expand(&word.value, word.span, self.file.escape(), Quotes::Removed)?;
         if expansion.text.len() > VALUE {
             return Err(self.error(word, Fault::Limit("an expanded value", VALUE as u64)));
@@ -92,6 +98,9 @@ impl<'a> Expander<'a> {
     /// # Errors
     /// As [`Expander::word`].
     pub fn words(&mut self, word: &Spanned<String>) -> Result<Vec<String>> {
+        if self.file.is_literal() {
+            return Ok(vec![word.value.clone()]);
+        }
         let expansion = self.expand(&word.value, word.span, self.file.escape(), Quotes::Removed)?;
         if expansion.text.len() > VALUE {
             return Err(self.error(word, Fault::Limit("an expanded value", VALUE as u64)));

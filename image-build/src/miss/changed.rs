@@ -12,6 +12,7 @@ use crate::{
         align::{Counterpart, plain},
         explain::{BaseImage, Cause, Difference, IngredientChange, Value, compare},
     },
+    copy_words::INLINE,
     error::Result,
     state::BuildState,
 };
@@ -24,7 +25,7 @@ pub(super) struct ChangedStep<'a> {
     pub(super) steps: &'a StageSteps<'a>,
     pub(super) counterpart: Counterpart,
     pub(super) recipe: &'a Recipe,
-    pub(super) taken: Option<&'a Taken<'a>>,
+    pub(super) taken: &'a [Taken<'a>],
     pub(super) roots: &'a Roots,
     pub(super) state: &'a BuildState,
 }
@@ -48,12 +49,29 @@ impl ChangedStep<'_> {
             causes.push(reads(line));
         }
         base_image(&differences, &mut causes);
+        let is_mount =
+            |name: &str| differences.iter().any(|other| other.kind == IngredientKind::Mount && other.name == name);
+        let mounts = |difference: &Difference| {
+            !matches!(difference.change, IngredientChange::Changed { .. }) && is_mount(&difference.name)
+        };
         let is_same_choice = (old.sources, old.from) == (new.sources.clone(), new.from.clone());
         for difference in &differences {
             match difference.kind {
                 IngredientKind::Instruction | IngredientKind::BaseImage | IngredientKind::Parent => {}
+                // No file of any tree.
+                IngredientKind::Content if difference.name.starts_with(INLINE) => {
+                    causes.push(Cause::Ingredient(difference.clone()));
+                }
                 IngredientKind::Content if !is_same_choice && !causes.is_empty() => {}
+                // A mount that is there no more, or is new.
+                IngredientKind::Content if mounts(difference) => {}
                 IngredientKind::Content => self.files(difference, &mut causes)?,
+                IngredientKind::Argument | IngredientKind::Environment => {
+                    let cause = variable(difference);
+                    if !causes.contains(&cause) {
+                        causes.push(cause);
+                    }
+                }
                 // Words of the instruction, told already.
                 IngredientKind::Setting if line.is_some() && WORDS.contains(&&*difference.name) => {}
                 _ => causes.push(Cause::Ingredient(difference.clone())),
@@ -91,15 +109,19 @@ impl ChangedStep<'_> {
     }
 
     fn files(&self, difference: &Difference, causes: &mut Vec<Cause>) -> Result<()> {
-        let from = self.steps.notes.from.clone().unwrap_or_else(|| difference.name.clone());
-        let changes = match (&difference.change, self.taken) {
-            (IngredientChange::Changed { old: Value::Digest(old), .. }, Some(taken)) => {
-                self.state.compare_files(old, taken.files)?
-            }
+        let (old, new) = match &difference.change {
+            IngredientChange::Changed { old: Value::Digest(old), new: Value::Digest(new) } => (Some(old), Some(new)),
+            _ => (None, None),
+        };
+        let taken = self.taken.iter().find(|taken| Some(&taken.digest) == new);
+        let changes = match (old, taken) {
+            (Some(old), Some(taken)) => self.state.compare_files(old, taken.files)?,
             _ => None,
         };
+        let from = taken.map(|taken| taken.from.clone()).or_else(|| self.steps.notes.from.clone());
+        let from = from.unwrap_or_else(|| difference.name.clone());
         causes.push(Cause::Files { from, changes: changes.filter(|changes: &FileChanges| changes.count > 0) });
-        if let Some(root) = self.taken.and_then(|taken| taken.root.as_ref()) {
+        if let Some(root) = taken.and_then(|taken| taken.root.as_ref()) {
             causes.push(root.cause());
         }
         Ok(())
@@ -142,6 +164,26 @@ fn variables(old: &Notes, new: &Notes, is_rewritten: bool, causes: &mut Vec<Caus
             Origin::Argument | Origin::Declared => causes.push(Cause::Argument { name, old, new }),
             Origin::Environment => causes.push(Cause::Environment { name, old, new }),
         }
+    }
+}
+
+/// A variable that a command sees.
+fn variable(difference: &Difference) -> Cause {
+    let text = |value: &Value| match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Digest(_) => None,
+    };
+    let (old, new) = match &difference.change {
+        IngredientChange::Changed { old, new } => (text(old), text(new)),
+        IngredientChange::Added(new) => (None, text(new)),
+        IngredientChange::Removed(old) => (text(old), None),
+        IngredientChange::Moved => (None, None),
+    };
+    let name = difference.name.clone();
+    match difference.kind {
+        _ if old == new => Cause::Ingredient(difference.clone()),
+        IngredientKind::Argument => Cause::Argument { name, old, new },
+        _ => Cause::Environment { name, old, new },
     }
 }
 

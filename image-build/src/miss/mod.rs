@@ -7,11 +7,11 @@ mod trace;
 
 use std::sync::Arc;
 
-use image_core::Digest;
+use image_core::{Digest, Timestamp};
 
 pub(crate) use notes::{Origin, causes_of};
 pub(crate) use stage::StageSteps;
-pub(crate) use trace::Trace;
+pub(crate) use trace::{StageTrace, Trace};
 
 use crate::{
     cache::{
@@ -45,11 +45,12 @@ pub(crate) struct Taken<'a> {
 }
 
 /// What came of looking for a record.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Found,
     NotLooked,
     NoRecord,
+    Expired(Timestamp),
     NoLayer(Digest),
     DamagedLayer(Digest),
 }

@@ -40,6 +40,7 @@ impl Notes {
     }
 
     pub(super) fn attach(&self, record: &mut Record) {
+        record.attached.remove(ATTACHED);
         if *self != Self::default()
             && let Ok(text) = serde_json::to_string(self)
         {

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use image_core::Digest;
 
 use super::{
-    LAYERS, Lookup, Root, Roots, STATE, Taken, Trace,
+    LAYERS, Lookup, Root, Roots, STATE, StageTrace, Taken, Trace,
     changed::ChangedStep,
     notes::{Notes, Origin},
 };
 use crate::{
     cache::{
-        CacheKey, Journal, Mark, Recipe, Record,
+        CacheKey, Mark, Recipe, Record,
         align::{Counterpart, align},
         explain::{Cause, Earlier, Miss, StepName},
     },
@@ -21,7 +21,7 @@ use crate::{
 
 /// The steps of a stage while it is built.
 pub(crate) struct StageSteps<'b> {
-    trace: &'b mut Trace,
+    trace: &'b mut StageTrace,
     pub(super) label: String,
     pub(super) texts: Vec<String>,
     /// The stage's steps in the last build.
@@ -39,10 +39,11 @@ pub(crate) struct StageSteps<'b> {
 }
 
 impl<'b> StageSteps<'b> {
-    pub(crate) fn new(trace: &'b mut Trace, label: String, texts: Vec<String>) -> Self {
-        let name = trace.old_name(&label);
-        trace.unfinished = Some(label.clone());
-        let old: Vec<Mark> = name.map(|name| trace.old.group(&name).cloned().collect()).unwrap_or_default();
+    /// The steps of a stage with these texts; what comes of them is put into `trace`.
+    pub(crate) fn new(last: &Trace, trace: &'b mut StageTrace, texts: Vec<String>) -> Self {
+        let label = trace.label.clone();
+        let name = last.old_name(&label);
+        let old: Vec<Mark> = name.map(|name| last.old.group(&name).cloned().collect()).unwrap_or_default();
         let was: Vec<String> = old.iter().map(|mark| mark.text.clone()).collect();
         let counterparts = align(&was, &texts);
         let mut places = vec![None; old.len()];
@@ -109,16 +110,17 @@ impl<'b> StageSteps<'b> {
     pub(crate) fn explain(
         &mut self,
         recipe: &Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         lookup: &Lookup,
         roots: &Roots,
         state: &BuildState,
     ) -> Result<()> {
         let key = recipe.key();
         self.key = Some(key.clone());
-        if let Some(taken) = taken {
-            self.notes.sources = Some(taken.sources.clone());
-            self.notes.from = Some(taken.from.clone());
+        if !taken.is_empty() {
+            let sources: Vec<_> = taken.iter().map(|taken| &*taken.sources).collect();
+            let from: Vec<_> = taken.iter().map(|taken| &*taken.from).collect();
+            (self.notes.sources, self.notes.from) = (Some(sources.join("\n")), Some(from.join("\n")));
         }
         self.causes = match (lookup, self.counterpart()) {
             (Lookup::NotLooked, _) => vec![Cause::Refresh],
@@ -129,14 +131,12 @@ impl<'b> StageSteps<'b> {
                 let mark = &self.old[counterpart.position];
                 match lookup {
                     _ if mark.key != key => {
-                        let taken = taken.filter(|_| !matches!(lookup, Lookup::Found));
+                        let taken = if matches!(lookup, Lookup::Found) { &[] } else { taken };
                         let step = ChangedStep { steps: self, counterpart, recipe, taken, roots, state };
                         step.causes()?
                     }
-                    Lookup::NoRecord => vec![match state.records().expired(&key)? {
-                        Some(when) => Cause::Expired { when },
-                        None => Cause::RecordGone,
-                    }],
+                    Lookup::NoRecord => vec![Cause::RecordGone],
+                    Lookup::Expired(when) => vec![Cause::Expired { when: *when }],
                     Lookup::NoLayer(digest) => vec![Cause::LayerGone { digest: digest.clone() }],
                     Lookup::DamagedLayer(digest) => vec![Cause::LayerDamaged { digest: digest.clone() }],
                     _ => Vec::new(),
@@ -168,7 +168,7 @@ impl<'b> StageSteps<'b> {
             }
         }
         self.before.clone_from(&mark.after);
-        self.trace.new.marks.push(mark);
+        self.trace.marks.push(mark);
         if is_miss {
             let (step, causes) = (self.name(), self.causes.clone());
             self.trace.misses.push(Miss { step, causes });
@@ -177,7 +177,7 @@ impl<'b> StageSteps<'b> {
 
     /// Says that no step is missing.
     pub(crate) fn complete(self) {
-        self.trace.unfinished = None;
+        self.trace.is_whole = true;
     }
 
     /// What later steps name where they follow from this one.

@@ -1,27 +1,29 @@
-//! Building: each stage in turn, each step out of the cache or carried out.
+//! Building: stages on several threads, each behind those that it needs; each step out of the cache or carried out.
 
+mod build;
+mod made;
+mod plan;
 mod record;
+mod schedule;
 mod stage;
 mod state;
 
-use std::{cell::RefCell, collections::BTreeMap};
-
-use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Timestamp, observer::NoticeKind};
+use image_core::{BlobSource, BlobStore, Ctx, Image, ImageResolver, Platform, Reference};
 
 use crate::{
-    args::{GlobalArgs, warn_of_defaults},
-    assemble::{self, BuiltImage, StepRecord},
-    cache::{RecordStore, RecordedLayer},
+    assemble::{self, BuiltImage, BuiltIndex},
+    cache::RecordStore,
     context::BuildContext,
     dockerfile::{Command, Dockerfile},
     error::{Error, Result},
+    exec::Executor,
     fetch::Fetcher,
-    graph::{BuildGraph, Stage},
-    miss::Trace,
+    graph::{Base, BuildGraph, Stage, Step},
+    named::{NamedContext, NamedContexts},
     options::BuildOptions,
-    state::{BuildState, LayerCheck, Trust},
+    state::BuildState,
 };
-use stage::StageResult;
+pub(crate) use build::Build;
 pub(crate) use stage::{Made, StageBuild, values};
 pub(crate) use state::StageState;
 
@@ -36,8 +38,9 @@ pub struct Builder<'a> {
     pub(crate) state: &'a BuildState,
     pub(crate) context: &'a BuildContext,
     pub(crate) resolver: &'a dyn ImageResolver,
-    pub(crate) contexts: BTreeMap<String, &'a BuildContext>,
+    pub(crate) named: NamedContexts<'a>,
     pub(crate) fetcher: Option<&'a dyn Fetcher>,
+    pub(crate) executor: Option<&'a dyn Executor>,
     imports: Vec<Import<'a>>,
 }
 
@@ -59,13 +62,28 @@ impl<'a> Builder<'a> {
     /// by `resolver`.
     #[must_use]
     pub fn new(state: &'a BuildState, context: &'a BuildContext, resolver: &'a dyn ImageResolver) -> Self {
-        Self { state, context, resolver, contexts: BTreeMap::new(), fetcher: None, imports: Vec::new() }
+        let (named, imports) = Default::default();
+        Self { state, context, resolver, named, fetcher: None, executor: None, imports }
     }
 
-    /// With another context that `COPY --from=NAME` copies from.
+    /// With another context that `COPY --from=NAME` copies from, also where a stage has that name.
     #[must_use]
     pub fn with_named_context(mut self, name: impl Into<String>, context: &'a BuildContext) -> Self {
-        self.contexts.insert(name.into(), context);
+        self.named.insert(&name.into(), NamedContext::Files(context));
+        self
+    }
+
+    /// With an image that a name stands for: the one that `resolver` has under `reference`. It takes the place of the
+    /// image that FROM and `COPY --from` find by that name, and of the stage of that name, whose instructions then do not
+    /// count.
+    #[must_use]
+    pub fn with_named_image(
+        mut self,
+        name: impl Into<String>,
+        reference: Reference,
+        resolver: &'a dyn ImageResolver,
+    ) -> Self {
+        self.named.insert(&name.into(), NamedContext::Image(resolver, reference));
         self
     }
 
@@ -73,6 +91,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn with_fetcher(self, fetcher: &'a dyn Fetcher) -> Self {
         Self { fetcher: Some(fetcher), ..self }
+    }
+
+    /// With something that runs the commands of RUN, such as [`exec::OciRuntime`](crate::exec); without it, RUN is an
+    /// error, before any work is done. What commands may have is said by
+    /// [`BuildOptions::run`].
+    #[must_use]
+    pub fn with_executor(self, executor: &'a dyn Executor) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// With records of other builds, which are asked after those of the state, and the layers that they name in `blobs`.
@@ -101,168 +127,89 @@ impl<'a> Builder<'a> {
         output: &dyn BlobStore,
         ctx: &Ctx,
     ) -> Result<BuiltImage> {
-        let global = GlobalArgs::new(dockerfile, options)?;
-        let graph = BuildGraph::new(dockerfile, &global, options, &|reference, platform| {
-            Ok(self.resolve(reference, platform)?.config().value().config.on_build.clone())
-        })?;
-        refuse_unsupported(&graph)?;
-        let _in_use = self.state.in_use()?;
-        let begun = self.state.stats().clock()?;
-        let build = Build {
-            builder: self,
-            dockerfile,
-            options,
-            global: &global,
-            graph: &graph,
-            ctx,
-            begun,
-            used: RefCell::default(),
-            records: RefCell::default(),
-        };
-        build.check_filters()?;
-        for warning in dockerfile.warnings().iter().chain(&warn_of_defaults(dockerfile, options)) {
-            build.warn(dockerfile, warning)?;
+        let platform = options.platform.clone();
+        let mut images = build::run(self, dockerfile, options, &[platform], output, ctx)?;
+        images.pop().ok_or_else(|| no_platform(dockerfile))
+    }
+
+    /// Builds an image for each of several platforms into `output`, and an index of them in the order of the platforms; one
+    /// that is named twice counts once. Naming the index there is the caller's next call. The platform of `options`
+    /// does not count.
+    ///
+    /// A stage that is the same for several platforms (one with `FROM --platform=$BUILDPLATFORM` that declares no
+    /// argument of the target's) is built once; the steps that others have in common are carried out once.
+    ///
+    /// # Errors
+    /// As [`Builder::build`], and where no platform is named.
+    ///
+    /// # Spec
+    /// OCI image-spec 1.1, image-index.md.
+    pub fn build_platforms(
+        &self,
+        dockerfile: &Dockerfile,
+        platforms: &[Platform],
+        options: &BuildOptions,
+        output: &dyn BlobStore,
+        ctx: &Ctx,
+    ) -> Result<BuiltIndex> {
+        let mut wanted: Vec<Platform> = Vec::new();
+        for platform in platforms.iter().map(Platform::normalised) {
+            if !wanted.contains(&platform) {
+                wanted.push(platform);
+            }
         }
-        let mut result = build.attempt(output);
-        if result.as_ref().is_err_and(Error::is_about_a_layer) && build.drop_damaged()? {
-            result = build.attempt(output);
+        if wanted.is_empty() {
+            return Err(no_platform(dockerfile));
         }
-        let kept = self.keep_stats();
-        let image = result?;
-        kept?;
-        Ok(image)
+        let images = build::run(self, dockerfile, options, &wanted, output, ctx)?;
+        assemble::index(images, wanted, output)
+    }
+
+    /// Where nothing runs commands, a RUN is refused before any work is done.
+    fn require_executor(&self, graph: &BuildGraph<'_>) -> Result<()> {
+        let is_run = |step: &Step<'_>| matches!(step.instruction.command, Command::Run(_));
+        match graph.stages().flat_map(Stage::steps).find(is_run).filter(|_| self.executor.is_none()) {
+            Some(step) => Err(step.file.no_executor(step.instruction.keyword.span)),
+            None => Ok(()),
+        }
     }
 
     /// Keeps what was found out about the files of the contexts.
     fn keep_stats(&self) -> Result<()> {
-        let mut contexts = std::iter::once(&self.context).chain(self.contexts.values());
+        let mut contexts = std::iter::once(self.context).chain(self.named.files());
         contexts.try_for_each(|context| context.keep_stats(self.state.stats()))
     }
-}
 
-/// Instructions that nothing carries out yet are refused before any work is done.
-fn refuse_unsupported(graph: &BuildGraph<'_>) -> Result<()> {
-    for step in graph.stages().flat_map(Stage::steps) {
-        let Command::Run(_) = &step.instruction.command else { continue };
-        return Err(step.file.unsupported(step.instruction.span, "RUN"));
-    }
-    Ok(())
-}
-
-/// What all stages of one build share.
-pub(crate) struct Build<'b> {
-    pub(crate) builder: &'b Builder<'b>,
-    pub(crate) dockerfile: &'b Dockerfile,
-    pub(crate) options: &'b BuildOptions,
-    pub(crate) global: &'b GlobalArgs,
-    pub(crate) graph: &'b BuildGraph<'b>,
-    pub(crate) ctx: &'b Ctx,
-    /// When it began, as the file system of the state tells the time.
-    begun: Timestamp,
-    /// The layers of records that steps were told to have.
-    used: RefCell<Vec<RecordedLayer>>,
-    /// The records of the steps so far.
-    records: RefCell<Vec<StepRecord>>,
-}
-
-impl Build<'_> {
-    /// Builds the image, as far as nothing in the state turns out to be damaged that was thought to be whole.
-    fn attempt(&self, output: &dyn BlobStore) -> Result<BuiltImage> {
-        self.records.take();
-        let journal = self.builder.state.records();
-        let mut trace = Trace::open(journal, self.name(), self.graph.labels())?;
-        let result = self.stages(&mut trace);
-        let misses = trace.keep(journal);
-        let StageResult { state, cached, done } = result?;
-        let image = assemble::assemble(state, self.options, output, self.ctx)?;
-        Ok(BuiltImage { cached, done, misses: misses?, records: self.records.take(), ..image })
-    }
-
-    /// Reads the layers that were taken from earlier builds, and all others that are not known to be whole, and drops
-    /// those that are damaged; whether there were any.
-    fn drop_damaged(&self) -> Result<bool> {
-        let mut dropped = self.builder.state.drop_damaged_blobs(self.ctx)?;
-        for layer in self.used.take() {
-            if self.builder.state.check_layer(&layer, Trust::Nothing, self.ctx)? != LayerCheck::Whole {
-                let message = "a layer of an earlier build is gone or damaged: the build begins anew";
-                self.ctx.notice(NoticeKind::Warning, &layer.descriptor.digest.to_string(), message);
-                dropped = true;
-            }
-        }
-        Ok(dropped)
-    }
-
-    /// Every stage of which a filter speaks has to be there.
-    fn check_filters(&self) -> Result<()> {
-        let labels = self.graph.labels();
-        match self
-            .options
-            .no_cache
-            .iter()
-            .find(|filter| !labels.iter().any(|label| label.eq_ignore_ascii_case(&filter.stage)))
-        {
-            None => Ok(()),
-            Some(filter) => {
-                let reason = format!("there is no stage {} to build without the cache", filter.stage);
-                Err(self.dockerfile.fault(Default::default(), reason))
-            }
+    /// The image that a stage starts from.
+    pub(crate) fn base_image(&self, base: &Base, platform: &Platform) -> Result<Image> {
+        match base {
+            Base::Image(reference) => find(self.resolver, reference, platform),
+            base => self.image(&base.name(), platform),
         }
     }
 
-    /// What the build is of: the name under which its steps are kept, to be compared with the next time.
-    fn name(&self) -> String {
-        format!(
-            "{}\0{}",
-            self.dockerfile.source().location(Default::default()).file(),
-            self.builder.context.path().display()
-        )
-    }
-
-    /// Builds all stages, and gives the last one, with the steps of all.
-    fn stages(&self, trace: &mut Trace) -> Result<StageResult> {
-        let mut built = BTreeMap::new();
-        let (mut cached, mut done) = (0, 0);
-        for stage in self.graph.stages() {
-            let result = StageBuild::run(self, stage, &built, trace)?;
-            cached += result.cached;
-            done += result.done;
-            built.insert(stage.number, result.state);
-            built.retain(|number, _| self.graph.is_needed_after(*number, stage.number));
+    /// The image that a name stands for, or else that of the name.
+    pub(crate) fn image(&self, name: &str, platform: &Platform) -> Result<Image> {
+        match self.named.get(name) {
+            Some(NamedContext::Image(resolver, reference)) => find(*resolver, reference, platform),
+            _ => find(self.resolver, &name.parse()?, platform),
         }
-        let last = self.graph.stages().last().and_then(|stage| built.remove(&stage.number));
-        let state = last.ok_or_else(|| self.dockerfile.fault(Default::default(), "there is no stage to build"))?;
-        Ok(StageResult { state, cached, done })
     }
 }
 
-impl Build<'_> {
-    /// The error that a stage is needed before it is there, which the order of stages rules out.
-    pub(crate) fn unbuilt(&self, number: usize) -> Error {
-        self.dockerfile.fault(Default::default(), format!("stage {} is not built yet", self.graph.label_of(number)))
+/// The image of a name, or an error that says which names there are.
+fn find(resolver: &dyn ImageResolver, reference: &Reference, platform: &Platform) -> Result<Image> {
+    if let Some(image) = resolver.resolve(reference, platform)? {
+        return Ok(image);
     }
-
-    /// The time of what is made now.
-    fn created(&self) -> Timestamp {
-        self.options.source_date_epoch.unwrap_or_else(|| self.ctx.now())
-    }
-
-    /// The image of a name, or an error that says which names there are.
-    pub(crate) fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        self.builder.resolve(reference, platform)
-    }
+    let names = resolver.names();
+    let hint = match names.as_slice() {
+        [] => "no base image is known here".into(),
+        names => format!("known are {}", names.join(", ")),
+    };
+    Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
 }
 
-impl Builder<'_> {
-    fn resolve(&self, reference: &image_core::Reference, platform: &Platform) -> Result<Image> {
-        let resolver = self.resolver;
-        if let Some(image) = resolver.resolve(reference, platform)? {
-            return Ok(image);
-        }
-        let names = resolver.names();
-        let hint = match names.as_slice() {
-            [] => "no base image is known here".into(),
-            names => format!("known are {}", names.join(", ")),
-        };
-        Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
-    }
+fn no_platform(dockerfile: &Dockerfile) -> Error {
+    dockerfile.fault(Default::default(), "there is no platform to build for: name one at least")
 }

@@ -10,7 +10,7 @@ use image_overlay::PackOptions;
 use super::{COMMENT, Import, Made, StageBuild};
 use crate::{
     assemble::StepRecord,
-    cache::{self, IngredientKind, Recipe, Record, RecordStore, RecordedLayer},
+    cache::{self, CacheKey, IngredientKind, Journal, Recipe, Record, RecordStore, RecordedLayer},
     error::Result,
     miss::{Lookup, Taken},
     options::CachePolicy,
@@ -37,7 +37,7 @@ impl StageBuild<'_> {
         let identity = self.state.identity()?;
         self.identity = Some(identity.clone());
         let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", identity);
-        self.record(recipe, None, None, |_, _| Ok(Made { layer: None }))
+        self.record(recipe, None, &[], |_, _| Ok(Made { layer: None }))
     }
 
     /// A step that only changed the configuration, with its line of the history.
@@ -53,7 +53,7 @@ impl StageBuild<'_> {
     pub(crate) fn layer(
         &mut self,
         recipe: Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
@@ -65,7 +65,7 @@ impl StageBuild<'_> {
     pub(crate) fn detached_layer(
         &mut self,
         recipe: Recipe,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
@@ -87,31 +87,37 @@ impl StageBuild<'_> {
         &mut self,
         recipe: Recipe,
         content: Option<Recipe>,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<(Record, Outcome)> {
-        let (state, ctx) = (self.build.builder.state, self.build.ctx);
+        let (build, state, ctx) = (self.build, self.build.builder.state, self.build.ctx);
+        let keys: Vec<CacheKey> = std::iter::once(&recipe).chain(&content).map(Recipe::key).collect();
+        // By what a step is defined as, then by what that comes to: no stage waits for another in a circle.
+        let _turns: Vec<_> = keys.iter().map(|key| build.shared.made.turn(key)).collect();
+        ctx.check()?;
         let (record, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
         self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
-        let is_in_result = self.build.graph.is_in_result(self.stage.number);
-        let keys =
-            std::iter::once(&recipe).chain(&content).map(|recipe| StepRecord { key: recipe.key(), is_in_result });
-        self.build.records.borrow_mut().extend(keys);
-        if let Some(record) = record {
+        let is_in_result = build.graph.is_in_result(self.stage.number);
+        self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
+        if let Some(mut record) = record {
+            if lookup != Lookup::Found && build.shared.made.is_to_tell(&keys[0], build.place) {
+                self.steps.attach(&mut record);
+                state.records().put(&record)?;
+            }
             let record = self.keep(record, &recipe, content.as_ref())?;
-            return Ok((record, Outcome::Cached));
+            return Ok((record, if lookup == Lookup::Found { Outcome::Cached } else { Outcome::Done }));
         }
         let created = self.build.created();
         let made = make(self, created)?;
         let mut record = Record::new(recipe.clone(), created);
         if let Some(packed) = made.layer {
             let layer = RecordedLayer::new(packed.descriptor, packed.diff_id);
-            self.build.used.borrow_mut().push(layer.clone());
-            state.adopt_layer(&layer, self.build.begun, ctx)?;
+            build.shared.rely_on(&layer);
+            state.adopt_layer(&layer, build.shared.begun, ctx)?;
             state.keep_toc(&layer.diff_id, &packed.toc)?;
             record = record.with_layer(layer);
         }
-        if let Some(taken) = taken {
+        for taken in taken {
             state.keep_files(&taken.digest, taken.files)?;
         }
         record.used = ctx.now();
@@ -119,6 +125,7 @@ impl StageBuild<'_> {
         for recipe in std::iter::once(recipe).chain(content) {
             state.records().put(&record.clone().with_recipe(recipe))?;
         }
+        keys.into_iter().for_each(|key| build.shared.made.add(key, build.place, &lookup));
         Ok((record, Outcome::Done))
     }
 
@@ -139,33 +146,50 @@ impl StageBuild<'_> {
         Ok(record)
     }
 
-    /// The record of an earlier build, if what it names is still whole.
+    /// Whether the caller wants the step to be carried out whatever there is.
+    fn is_to_be_made(&self) -> bool {
+        let options = self.build.options;
+        let is_filtered =
+            || options.no_cache.iter().any(|filter| filter.is_about(&self.stage.label(), self.steps.number()));
+        options.cache != CachePolicy::Use || is_filtered()
+    }
+
+    /// What another stage of this build made.
+    fn join(&self, recipe: &Recipe) -> Result<Option<(Record, Lookup)>> {
+        let (build, key) = (self.build, recipe.key());
+        let Some(lookup) = build.shared.made.join(&key, build.place, build.before) else { return Ok(None) };
+        let Some((_, record)) = cache::find(build.builder.state.records(), [recipe])? else { return Ok(None) };
+        record.layer.iter().for_each(|layer| build.shared.rely_on(layer));
+        Ok(Some((record, if self.is_to_be_made() { Lookup::NotLooked } else { lookup })))
+    }
+
+    /// The record of an earlier build, or of another stage, if what it names is still whole.
     fn look_up(
         &self,
         recipe: &Recipe,
         content: Option<&Recipe>,
-        taken: Option<&Taken<'_>>,
+        taken: &[Taken<'_>],
     ) -> Result<(Option<Record>, Lookup)> {
-        let options = self.build.options;
-        let is_filtered =
-            || options.no_cache.iter().any(|filter| filter.is_about(&self.stage.label(), self.steps.number()));
-        if options.cache != CachePolicy::Use || is_filtered() {
+        if let Some((record, lookup)) = self.join(recipe)? {
+            return Ok((Some(record), lookup));
+        }
+        if self.is_to_be_made() {
             return Ok((None, Lookup::NotLooked));
         }
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
-        let mut lookup = Lookup::NoRecord;
+        let mut lookup = match state.records().expired(&recipe.key())? {
+            Some(when) => Lookup::Expired(when),
+            None => Lookup::NoRecord,
+        };
         // What this build itself made under another name is no result of an earlier one.
-        let content = content.filter(|content| {
-            let key = content.key();
-            self.build.records.borrow().iter().all(|step| step.key != key)
-        });
+        let content = content.filter(|content| !self.build.shared.made.has(&content.key()));
         for recipe in std::iter::once(recipe).chain(content) {
             let Some((_, record)) = cache::find(state.records(), [recipe])? else { continue };
             let Some(layer) = &record.layer else { return Ok((Some(record), Lookup::Found)) };
             let digest = layer.descriptor.digest.clone();
             match state.check_layer(layer, Trust::Unchanged, ctx)? {
                 LayerCheck::Whole => {
-                    self.build.used.borrow_mut().push(layer.clone());
+                    self.build.shared.rely_on(layer);
                     return Ok((Some(record), Lookup::Found));
                 }
                 LayerCheck::Gone => lookup = Lookup::NoLayer(digest),
@@ -178,7 +202,7 @@ impl StageBuild<'_> {
             if let Some((_, record)) = found
                 && self.import(&record, import)?
             {
-                if let Some(taken) = taken {
+                for taken in taken {
                     state.keep_files(&taken.digest, taken.files)?;
                 }
                 return Ok((Some(record), Lookup::Found));
@@ -198,7 +222,7 @@ impl StageBuild<'_> {
             Err(e) => return Err(e.into()),
         };
         if copied {
-            self.build.used.borrow_mut().push(layer.clone());
+            self.build.shared.rely_on(layer);
         } else {
             let message = "the layer of an imported record is missing, or not what the record says: it is not used";
             ctx.notice(NoticeKind::Warning, &digest.to_string(), message);

@@ -1,6 +1,6 @@
 //! A stage, step by step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use image_core::{
     Digest,
@@ -10,13 +10,14 @@ use image_overlay::PackedLayer;
 
 use super::{Build, StageState};
 use crate::{
+    assemble::StepRecord,
     cache::{IngredientKind, explain::Cause},
     dockerfile::{Command, Dockerfile, Instruction},
     effect::meta::Change,
     error::Result,
     expand::Expander,
     graph::{Base, Stage},
-    miss::{Origin, StageSteps, Trace},
+    miss::{Origin, StageSteps, StageTrace},
     options::Explanations,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct StageResult {
     pub(super) state: StageState,
     pub(super) cached: usize,
     pub(super) done: usize,
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// A stage while it is built.
@@ -35,14 +37,21 @@ pub(crate) struct StageBuild<'b> {
     pub(crate) file: &'b Dockerfile,
     /// Whether it is a trigger.
     triggered: bool,
-    pub(crate) built: &'b BTreeMap<usize, StageState>,
+    /// The stages that it needs.
+    pub(crate) built: &'b BTreeMap<usize, Arc<StageState>>,
     pub(crate) state: StageState,
     pub(crate) own_cmd: bool,
     pub(crate) steps: StageSteps<'b>,
     /// What names the state that the step came to, where it is known already: it takes time to find out.
     pub(super) identity: Option<Digest>,
+    /// The arguments that are declared here, in the order of their declarations.
+    pub(crate) arguments: Vec<String>,
+    /// How many mounts the commands before have.
+    pub(crate) mounts: usize,
     cached: usize,
     done: usize,
+    /// The records of the steps so far.
+    pub(super) records: Vec<StepRecord>,
 }
 
 /// What a step made.
@@ -54,8 +63,8 @@ impl<'b> StageBuild<'b> {
     pub(super) fn run(
         build: &'b Build<'b>,
         stage: &'b Stage<'b>,
-        built: &'b BTreeMap<usize, StageState>,
-        trace: &'b mut Trace,
+        built: &'b BTreeMap<usize, Arc<StageState>>,
+        trace: &'b mut StageTrace,
     ) -> Result<StageResult> {
         let steps = stage.steps().map(|step| step.instruction);
         let texts = std::iter::once(stage.from).chain(steps).map(|step| step.text.clone()).collect();
@@ -67,10 +76,13 @@ impl<'b> StageBuild<'b> {
             built,
             state: StageState::scratch(&stage.platform),
             own_cmd: false,
-            steps: StageSteps::new(trace, stage.label(), texts),
+            steps: StageSteps::new(&build.shared.last, trace, texts),
             identity: None,
+            arguments: Vec::new(),
+            mounts: 0,
             cached: 0,
             done: 0,
+            records: Vec::new(),
         };
         this.in_step(stage.from, 1, Self::begin)?;
         let mut copies = 0;
@@ -79,7 +91,7 @@ impl<'b> StageBuild<'b> {
             this.in_step(step.instruction, at + 2, |this| this.step(step.instruction, &mut copies))?;
         }
         this.steps.complete();
-        Ok(StageResult { state: this.state, cached: this.cached, done: this.done })
+        Ok(StageResult { state: this.state, cached: this.cached, done: this.done, records: this.records })
     }
 
     /// Carries a step out under observation, and gives its errors their place.
@@ -91,10 +103,7 @@ impl<'b> StageBuild<'b> {
     ) -> Result<()> {
         let ctx = self.build.ctx;
         ctx.check()?;
-        let count = self.stage.len() + 1;
-        let trigger = if self.triggered { "ONBUILD " } else { "" };
-        let label = format!("[{} {number}/{count}] {trigger}{}", self.stage.label(), instruction.text);
-        let task = ctx.begin(TaskKind::Step, &label, None);
+        let task = ctx.begin(TaskKind::Step, &self.label(instruction, number), None);
         self.steps.begin(number - 1, &mut self.state.roots);
         let outcome = work(self).map_err(|e| e.in_step(self.file, instruction))?;
         match outcome {
@@ -124,6 +133,13 @@ impl<'b> StageBuild<'b> {
         Ok(())
     }
 
+    /// What a step is called in progress.
+    pub(crate) fn label(&self, instruction: &Instruction, number: usize) -> String {
+        let count = self.stage.len() + 1;
+        let trigger = if self.triggered { "ONBUILD " } else { "" };
+        format!("[{} {number}/{count}] {trigger}{}", self.build.label, instruction.text)
+    }
+
     /// FROM.
     fn begin(&mut self) -> Result<Outcome> {
         let mut recipe = self.recipe(&self.stage.from.text);
@@ -136,16 +152,20 @@ impl<'b> StageBuild<'b> {
         self.state = match &self.stage.base {
             Base::Scratch => StageState::scratch(&self.stage.platform),
             Base::Stage(number) => {
-                let base = self.built.get(number).cloned();
-                let base = base.ok_or_else(|| self.build.unbuilt(*number))?;
+                let base = self.built.get(number).ok_or_else(|| self.build.unbuilt(*number))?;
+                let base = StageState::clone(base);
                 recipe = recipe.with_digest(IngredientKind::Parent, "stage", base.identity()?);
                 base
             }
-            Base::Image(reference) => {
-                let image = self.build.resolve(reference, &self.stage.platform)?;
+            base => {
+                let image = self.build.builder.base_image(base, &self.stage.platform)?;
                 self.warn_of_platform(&image)?;
                 let digest = image.descriptor().digest.clone();
-                recipe = recipe.with_text(IngredientKind::BaseImage, &reference.to_string(), &digest.to_string());
+                let name = match base {
+                    Base::Image(reference) => reference.to_string(),
+                    base => base.name(),
+                };
+                recipe = recipe.with_text(IngredientKind::BaseImage, &name, &digest.to_string());
                 is_image = true;
                 StageState::of_image(&image)
             }
@@ -157,7 +177,7 @@ impl<'b> StageBuild<'b> {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
             false => None,
         };
-        Ok(self.record(recipe, content, None, |_, _| Ok(Made { layer: None }))?.1)
+        Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
     fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
@@ -169,11 +189,17 @@ impl<'b> StageBuild<'b> {
             }
             Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),
+            #[cfg(target_os = "linux")]
+            Command::Run(run) => self.run_command(run, instruction),
             Command::Arg(declarations) => {
                 let mut line = String::from("ARG");
                 for declaration in declarations {
                     let (build, env) = (self.build, &mut self.state.env);
                     let declared = build.global.declare(self.file, declaration, env, build.options)?;
+                    let name = declared.split_once('=').map_or(&*declared, |(name, _)| name);
+                    if !self.arguments.iter().any(|known| known == name) {
+                        self.arguments.push(name.into());
+                    }
                     self.steps
                         .note(declared.split_once('=').map(|(name, value)| (name, Some(value))), |_| Origin::Declared);
                     line.push(' ');

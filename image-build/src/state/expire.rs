@@ -27,7 +27,7 @@ pub struct Removed {
 }
 
 impl Removed {
-    fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.bytes += bytes;
     }
@@ -44,6 +44,12 @@ pub struct StateExpiry {
     pub blobs: Removed,
     /// Notes of them: tables of contents, lists of files, what is known of contexts' files.
     pub notes: Removed,
+    /// Root file systems for commands that no build can use, or that did not serve for as long as the policy allows.
+    #[serde(default)]
+    pub snapshots: Removed,
+    /// What `RUN --mount=type=cache` kept that did not serve for as long as the policy allows, or takes more than that.
+    #[serde(default)]
+    pub caches: Removed,
 }
 
 /// What the records that are kept name.
@@ -57,7 +63,8 @@ struct Named {
 impl BuildState {
     /// Drops the records that a policy does not keep, and everything that then nobody names: layers, also those that an
     /// interrupted build left, tables of contents, and lists of files. What is known of base images and contexts is
-    /// dropped where it was not used for as long as the policy allows.
+    /// dropped where it was not used for as long as the policy allows, and so are snapshots and the caches of commands. Of
+    /// the latter, no more stay than the policy's number of bytes.
     ///
     /// A dropped record is known to have been expired, and the next build says so. With [`RunMode::Dry`] nothing is
     /// changed, and the answer is what would be.
@@ -99,6 +106,17 @@ impl BuildState {
         sweep(&self.files, mode, &mut swept.notes, &|name, _| !named.lists.contains(name))?;
         sweep(&self.toc, mode, &mut swept.notes, &|name, time| !named.tables.contains(name) && is_unused(time))?;
         sweep(self.stats.path(), mode, &mut swept.notes, &|_, time| is_unused(time))?;
+        #[cfg(target_os = "linux")]
+        {
+            swept.snapshots = self.expire_snapshots(&named.tables, &is_unused, mode, ctx)?;
+        }
+        #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+        {
+            let caches = crate::exec::CacheMounts::find(self.exec_directory());
+            for cache in caches.expire(unused, policy.max_bytes, mode, ctx)? {
+                swept.caches.add(cache.bytes);
+            }
+        }
         Ok(swept)
     }
 
@@ -119,6 +137,16 @@ impl BuildState {
             Ok(())
         })?;
         Ok(named)
+    }
+}
+
+/// Whether a file is there.
+#[cfg(target_os = "linux")]
+pub(super) fn is_file(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("look at", path, e)),
     }
 }
 

@@ -4,7 +4,7 @@ use image_core::{BlobStore, Ctx, Descriptor};
 
 use super::BuildState;
 use crate::{
-    assemble::BuiltImage,
+    assemble::StepRecord,
     cache::{ArtifactRecordStore, RecordStore},
     error::Result,
 };
@@ -21,21 +21,21 @@ pub enum CacheExport {
 }
 
 impl BuildState {
-    /// Writes the records of a build into a store, with the layers that they name, as an artifact: see
+    /// Writes [records of a build](crate::BuiltImage::records) into a store, with the layers that they name, as an artifact: see
     /// [`ArtifactRecordStore`]. Naming it there is the caller's next call; another build takes it up by
     /// [`Builder::with_cache_from`](crate::Builder::with_cache_from).
     ///
     /// # Errors
     /// Where the state cannot be read or the store not be written, and [`Error::is_cancelled`](crate::Error::is_cancelled).
-    pub fn export(
+    pub fn export<'r>(
         &self,
-        image: &BuiltImage,
+        records: impl IntoIterator<Item = &'r StepRecord>,
         which: CacheExport,
         output: &(impl BlobStore + ?Sized),
         ctx: &Ctx,
     ) -> Result<Descriptor> {
         let artifact = ArtifactRecordStore::default();
-        for step in image.records.iter().filter(|step| which == CacheExport::Maximal || step.is_in_result) {
+        for step in records.into_iter().filter(|step| which == CacheExport::Maximal || step.is_in_result) {
             if let Some(record) = self.records.get(&step.key)? {
                 artifact.put(&record)?;
             }

@@ -3,6 +3,8 @@
 mod expire;
 mod export;
 mod layers;
+#[cfg(target_os = "linux")]
+mod snapshots;
 mod steps;
 
 use std::{
@@ -29,6 +31,7 @@ use crate::{
     miss::Listing,
     stat_cache::StatCache,
     temporary::{Temporary, TemporaryDirectory, set_time},
+    turn::Turns,
 };
 
 /// The version of the directory's form.
@@ -42,7 +45,8 @@ const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
 /// `records/` (what they are the result of), `toc/` (their tables of contents), `files/` (what a COPY took, to explain
-/// the next one), `stat/` (what is known of contexts' files) and `tmp/`.
+/// the next one), `stat/` (what is known of contexts' files), `snapshots/` (layers in the form in which commands are run
+/// on them), `chains/` (when these served), `exec/` (what runs commands keeps there) and `tmp/`.
 ///
 /// Several processes may use it at once. Everything in it may be deleted while no build runs, at the
 /// cost of work, never of correctness: what is damaged counts as absent. A build locks `lock` for as long as it runs, so
@@ -56,7 +60,12 @@ pub struct BuildState {
     toc: PathBuf,
     files: PathBuf,
     verified: PathBuf,
+    chains: PathBuf,
     temporary: Temporary,
+    /// Whose table of contents is being read off the layer.
+    reading: Turns<DiffId>,
+    #[cfg(target_os = "linux")]
+    snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
 }
 
 impl BuildState {
@@ -66,8 +75,8 @@ impl BuildState {
     /// Where it cannot be made, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let [toc, files, verified] = ["toc", "files", "verified"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &files, &verified] {
+        let [toc, files, verified, chains] = ["toc", "files", "verified", "chains"].map(|name| directory.join(name));
+        for directory in [&directory, &toc, &files, &verified, &chains] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
         check_version(&directory.join(VERSION_FILE))?;
@@ -76,7 +85,20 @@ impl BuildState {
         blobs.clean_stale_ingests()?;
         let records = DirRecordStore::open(directory.join("records"))?;
         let stats = StatCache::open(directory.join("stat"))?;
-        Ok(Self { directory, blobs: Arc::new(blobs), records, stats, toc, files, verified, temporary })
+        Ok(Self {
+            directory,
+            blobs: Arc::new(blobs),
+            records,
+            stats,
+            toc,
+            files,
+            verified,
+            chains,
+            temporary,
+            reading: Turns::default(),
+            #[cfg(target_os = "linux")]
+            snapshots: std::sync::OnceLock::new(),
+        })
     }
 
     /// Opens the state in a directory where a build has left one; `None` where none has.
@@ -116,6 +138,13 @@ impl BuildState {
         &self.blobs
     }
 
+    /// A directory for what runs the commands of builds, as `exec::OciRuntime::open` takes it. It is the caller's to make,
+    /// and [`BuildState::expire`] clears the caches of `RUN --mount=type=cache` in it.
+    #[must_use]
+    pub fn exec_directory(&self) -> PathBuf {
+        self.directory.join("exec")
+    }
+
     pub(crate) fn blobs_arc(&self) -> Arc<dyn BlobSource> {
         Arc::clone(&self.blobs) as Arc<dyn BlobSource>
     }
@@ -140,6 +169,7 @@ impl BuildState {
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
+        let _turn = self.reading.take(&layer.diff_id);
         if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }

@@ -45,7 +45,7 @@ fn fixture() -> Fixture {
 }
 
 /// Why steps were carried out, those of one reason together: `STAGE NUMBER, STAGE NUMBER: CAUSE; CAUSE`.
-fn said(built: &Built<'_>) -> Vec<String> {
+pub(crate) fn said(built: &Built<'_>) -> Vec<String> {
     let mut lines: Vec<(String, String)> = Vec::new();
     for miss in &built.image.misses {
         let step = format!("{} {}", miss.step.stage, miss.step.number);

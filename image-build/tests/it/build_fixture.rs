@@ -2,21 +2,25 @@
 
 use std::{
     fs,
+    num::NonZero,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, BuiltImage, Dockerfile, Error, Fetcher, Ignore};
+use image_build::{
+    BuildContext, BuildOptions, BuildState, Builder, BuiltImage, BuiltIndex, Dockerfile, Error, Fetcher, Ignore,
+    exec::Executor,
+};
 use image_core::{
-    BlobSource, BlobStoreExt, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig, ImageManifest,
-    ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
+    BlobSource, BlobStoreExt, CancelToken, Ctx, Descriptor, Document, Event, FixedClock, Image, ImageConfig,
+    ImageManifest, ImageResolver, MediaType, MemoryBlobStore, Platform, Reference, Result, Timestamp,
     codec::EncodeOptions,
     observer::{Outcome, TaskId, TaskKind},
 };
 use image_overlay::{
-    Contents, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits, Metadata, NodeRef,
-    PackOptions,
+    Changes, Contents, DirSource, Entry, EntryKind, ImageTree, LayerBlob, LayerPath, LayerToc, LayerWriter, Limits,
+    Metadata, NodeRef, PackOptions, PackedLayer, Root,
 };
 use test_support::{TempDir, temp_dir};
 
@@ -28,10 +32,20 @@ pub(crate) struct Fixture {
     directory: TempDir,
     pub(crate) output: MemoryBlobStore,
     pub(crate) bases: Bases,
+    /// Images that names lead to which a test gives.
+    pub(crate) others: Bases,
+    /// Those names: each with an image of `others`, or a directory.
+    named: Vec<(String, Result<Reference, PathBuf>)>,
     pub(crate) options: BuildOptions,
     pub(crate) now: Timestamp,
     /// What ADD fetches by.
     pub(crate) fetcher: Option<Box<dyn Fetcher>>,
+    /// What runs the commands of RUN.
+    pub(crate) executor: Option<Box<dyn Executor>>,
+    /// Cancels the builds.
+    pub(crate) cancel: CancelToken,
+    /// What commands wrote.
+    pub(crate) said: Arc<Mutex<String>>,
     notices: Arc<Mutex<Vec<String>>>,
 }
 
@@ -43,9 +57,17 @@ impl Fixture {
             directory,
             output: MemoryBlobStore::default(),
             bases: Bases::default(),
-            options: BuildOptions::default().with_platform(Platform::new("linux", "amd64")),
+            others: Bases::default(),
+            named: Vec::new(),
+            // One stage at a time, so that steps come in one order.
+            options: BuildOptions::default()
+                .with_platform(Platform::new("linux", "amd64"))
+                .with_parallelism(NonZero::<usize>::MIN),
             now: Timestamp::from_seconds(1_800_000_000),
             fetcher: None,
+            executor: None,
+            cancel: CancelToken::default(),
+            said: Arc::default(),
             notices: Arc::default(),
         }
     }
@@ -63,6 +85,28 @@ impl Fixture {
 
     pub(crate) fn state(&self) -> PathBuf {
         self.directory.path().join("state")
+    }
+
+    /// Lets a name stand for an image of `others`.
+    pub(crate) fn name_image(&mut self, name: &str, image: &str) {
+        self.named.push((name.into(), Ok(image.parse().unwrap())));
+    }
+
+    /// Lets a name stand for a directory with these files.
+    pub(crate) fn named_files(&mut self, name: &str, paths: &[&str]) {
+        let directory = self.directory.path().join(name);
+        for path in paths {
+            let file = directory.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, format!("{name}: {path}")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        self.named.push((name.into(), Err(directory)));
+    }
+
+    /// Lets names stand for nothing any more.
+    pub(crate) fn forget_names(&mut self) {
+        self.named.clear();
     }
 
     /// Writes a file of mode 0644 into the context, in directories of mode 0755.
@@ -95,8 +139,41 @@ impl Fixture {
     }
 
     pub(crate) fn try_build_in(&self, dockerfile: &str, state: &Path) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(&Dockerfile::parse(dockerfile)?, state)
+    }
+
+    /// Builds what was parsed, or given otherwise.
+    pub(crate) fn try_build_of(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, &self.state())
+    }
+
+    /// Builds it with nothing left of earlier builds.
+    pub(crate) fn try_build_of_anew(&self, dockerfile: &Dockerfile) -> Result<Built<'_>, Error> {
+        self.try_build_of_in(dockerfile, temp_dir().path())
+    }
+
+    fn try_build_of_in(&self, dockerfile: &Dockerfile, state: &Path) -> Result<Built<'_>, Error> {
+        let build = |builder: &Builder<'_>, ctx: &Ctx| builder.build(dockerfile, &self.options, &self.output, ctx);
+        let (image, tasks) = self.work(state, build)?;
+        Ok(Built { fixture: self, image, tasks })
+    }
+
+    /// Builds for several platforms.
+    pub(crate) fn try_build_for(&self, dockerfile: &str, platforms: &[&str]) -> Result<(BuiltIndex, Tasks), Error> {
+        let platforms: Vec<Platform> = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+        let dockerfile = Dockerfile::parse(dockerfile)?;
+        self.work(&self.state(), |builder, ctx| {
+            builder.build_platforms(&dockerfile, &platforms, &self.options, &self.output, ctx)
+        })
+    }
+
+    fn work<T>(
+        &self,
+        state: &Path,
+        work: impl FnOnce(&Builder<'_>, &Ctx) -> Result<T, Error>,
+    ) -> Result<(T, Tasks), Error> {
         let tasks = Arc::new(Mutex::new((Vec::<(TaskId, TaskKind, String)>::new(), Tasks::new())));
-        let (seen, notices) = (Arc::clone(&tasks), Arc::clone(&self.notices));
+        let (seen, notices, said) = (Arc::clone(&tasks), Arc::clone(&self.notices), Arc::clone(&self.said));
         let observer = move |event: &Event<'_>| match event {
             Event::Begin { task, kind, label, .. } => seen.lock().unwrap().0.push((*task, *kind, (*label).to_owned())),
             Event::End { task, outcome, .. } => {
@@ -105,20 +182,39 @@ impl Fixture {
                 let (_, kind, label) = seen.0.remove(at);
                 seen.1.push((kind, label, *outcome));
             }
+            Event::Output { line, .. } => said.lock().unwrap().push_str(&String::from_utf8_lossy(line)),
             Event::Notice { subject, message, .. } => notices.lock().unwrap().push(format!("{subject}: {message}")),
             _ => {}
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer)).with_clock(Arc::new(FixedClock::new(self.now)));
-        let dockerfile = Dockerfile::parse(dockerfile)?;
+        let ctx = ctx.with_cancel(self.cancel.clone());
         let context = BuildContext::open(self.context(), Ignore::for_context(self.context())?)?;
         let state = BuildState::open(state)?;
         let mut builder = Builder::new(&state, &context, &self.bases);
         if let Some(fetcher) = &self.fetcher {
             builder = builder.with_fetcher(&**fetcher);
         }
-        let image = builder.build(&dockerfile, &self.options, &self.output, &ctx)?;
-        let tasks = std::mem::take(&mut tasks.lock().unwrap().1);
-        Ok(Built { fixture: self, image, tasks })
+        if let Some(executor) = &self.executor {
+            builder = builder.with_executor(&**executor);
+        }
+        let directories = self.named.iter().filter_map(|(name, what)| Some((name, what.as_ref().err()?)));
+        let directories = directories.map(|(name, path)| Ok((name, BuildContext::open(path, Ignore::default())?)));
+        let directories = directories.collect::<Result<Vec<_>, Error>>()?;
+        for (name, directory) in &directories {
+            builder = builder.with_named_context(*name, directory);
+        }
+        for (name, image) in self.named.iter().filter_map(|(name, what)| Some((name, what.as_ref().ok()?))) {
+            builder = builder.with_named_image(name, image.clone(), &self.others);
+        }
+        let result = work(&builder, &ctx);
+        let (open, tasks) = std::mem::take(&mut *tasks.lock().unwrap());
+        assert!(open.is_empty(), "what began has ended: {open:?}");
+        Ok((result?, tasks))
+    }
+
+    /// An image of an index that was built.
+    pub(crate) fn image_of(&self, index: &BuiltIndex, at: usize) -> Built<'_> {
+        Built { fixture: self, image: index.images[at].clone(), tasks: Tasks::new() }
     }
 
     pub(crate) fn build(&self, dockerfile: &str) -> Built<'_> {
@@ -205,15 +301,27 @@ impl Built<'_> {
                 EntryKind::Directory => format!("d {head}"),
                 EntryKind::Symlink { target } => format!("l {head} -> {}", String::from_utf8_lossy(target)),
                 EntryKind::File { .. } => {
-                    let mut text = String::new();
+                    let mut bytes = Vec::new();
                     let mut file = contents.open(node.content().unwrap()).unwrap();
-                    std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+                    std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+                    let text =
+                        String::from_utf8(bytes).unwrap_or_else(|odd| format!("({} bytes)", odd.as_bytes().len()));
                     format!("f {head} {text}")
                 }
                 other => format!("{other:?} {head}"),
             }
         };
         tree.walk(tree.root()).skip(1).map(line).collect()
+    }
+
+    /// The bytes of a file of the image.
+    pub(crate) fn content(&self, path: &str) -> Vec<u8> {
+        let (tree, blobs) = (self.tree(), self.blobs());
+        let file = tree.get(&LayerPath::parse(path.as_bytes()).unwrap()).and_then(NodeRef::content).unwrap();
+        let contents = Contents::fetch(&blobs, [file], self.fixture.directory.path(), &Ctx::default()).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut contents.open(file).unwrap(), &mut bytes).unwrap();
+        bytes
     }
 
     /// The paths of the layer at a position, in the order of its tar.
@@ -228,7 +336,7 @@ impl Built<'_> {
 #[derive(Default)]
 pub(crate) struct Bases {
     store: MemoryBlobStore,
-    images: Vec<(Reference, Descriptor)>,
+    images: Vec<(Reference, Platform, Descriptor)>,
 }
 
 impl Bases {
@@ -247,7 +355,17 @@ impl Bases {
             };
             writer.append(entry, &mut content.as_bytes(), &Ctx::default()).unwrap();
         }
-        let layer = writer.finish().unwrap();
+        self.insert(name, writer.finish().unwrap(), change);
+    }
+
+    /// Adds an image of all that is in a directory, whoever owns it here.
+    pub(crate) fn add_directory(&mut self, name: &str, directory: &Path, change: impl FnOnce(&mut ImageConfig)) {
+        let source = DirSource::scan(Root::open(directory).unwrap(), &Ctx::default()).unwrap();
+        let layer = Changes::whole(&source).pack(&self.store, PackOptions::default(), &Ctx::default()).unwrap();
+        self.insert(name, layer, change);
+    }
+
+    fn insert(&mut self, name: &str, layer: PackedLayer, change: impl FnOnce(&mut ImageConfig)) {
         let mut config = ImageConfig::new(&Platform::new("linux", "amd64"));
         config.rootfs.diff_ids = vec![layer.diff_id];
         change(&mut config);
@@ -257,8 +375,9 @@ impl Bases {
         let manifest = Document::new(manifest).unwrap();
         self.store.put_document(&manifest).unwrap();
         let reference: Reference = name.parse().unwrap();
-        self.images.retain(|(known, _)| *known != reference);
-        self.images.push((reference, manifest.descriptor(MediaType::OciManifest)));
+        let platform = config.value().platform();
+        self.images.retain(|(known, other, _)| *known != reference || *other != platform);
+        self.images.push((reference, platform, manifest.descriptor(MediaType::OciManifest)));
     }
 }
 
@@ -272,14 +391,16 @@ fn content_of(path: &LayerPath) -> String {
 }
 
 impl ImageResolver for Bases {
-    fn resolve(&self, reference: &Reference, _: &Platform) -> Result<Option<Image>> {
-        let found = self.images.iter().find(|(known, _)| known == reference);
+    /// The image of that name for the platform, or else any.
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<Image>> {
+        let mut found = self.images.iter().filter(|(known, ..)| known == reference);
+        let found = found.clone().find(|(_, other, _)| platform.matches(other)).or_else(|| found.next());
         let source: Arc<dyn BlobSource> = Arc::new(self.store.clone());
-        found.map(|(_, descriptor)| Image::open(source, descriptor)).transpose()
+        found.map(|(.., descriptor)| Image::open(source, descriptor)).transpose()
     }
 
     fn names(&self) -> Vec<String> {
-        self.images.iter().map(|(name, _)| name.familiar()).collect()
+        self.images.iter().map(|(name, ..)| name.familiar()).collect()
     }
 }
 

@@ -296,7 +296,7 @@ fn build_from(
 
 fn export(fixture: &Fixture, which: CacheExport, output: &MemoryBlobStore) -> Descriptor {
     let image = fixture.build(TEXT).image;
-    BuildState::open(fixture.state()).unwrap().export(&image, which, output, &Ctx::default()).unwrap()
+    BuildState::open(fixture.state()).unwrap().export(&image.records, which, output, &Ctx::default()).unwrap()
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn an_artifact_tells_no_values() {
     let image = fixture.build("FROM scratch AS one\nARG TOKEN\nLABEL t=$TOKEN\nFROM scratch\nCOPY a.txt /\n").image;
     let store = MemoryBlobStore::default();
     let state = BuildState::open(fixture.state()).unwrap();
-    state.export(&image, CacheExport::Maximal, &store, &Ctx::default()).unwrap();
+    state.export(&image.records, CacheExport::Maximal, &store, &Ctx::default()).unwrap();
     let mut found = 0;
     store.for_each_bytes(&mut |bytes| found += usize::from(bytes.windows(11).any(|window| window == b"very-secret")));
     assert_eq!(found, 0);

@@ -177,6 +177,9 @@ fn reads_every_instruction() {
 #[test]
 fn joins_continued_lines() {
     for (source, expected) in [
+        // testfiles/docker, mumble, tf2: tabs stay, and a comment between is gone.
+        ("RUN\ta && b \\\n\tc \\\n\td", "RUN\ta && b \tc \td"),
+        ("ENV\tCROSS\t\\\n\tlinux/386 \\\n\tdarwin/386", "ENV\tCROSS\t\tlinux/386 \tdarwin/386"),
         // testfiles/continueIndent
         (
             "RUN echo hello\\\n  world\\\n  goodnight  \\\n  moon\\\n  light\\\nning",
@@ -376,6 +379,15 @@ fn errors_name_the_place_and_what_was_meant() {
         ("SHELL bash -c", "2:7: SHELL requires a JSON array of strings"),
         ("SHELL []", "2:7: SHELL requires at least one argument"),
         ("RUN [\"a\", 42, \"b\"]", "2:11: the elements of a JSON array must be strings"),
+        // json_test.go, testfiles-negative
+        ("RUN [\"a\",123.456,\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("RUN [\"a\",{},\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("RUN [\"a\",[\"c\"],\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("RUN [\"a\",true,\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("RUN [\"a\",false,\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("RUN [\"a\",null,\"b\"]", "2:10: the elements of a JSON array must be strings"),
+        ("CMD [ \"echo\", [ \"nested json\" ] ]", "2:15: the elements of a JSON array must be strings"),
+        ("ENV PATH", "2:5: ENV requires a value: ENV key=value"),
         ("RUN [\"a\", {\"b\": [\"c\"]}]", "2:11: the elements of a JSON array must be strings"),
         ("ONBUILD", "2:1: ONBUILD requires at least one argument"),
         ("ONBUILD ONBUILD RUN x", "2:9: ONBUILD cannot trigger ONBUILD"),

@@ -329,6 +329,21 @@ fn operators_of_buildkits_match_table() {
         ("${FOO//}", &[("FOO", "xxyy")], None),
         ("${FOO///}", &[("FOO", "xxyy")], Some("xxyy")),
         ("${FOO///}", &[], Some("")),
+        // The rest of that table, whose like stands above.
+        ("x", &[("DUMMY", "dummy")], Some("x")),
+        ("x ${FOO}", &[("FOO", "y")], Some("x y")),
+        ("${FOO:-}", both, Some("xxx")),
+        ("${FOO:?aaa}", both, Some("xxx")),
+        ("${BAZ:?ccc}", both, None),
+        ("${BAZ:?}", both, None),
+        ("${FOO=}", &[], None),
+        ("${FOO#$BAR}", &[("FOO", "xxyy"), ("BAR", "")], Some("xxyy")),
+        ("${FOO%%$BAR}", &[("FOO", "xxyy"), ("BAR", "")], Some("xxyy")),
+        (
+            "${FOO/$N/$R}",
+            &[("FOO", "http://google.de"), ("N", "http://"), ("R", "https://")],
+            Some("https://google.de"),
+        ),
         // What only the shell's own rules and those of patterns say.
         ("${FOO%.*}", &[("FOO", "a.tar.gz")], Some("a.tar")),
         ("${FOO%%.*}", &[("FOO", "a.tar.gz")], Some("a")),
@@ -342,6 +357,21 @@ fn operators_of_buildkits_match_table() {
     ] {
         assert_eq!(expand(source, &env(pairs)).ok().as_deref(), expected, "{source:?}");
     }
+    // TestProcessWithMatchesPlatform
+    let release = "something-${VERSION}.${TARGETOS}-${TARGETARCH}${TARGETVARIANT:+-${TARGETVARIANT}}.tar.gz";
+    let common = [("VERSION", "v1.2.3"), ("TARGETOS", "linux")];
+    for (pairs, expected) in [
+        (&[("TARGETARCH", "arm"), ("TARGETVARIANT", "v7")][..], "something-v1.2.3.linux-arm-v7.tar.gz"),
+        (&[("TARGETARCH", "arm64"), ("TARGETVARIANT", "")], "something-v1.2.3.linux-arm64.tar.gz"),
+        (&[("TARGETARCH", "arm64")], "something-v1.2.3.linux-arm64.tar.gz"),
+    ] {
+        assert_eq!(expand(release, &env(&[&common[..], pairs].concat())).unwrap(), expected);
+    }
+    // TestShellParserMandatoryEnvVars
+    for source in ["${VAR:?message here$ARG}", "${VAR?message here$ARG}"] {
+        assert_eq!(expand(source, &env(&[("VAR", "plain"), ("ARG", "x")])).unwrap(), "plain");
+    }
+    assert_eq!(expand("${VAR?message here$ARG}", &env(&[("VAR", ""), ("ARG", "x")])).unwrap(), "");
     let message = |pairs| expand("${VAR:?message here$ARG}", &env(pairs)).unwrap_err().to_string();
     assert!(message(&[("ARG", "x")]).ends_with("VAR: message herex"));
     assert!(message(&[("VAR", ""), ("ARG", "x")]).ends_with("VAR: message herex"));
@@ -362,6 +392,7 @@ fn words_are_split_after_expansion() {
         ("hello \"${space}\"bye", vec!["hello", "abc  defbye"]),
         ("hello${leading}def", vec!["hello", "ab", "cdef"]),
         ("hello\"${leading}\" def", vec!["hello  ab c", "def"]),
+        ("hello\"${leading}\"", vec!["hello  ab c"]),
         ("hello${leading}", vec!["hello", "ab", "c"]),
         ("hello${trailing}", vec!["helloab", "c"]),
         ("hello${trailing}d", vec!["helloab", "c", "d"]),
@@ -374,6 +405,7 @@ fn words_are_split_after_expansion() {
         (r#"hello"\\there""#, vec![r"hello\there"]),
         (r#"hello"\there""#, vec![r"hello\there"]),
         (r"hello'\\there'", vec![r"hello\\there"]),
+        (r"hello'\there'", vec![r"hello\there"]),
         ("hello'$there'", vec!["hello$there"]),
         ("$nothing ''", vec![]),
         // What stands before a default is not lost.

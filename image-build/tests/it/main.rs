@@ -10,16 +10,32 @@ mod build_errors;
 mod build_explain;
 mod build_fidelity;
 mod build_fixture;
+mod build_named;
 mod build_onbuild;
+mod build_parallel;
+mod build_platforms;
 mod build_property;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run;
+#[cfg(target_os = "linux")]
+mod build_run_explain;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_fixture;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_mounts;
 mod build_security;
 mod build_state;
 mod cache;
+mod context_source;
 mod differential;
 mod differential_docker;
 mod dockerfile;
+mod exec_conformance;
 mod expand;
+#[cfg(feature = "http")]
+mod fetch_http;
 mod ignore;
+mod image_steps;
 mod input;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod run_command;

@@ -58,7 +58,7 @@ fn ends_are_told() {
         }
         let (exit, _) = machine.run_to_end(&machine.spec("echo first; echo cannot resolve >&2; exit 4"));
         let error = exit.into_result().unwrap_err().to_string();
-        assert!(error.contains("exit status 4") && error.contains("RUN --network=host"), "{error}");
+        assert!(error.contains("exit status 4") && error.contains("--network=user"), "{error}");
         // In either order: each stream has its own way to us.
         for expected in ["first", "cannot resolve"] {
             assert!(error.lines().any(|line| line == expected), "{error}");

@@ -153,8 +153,13 @@ fn an_ordinary_user_runs_commands() {
             };
             let spec = |script: &str| RunSpec::new(dir.path().join("rootfs"), ["/bin/sh", "-c", script]);
             let owner = Owner::new(0, 0, 0o700);
-            let cache =
-                MountKind::Cache { id: "c".into(), sharing: CacheSharing::Locked, access: Access::ReadWrite, owner };
+            let cache = MountKind::Cache {
+                id: "c".into(),
+                sharing: CacheSharing::Locked,
+                access: Access::ReadWrite,
+                owner,
+                seed: None,
+            };
             let secret = MountKind::Secret { value: Secret::new(*b"rootless"), owner: Owner::new(0, 0, 0o400) };
             let output = run(spec("id -u; cat /s; echo; touch /c/f /dev/null; cat /proc/self/uid_map; ls /sys/kernel >/dev/null && echo sys")
                 .with_mount("/c", cache.clone())

@@ -23,7 +23,7 @@ fn bind(source: impl AsRef<Path>, access: Access) -> MountKind {
 }
 
 fn cache(id: &str, sharing: CacheSharing) -> MountKind {
-    MountKind::Cache { id: id.into(), sharing, access: Access::ReadWrite, owner: Owner::new(0, 0, 0o755) }
+    MountKind::Cache { id: id.into(), sharing, access: Access::ReadWrite, owner: Owner::new(0, 0, 0o755), seed: None }
 }
 
 #[test]
@@ -174,6 +174,7 @@ fn caches_are_kept_and_counted_and_cleared() {
             sharing: CacheSharing::Shared,
             access: Access::ReadWrite,
             owner: Owner::new(5, 6, 0o2750),
+            seed: None,
         };
         let spec = machine.spec("stat -c '%a %u %g' /o; head -c 100000 /dev/zero >/c/f; ls /c /d");
         let spec = spec
@@ -186,6 +187,7 @@ fn caches_are_kept_and_counted_and_cleared() {
             sharing: CacheSharing::Shared,
             access: Access::ReadOnly,
             owner: Owner::new(0, 0, 0o755),
+            seed: None,
         };
         let spec = machine
             .spec("stat -c %s /e/f; (touch /e/g) 2>/dev/null && echo WROTE; ls /n")
@@ -213,7 +215,8 @@ fn caches_are_kept_and_counted_and_cleared() {
     });
 }
 
-/// Runs `first` until it says `up`, then `second` to its end, while the first still runs where `together` says so.
+/// Runs one command until it says `up`, then another to its end, while the first still runs or, where the cache is locked,
+/// behind it; what the other one wrote, and whether it waited.
 fn two(machine: &Machine, sharing: CacheSharing) -> (String, bool) {
     let runtime = &machine.open();
     let spec = |name: &str, script: &str| {
@@ -247,17 +250,19 @@ fn two(machine: &Machine, sharing: CacheSharing) -> (String, bool) {
             assert!(exit.is_success());
             String::from_utf8(output).unwrap()
         });
-        if sharing != CacheSharing::Shared {
-            // With a file that only it sees, since the other one's is not for it, or waits for it.
+        if sharing == CacheSharing::Locked {
+            // With a file that only the first sees, since the other waits for it.
             thread::sleep(Duration::from_millis(500));
             let is_waiting = !other.is_finished();
-            fs::write(machine.path(&format!("first-{sharing:?}/tmp/go")), "").unwrap();
+            fs::write(machine.path("first-Locked/tmp/go"), "").unwrap();
             one.join().unwrap();
             return (other.join().unwrap(), is_waiting);
         }
-        let output = other.join().unwrap();
+        let output = other.join();
+        // The file that the other one made may not be for the first.
+        fs::write(machine.path(&format!("first-{sharing:?}/tmp/go")), "").unwrap();
         one.join().unwrap();
-        (output, false)
+        (output.unwrap(), false)
     })
 }
 

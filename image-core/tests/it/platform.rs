@@ -60,9 +60,23 @@ fn one_component_is_completed_by_the_target() {
 
 #[test]
 fn refused() {
-    for text in
-        ["", "/", "linux/", "/amd64", "linux//v7", "linux/amd64/v1/x", "lin ux/amd64", "linux/*", "nosuch", "a/b/c/d/e"]
-    {
+    for text in [
+        "",
+        "/",
+        "/linux/arm",
+        "linux/arm/",
+        "linux /arm",
+        "linux/&arm",
+        "linux/arm/foo/bar",
+        "linux/",
+        "/amd64",
+        "linux//v7",
+        "linux/amd64/v1/x",
+        "lin ux/amd64",
+        "linux/*",
+        "nosuch",
+        "a/b/c/d/e",
+    ] {
         let error = text.parse::<Platform>().expect_err(text);
         assert!(matches!(&error, image_core::Error::InvalidPlatform { input, .. } if input == text), "{error}");
     }
@@ -167,6 +181,24 @@ fn what_runs_where() {
         }
         for name in others.split_whitespace() {
             assert!(!platform.matches(&parse(name)), "{platform} {name}");
+        }
+    }
+}
+
+/// What each name of containerd/platforms, platforms_test.go, `TestParseSelector` matches: other spellings of itself.
+#[test]
+fn spellings_match_each_other() {
+    let cases = [
+        ("linux/arm64", "linux/aarch64 linux/aarch64/v8 linux/arm64/v8"),
+        ("linux/arm64/v8", "linux/aarch64 linux/aarch64/v8 linux/arm64"),
+        ("linux/arm", "linux/arm/v7 linux/armhf linux/arm/7"),
+        ("linux/arm/v6", "linux/armel"),
+        ("linux/arm/v7", "linux/arm linux/armhf"),
+    ];
+    for (platform, others) in cases {
+        for other in others.split_whitespace() {
+            assert_eq!(parse(platform).rank(&parse(other)), Some(0), "{platform} {other}");
+            assert_eq!(parse(other).normalised(), parse(platform).normalised(), "{platform} {other}");
         }
     }
 }

@@ -25,7 +25,7 @@ use image_core::{
     observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
-pub use self::options::{ApplyOptions, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
+pub use self::options::{ApplyOptions, DevicePolicy, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
 use self::{
     brought::{Brought, Form, Origin},
     dirs::Dirs,
@@ -33,7 +33,7 @@ use self::{
     overlay::Overlay,
 };
 use crate::{
-    entry::{Entry, EntryKind},
+    entry::Entry,
     error::{Error, Result},
     oddity::Oddity,
     path::LayerPath,
@@ -59,6 +59,9 @@ pub struct Applied {
     pub entries: u64,
     /// Bytes of files' content, without holes.
     pub content_bytes: u64,
+    /// Bytes that count against [`Limits::image_bytes`](crate::Limits::image_bytes): of the stream, or of the files with
+    /// their holes, whichever are more.
+    pub counted_bytes: u64,
 }
 
 /// Applies one layer, a plain tar stream, to a root file system, and reads the stream to its end.
@@ -87,7 +90,7 @@ pub struct Applied {
 /// OCI image-spec 1.1, layer.md, § Applying Changesets and § Whiteouts.
 pub fn apply_layer(layer: impl Read, root: &Root, options: &ApplyOptions, ctx: &Ctx) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, "layer", None);
-    let applied = apply_stream(layer, Target::Plain(root), options, &mut Told::default(), &task, ctx)?;
+    let applied = apply_stream(layer, Target::Plain(root), options, &mut Told::above(options), &task, ctx)?;
     task.end(Outcome::Done);
     Ok(applied)
 }
@@ -117,7 +120,8 @@ pub fn apply_overlay_layer(
     ctx: &Ctx,
 ) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, "layer", None);
-    let applied = apply_stream(layer, Target::Overlay { upper, lowers }, options, &mut Told::default(), &task, ctx)?;
+    let target = Target::Overlay { upper, lowers };
+    let applied = apply_stream(layer, target, options, &mut Told::above(options), &task, ctx)?;
     task.end(Outcome::Done);
     Ok(applied)
 }
@@ -142,6 +146,13 @@ pub(crate) struct Told {
     pub(crate) bytes: u64,
 }
 
+impl Told {
+    /// Nothing but what the caller says of the layers below.
+    pub(crate) fn above(options: &ApplyOptions) -> Self {
+        Self { bytes: options.bytes_below, ..Self::default() }
+    }
+}
+
 /// Applies one layer as part of `task`.
 pub(crate) fn apply_stream(
     layer: impl Read,
@@ -158,8 +169,8 @@ pub(crate) fn apply_stream(
         applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
     }
     reader.drain()?;
-    applier.told.bytes += reader.bytes();
-    applier.finish()
+    applier.told.bytes = applier.told.bytes.saturating_add(reader.bytes());
+    Ok(Applied { counted_bytes: reader.bytes(), ..applier.finish()? })
 }
 
 /// Gives the root the attributes that it has unless a layer says otherwise.
@@ -245,13 +256,10 @@ impl<'a> Applier<'a> {
             self.told.left_out = true;
             self.notice(NoticeKind::Skipped, path, "the filter leaves it out");
         } else if let Some(marker) = marker {
-            if *kind != (EntryKind::File { size: 0 }) && marker != Whiteout::Reserved {
-                self.odd(Oddity::MarkerWithContent, NoticeKind::Altered, path)?;
+            if let Some(oddity) = marker.oddity(kind) {
+                self.odd(oddity, path)?;
             }
-            match marker {
-                Whiteout::Reserved => self.odd(Oddity::ReservedName, NoticeKind::Skipped, path)?,
-                marker => self.hide(&marker)?,
-            }
+            self.hide(&marker)?;
         } else {
             self.place(entry)?;
         }
@@ -310,11 +318,11 @@ impl<'a> Applier<'a> {
     }
 
     /// Tells of what is odd, or fails for it.
-    fn odd(&self, oddity: Oddity, kind: NoticeKind, path: &LayerPath) -> Result<(), Fault> {
+    fn odd(&self, oddity: Oddity, path: &LayerPath) -> Result<(), Fault> {
         if self.options.strictness == Strictness::Strict {
             return Err(Fault::Odd(oddity));
         }
-        self.notice(kind, path, &oddity.to_string());
+        self.notice(oddity.notice_kind(), path, &oddity.to_string());
         Ok(())
     }
 

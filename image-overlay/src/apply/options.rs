@@ -50,6 +50,18 @@ pub enum XattrPolicy {
     Skip,
 }
 
+/// What becomes of devices that the caller may not make, where owners are [given](Ownership).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum DevicePolicy {
+    /// They are an error.
+    #[default]
+    Require,
+    /// They are left out, with a notice each, and hard links to them: as root of a user namespace may give owners, and
+    /// may not make devices.
+    LeaveOut,
+}
+
 /// What becomes of what means something, but not what it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -119,6 +131,8 @@ pub struct ApplyOptions {
     pub ownership: Ownership,
     /// What becomes of extended attributes.
     pub xattrs: XattrPolicy,
+    /// What becomes of devices that the caller may not make.
+    pub devices: DevicePolicy,
     /// What becomes of oddities.
     pub strictness: Strictness,
     /// What becomes of links to directories.
@@ -127,6 +141,9 @@ pub struct ApplyOptions {
     pub filter: Option<PathFilter>,
     /// Bounds on each layer.
     pub limits: Limits,
+    /// What the layers below have of [`Limits::image_bytes`] already: the sum of their
+    /// [`Applied::counted_bytes`](crate::Applied::counted_bytes).
+    pub bytes_below: u64,
     /// Which extended attributes the markers of a layer in the form of overlayfs are.
     pub overlay_xattrs: OverlayXattrs,
 }
@@ -138,10 +155,21 @@ impl ApplyOptions {
         Self { ownership, ..self }
     }
 
+    /// Whether a device that may not be made is no error.
+    pub(super) fn leaves_devices_out(&self) -> bool {
+        !self.ownership.is_given() || self.devices == DevicePolicy::LeaveOut
+    }
+
     /// With extended attributes treated this way.
     #[must_use]
     pub fn with_xattrs(self, xattrs: XattrPolicy) -> Self {
         Self { xattrs, ..self }
+    }
+
+    /// With devices treated this way.
+    #[must_use]
+    pub fn with_devices(self, devices: DevicePolicy) -> Self {
+        Self { devices, ..self }
     }
 
     /// With oddities treated this way.
@@ -172,5 +200,11 @@ impl ApplyOptions {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With so many bytes of layers below, that count against [`Limits::image_bytes`].
+    #[must_use]
+    pub fn with_bytes_below(self, bytes_below: u64) -> Self {
+        Self { bytes_below, ..self }
     }
 }

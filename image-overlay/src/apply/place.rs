@@ -149,7 +149,7 @@ impl Applier<'_> {
         self.brought.imply(id, dir)?;
         let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, ours: false, named: false });
         if origin.named {
-            self.odd(Oddity::Duplicate, NoticeKind::Altered, path)?;
+            self.odd(Oddity::Duplicate, path)?;
         }
         self.brought.set_origin(id, Origin { named: true, ..origin });
         let node = Node::open(own(dir)?)?;
@@ -235,7 +235,7 @@ impl Applier<'_> {
         }
         let mode = metadata.mode & 0o777;
         match self.make(dir, name, path, &mut |dir| make_node(dir, name, kind, device, mode)) {
-            Err(Fault::System(Errno::PERM)) if !self.options.ownership.is_given() => {
+            Err(Fault::System(Errno::PERM)) if self.options.leaves_devices_out() => {
                 self.told.left_out = true;
                 self.clear(dir, name, path)?;
                 self.cover(dir, &path.parent().unwrap_or_default(), name)?;
@@ -270,7 +270,7 @@ impl Applier<'_> {
     pub(super) fn clear(&mut self, dir: FileId, name: &[u8], path: &LayerPath) -> Result<(), Fault> {
         let Some(status) = Status::at(self.dirs.get(dir)?.as_fd(), name)? else { return Ok(()) };
         if self.brought.holds(dir, name, &status) {
-            self.odd(Oddity::Duplicate, NoticeKind::Altered, path)?;
+            self.odd(Oddity::Duplicate, path)?;
         }
         self.remove(dir, name, &status).doing("remove what is in its place")
     }
@@ -312,7 +312,7 @@ impl Applier<'_> {
                 return Err(Fault::invalid(THROUGH_LINK));
             }
             if obstacle == Obstacle::NotDirectory {
-                self.odd(Oddity::FileInTheWay, NoticeKind::Altered, path)?;
+                self.odd(Oddity::FileInTheWay, path)?;
                 self.clear(dir, name, path)?;
             }
             let new = NewDirectory { named: false, beneath: Beneath::Nothing };

@@ -15,7 +15,7 @@ use rustix::{
     },
 };
 
-use super::{Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlayXattrs};
+use super::{Confinement, Durability, MountCalls, MountObstacle, Mounted, OverlayMount, OverlayXattrs};
 use crate::error::{Error, Result};
 
 /// The kernel takes one page of options; the smallest page has this size.
@@ -125,10 +125,10 @@ fn make(mount: &OverlayMount) -> Result<OwnedFd, Fault> {
         }
     }
     fsconfig_create(&fs)?;
-    let attributes = match mount.writable {
-        Some(_) => MountAttrFlags::empty(),
-        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
-    };
+    let mut attributes = MountAttrFlags::empty();
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, mount.writable.is_none());
+    let confined = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(confined, mount.confinement == Confinement::NoSuidNoDev);
     Ok(fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
@@ -165,7 +165,9 @@ fn single(mount: &OverlayMount, place: &OwnedFd, target: &Path) -> Result<OwnedF
         return Err(Fault::Obstacle(MountObstacle::TooManyLayers { count, limit: count * PAGE / data.len() }));
     }
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
-    let flags = if mount.writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
+    let mut flags = MountFlags::empty();
+    flags.set(MountFlags::RDONLY, mount.writable.is_none());
+    flags.set(MountFlags::NOSUID | MountFlags::NODEV, mount.confinement == Confinement::NoSuidNoDev);
     rustix::mount::mount("overlay", proc_path(place), "overlay", flags, data.as_c_str())?;
     // The one of before is of what is below the mount now.
     open(target).map_err(Fault::Other)

@@ -45,6 +45,17 @@ pub enum Durability {
     Volatile,
 }
 
+/// What programs and devices in a mount may do that they could not do elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Confinement {
+    /// What they may do anywhere: set-user-id programs have their owner's rights, and devices are devices.
+    #[default]
+    None,
+    /// Nothing (`nosuid`, `nodev`): set-id bits and file capabilities give no rights, and no device can be opened.
+    NoSuidNoDev,
+}
+
 /// Where changes go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Writable {
@@ -77,6 +88,7 @@ pub struct OverlayMount {
     writable: Option<Writable>,
     xattrs: OverlayXattrs,
     durability: Durability,
+    confinement: Confinement,
     calls: MountCalls,
 }
 
@@ -86,8 +98,8 @@ impl OverlayMount {
 
     /// These directories, base layer first, to be looked at alone. The kernel wants two at least.
     pub fn read_only(lower: impl IntoIterator<Item = PathBuf>) -> Self {
-        let (xattrs, durability, calls) = Default::default();
-        Self { lower: lower.into_iter().collect(), writable: None, xattrs, durability, calls }
+        let (xattrs, durability, confinement, calls) = Default::default();
+        Self { lower: lower.into_iter().collect(), writable: None, xattrs, durability, confinement, calls }
     }
 
     /// These directories, base layer first, with changes going to `upper`. `work` must be an empty directory
@@ -112,6 +124,12 @@ impl OverlayMount {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// With programs and devices confined so.
+    #[must_use]
+    pub fn with_confinement(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
     }
 
     /// Mounted by these calls.

@@ -120,6 +120,13 @@ pub(crate) fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> Result<()> {
     rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: timespec(mtime) })
 }
 
+/// Sets the time of modification of a name in a directory alone, not following it.
+pub(crate) fn set_mtime_at(dir: BorrowedFd<'_>, name: &[u8], mtime: Timestamp) -> Result<()> {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access, last_modification: timespec(mtime) };
+    rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+}
+
 fn timespec(time: Timestamp) -> Timespec {
     Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() }
 }

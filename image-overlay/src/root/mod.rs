@@ -30,7 +30,8 @@ use std::{
 use rustix::fs::{CWD, Mode, OFlags};
 
 pub(crate) use attributes::{
-    chmod, chown, get_xattr, list_xattrs, read_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_xattr,
+    chmod, chown, get_xattr, list_xattrs, read_xattrs, remove_xattr, set_mtime, set_mtime_and_atime, set_mtime_at,
+    set_xattr,
 };
 pub(crate) use copy::{copy_content, write_at};
 pub use mount_point::MountPoints;

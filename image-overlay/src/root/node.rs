@@ -25,12 +25,13 @@ impl Node {
         Ok(Self { fd, by_path: None, status })
     }
 
-    /// Of whatever has this name, which must be of this kind: another process may have put something else there.
+    /// Of whatever has this name, which must be of this kind and have no other name: another process may have put
+    /// something else there, as a link to a file elsewhere.
     fn named(dir: BorrowedFd<'_>, name: &[u8], kind: FileType) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
         let status = Status::of(&fd)?;
-        if status.kind != kind {
+        if status.kind != kind || status.links > 1 {
             return Err(Errno::STALE);
         }
         let by_path = Some(proc_path(fd.as_fd()));

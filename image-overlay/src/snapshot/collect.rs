@@ -83,6 +83,29 @@ impl Snapshots {
     }
 }
 
+impl Snapshots {
+    /// Removes the active snapshots whose processes have gone, and what else killed processes left. Everything that is
+    /// committed stays. Gives what was removed.
+    ///
+    /// # Errors
+    /// Those of the file system; [`Error::is_cancelled`](crate::Error::is_cancelled).
+    pub fn remove_abandoned(&self, ctx: &Ctx) -> Result<Vec<SnapshotKey>> {
+        let (mut keys, mut held) = (Vec::new(), Vec::new());
+        {
+            let exclusive = self.store.disk.lock()?;
+            held.extend(self.store.disk.abandoned(&exclusive)?);
+            for (key, _) in self.store.disk.list_active()? {
+                if let Some(active) = self.store.take_unheld(&exclusive, &key, &Keep::default())? {
+                    held.push(active);
+                    keys.push(key);
+                }
+            }
+        }
+        held.into_iter().try_for_each(|held| self.store.disk.delete(held, ctx))?;
+        Ok(keys)
+    }
+}
+
 impl Store {
     fn take_unheld(&self, exclusive: &Exclusive, key: &SnapshotKey, keep: &Keep) -> Result<Option<Held>> {
         if keep.keys.contains(key) {

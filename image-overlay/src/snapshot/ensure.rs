@@ -3,18 +3,17 @@
 use std::io;
 
 use image_core::{
-    ChainId, Ctx, DiffId, Image,
-    blob::BlobSourceExt,
-    codec::Decoder,
+    BlobSourceExt, ChainId, Ctx, DiffId, Image,
+    document::MAX_LAYERS,
     hasher::{Hasher, HashingReader},
-    observer::NoticeKind,
 };
 
-use super::{Snapshots, View};
+use super::{SnapshotDirs, Snapshots, View};
 use crate::{
+    apply::Applied,
     content::LayerBlob,
     error::{Error, Result},
-    unpack::UnpackOptions,
+    unpack::{UnpackOptions, decoder},
 };
 
 impl Snapshots {
@@ -22,7 +21,8 @@ impl Snapshots {
     /// without layers.
     ///
     /// Blobs are verified by size and digest, and layers by their diffID, before a snapshot of theirs can be seen.
-    /// Two processes that need the same snapshot may both make it; one of them is then kept.
+    /// Two processes that need the same snapshot may both make it; one of them is then kept. Layers whose snapshots
+    /// are there already do not count against [`Limits::image_bytes`](crate::Limits::image_bytes).
     ///
     /// # Errors
     /// [`Error::Layer`] around what is wrong with a layer; [`Error::is_cancelled`]; those of the file system.
@@ -36,6 +36,9 @@ impl Snapshots {
     /// # Errors
     /// As [`Snapshots::ensure`].
     pub fn ensure_layers(&self, layers: &[LayerBlob], options: &UnpackOptions, ctx: &Ctx) -> Result<Option<View>> {
+        if layers.len() > MAX_LAYERS {
+            return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
+        }
         let chains = chains(layers.iter().map(|layer| &layer.diff_id));
         let Some(top) = chains.last() else { return Ok(None) };
         // All of them are kept from here on, those that are not there yet too.
@@ -44,10 +47,13 @@ impl Snapshots {
             View::new(&self.store, &exclusive, top, &chains)?
         };
         let present = chains.iter().rposition(|chain| self.contains(chain)).map_or(0, |top| top + 1);
+        let mut options = options.clone();
         for (position, layer) in layers.iter().enumerate().skip(present) {
             let parent = position.checked_sub(1).and_then(|below| chains.get(below));
             let Some(chain) = chains.get(position) else { break };
-            self.add(layer, parent, chain, options, ctx).map_err(|error| in_layer(position, layer, error))?;
+            let added = self.add(layer, parent, chain, &options, ctx);
+            let applied = added.map_err(|error| in_layer(position, layer, error))?;
+            options.apply.bytes_below = options.apply.bytes_below.saturating_add(applied.counted_bytes);
         }
         Ok(Some(view))
     }
@@ -59,40 +65,37 @@ impl Snapshots {
         chain: &ChainId,
         options: &UnpackOptions,
         ctx: &Ctx,
-    ) -> Result<()> {
+    ) -> Result<Applied> {
         let store = &self.store;
         let held = {
             let exclusive = store.disk.lock()?;
             parent.map_or(Ok(()), |parent| store.require(parent))?;
             store.disk.create(&exclusive, parent.map_or(&[], std::slice::from_ref))?
         };
-        if let Err(error) = self.apply(layer, &store.dirs(&held, parent)?, options, ctx) {
-            // What cannot be deleted now is deleted when the store is opened again.
-            drop(store.disk.delete(held, &Ctx::default()));
-            return Err(error);
+        let applied = match self.apply(layer, &store.dirs(&held, parent)?, options, ctx) {
+            Ok(applied) => applied,
+            Err(error) => {
+                // What cannot be deleted now is deleted when the store is opened again.
+                drop(store.disk.delete(held, &Ctx::default()));
+                return Err(error);
+            }
+        };
+        if let Some(superfluous) = store.commit(held, chain)? {
+            store.disk.delete(superfluous, ctx)?;
         }
-        match store.commit(held, chain)? {
-            Some(superfluous) => store.disk.delete(superfluous, ctx),
-            None => Ok(()),
-        }
+        Ok(applied)
     }
 
-    fn apply(&self, layer: &LayerBlob, dirs: &super::SnapshotDirs, options: &UnpackOptions, ctx: &Ctx) -> Result<()> {
+    fn apply(&self, layer: &LayerBlob, dirs: &SnapshotDirs, options: &UnpackOptions, ctx: &Ctx) -> Result<Applied> {
         let blob = layer.source.open_verified(&layer.descriptor)?;
-        let declared = layer.compression();
-        let decoder = Decoder::detect(blob, declared, &options.decode)?;
-        if decoder.compression() != declared {
-            let message =
-                format!("the media type is {}, but it is {}", layer.descriptor.media_type, decoder.compression());
-            ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);
-        }
+        let decoder = decoder(blob, &layer.descriptor, options, ctx)?;
         let mut plain = HashingReader::new(decoder, Hasher::for_digest(layer.diff_id.as_digest())?);
-        self.store.form.apply(&mut plain, dirs, &options.apply, ctx)?;
+        let applied = self.store.form.apply(&mut plain, dirs, &options.apply, ctx)?;
         io::copy(&mut plain, &mut io::sink()).map_err(|e| Error::stream("read the layer", e))?;
         let (decoder, hasher) = plain.into_parts();
         decoder.into_inner().drain()?;
         let (expected, actual) = (layer.diff_id.clone(), DiffId::from_digest(hasher.finish()));
-        if expected == actual { Ok(()) } else { Err(Error::DiffIdMismatch { expected, actual }) }
+        if expected == actual { Ok(applied) } else { Err(Error::DiffIdMismatch { expected, actual }) }
     }
 }
 

@@ -41,6 +41,7 @@ mod ensure;
 mod key;
 mod overlay;
 mod problem;
+mod settle;
 mod store;
 mod view;
 
@@ -235,7 +236,7 @@ impl Snapshots {
         for node in tree.walk(tree.root()) {
             usage.names += 1;
             if seen.insert(node.inode_id()) {
-                usage.bytes += node.kind().size();
+                usage.bytes = usage.bytes.saturating_add(node.kind().size());
             }
         }
         Ok(usage)

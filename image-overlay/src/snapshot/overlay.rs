@@ -8,7 +8,7 @@ use super::{Access, SnapshotDirs, SnapshotForm};
 use crate::{
     apply::{Applied, ApplyOptions, apply_overlay_layer},
     error::{Error, Result},
-    mount::{Durability, Mounted, OverlayMount},
+    mount::{Confinement, Durability, Mounted, OverlayMount},
     overlayfs::OverlayXattrs,
     root::Root,
 };
@@ -17,13 +17,20 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OverlayForm {
     xattrs: OverlayXattrs,
+    confinement: Confinement,
 }
 
 impl OverlayForm {
     /// With the marks in these attributes, as [`probe_overlay`](crate::probe_overlay) finds them.
     #[must_use]
     pub fn new(xattrs: OverlayXattrs) -> Self {
-        Self { xattrs }
+        Self { xattrs, confinement: Confinement::default() }
+    }
+
+    /// With programs and devices of all mounts confined so.
+    #[must_use]
+    pub fn with_confinement(self, confinement: Confinement) -> Self {
+        Self { confinement, ..self }
     }
 
     /// The lower directories of a mount, of which the kernel wants `least`.
@@ -66,7 +73,8 @@ impl SnapshotForm for OverlayForm {
                 OverlayMount::writable(Self::lower(dirs, 1), &dirs.fs, &dirs.work)
             }
         };
-        mount.with_xattrs(self.xattrs).with_durability(durability).mount(&dirs.root).map(Some)
+        let mount = mount.with_xattrs(self.xattrs).with_durability(durability);
+        mount.with_confinement(self.confinement).mount(&dirs.root).map(Some)
     }
 
     fn marks(&self) -> Option<OverlayXattrs> {

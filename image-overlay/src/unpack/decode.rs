@@ -6,13 +6,17 @@ use std::{
 };
 
 use image_core::{
-    Compression, Ctx, DiffId, Image, blob::BlobSourceExt, codec::Decoder, hasher::Hasher, image::Layer,
-    observer::NoticeKind,
+    BlobSourceExt, Compression, Ctx, Descriptor, DiffId, Image,
+    codec::Decoder,
+    hasher::Hasher,
+    image::Layer,
+    observer::{NoticeKind, Outcome, Task, TaskKind},
 };
 
 use super::UnpackOptions;
 use crate::{
     apply::Strictness,
+    counted::Counted,
     error::{Error, Result},
 };
 
@@ -50,8 +54,10 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
 
 /// Decodes all layers in order, until one fails or nobody wants more.
 pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
+    let total = image.layers().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+    let task = ctx.begin(TaskKind::Verify, "layers", Some(total));
     for layer in image.layers() {
-        let last = match decode_layer(image, &layer, options, out, ctx) {
+        let last = match decode_layer(image, &layer, options, out, &task, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
             Ok(Flow::Unwanted) => return,
             Err(error) => {
@@ -64,6 +70,7 @@ pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces
             return;
         }
     }
+    task.end(Outcome::Done);
 }
 
 /// Whether anybody still reads.
@@ -72,18 +79,33 @@ enum Flow {
     Unwanted,
 }
 
-fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) -> Result<Flow> {
-    let blob = image.source().open_verified(layer.descriptor)?;
-    let media_type = &layer.descriptor.media_type;
+/// Decodes a layer's blob, to be read as a plain stream. Where it is compressed otherwise than its media type says,
+/// that is told, or refused by the [strict](Strictness::Strict).
+pub(crate) fn decoder<R: Read>(blob: R, layer: &Descriptor, options: &UnpackOptions, ctx: &Ctx) -> Result<Decoder<R>> {
+    let media_type = &layer.media_type;
     let declared = media_type.layer_compression().unwrap_or(Compression::None);
-    let mut decoder = Decoder::detect(blob, declared, &options.decode)?;
-    if decoder.compression() != declared && options.apply.strictness == Strictness::Strict {
-        return Err(Error::OtherCompression { media_type: media_type.clone(), actual: decoder.compression() });
+    let decoder = Decoder::detect(blob, declared, &options.decode)?;
+    let actual = decoder.compression();
+    if actual != declared {
+        if options.apply.strictness == Strictness::Strict {
+            return Err(Error::OtherCompression { media_type: media_type.clone(), actual });
+        }
+        let message = format!("the media type is {media_type}, but it is {actual}");
+        ctx.notice(NoticeKind::Altered, &layer.digest.to_string(), &message);
     }
-    if decoder.compression() != declared {
-        let message = format!("the media type is {media_type}, but it is {}", decoder.compression());
-        ctx.notice(NoticeKind::Altered, &layer.descriptor.digest.to_string(), &message);
-    }
+    Ok(decoder)
+}
+
+fn decode_layer(
+    image: &Image,
+    layer: &Layer<'_>,
+    options: &UnpackOptions,
+    out: &Pieces,
+    task: &Task<'_>,
+    ctx: &Ctx,
+) -> Result<Flow> {
+    let blob = Counted::new(image.source().open_verified(layer.descriptor)?, task);
+    let mut decoder = decoder(blob, layer.descriptor, options, ctx)?;
     let mut hasher = Hasher::for_digest(layer.diff_id.as_digest())?;
     loop {
         ctx.check()?;
@@ -98,7 +120,7 @@ fn decode_layer(image: &Image, layer: &Layer<'_>, options: &UnpackOptions, out: 
         }
     }
     // The decoder has read the blob to its end, and so had it verified; this makes it certain.
-    decoder.into_inner().drain()?;
+    decoder.into_inner().into_inner().drain()?;
     let actual = hasher.finish();
     if &actual != layer.diff_id.as_digest() {
         let actual = DiffId::from_digest(actual);

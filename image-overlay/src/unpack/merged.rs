@@ -18,7 +18,8 @@ use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
     image_tree::ImageTree,
-    path::escape,
+    oddity::Oddity,
+    path::{LayerPath, escape},
     root::Root,
     tar::{TarEntry, TarReader},
     toc::{LayerToc, TocEntry},
@@ -33,18 +34,18 @@ pub(super) fn write(
     mut streams: LayerStreams,
     ctx: &Ctx,
 ) -> Result<Unpacked> {
-    let tree = merge(image, &options.tocs)?;
+    let tree = merge(image, &options.tocs, ctx)?;
     let plan = Plan::new(&tree, options.tocs.len());
-    let mut told = Told::default();
+    let mut told = Told::above(&options.apply);
     let mut applier = Applier::new(Target::Plain(root), &options.apply, &mut told, None, ctx)?;
     plan.dataless.iter().try_for_each(|node| applier.dataless(&entry(tree.node(*node))))?;
-    let (mut unpacked, mut before) = (Unpacked::default(), 0);
+    let (mut unpacked, mut before) = (Unpacked::default(), options.apply.bytes_below);
     for ((layer, toc), files) in image.layers().zip(&*options.tocs).zip(&plan.files) {
         let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
         let mut pass = Pass { tree: &tree, files, applier: &mut applier, task: &task, ctx };
         let mut reader = TarReader::after(before, streams.next_layer(), &options.apply.limits);
         unpacked.entries += pass.run(toc, &mut reader).map_err(|error| in_layer(&layer, error))?;
-        before += reader.bytes();
+        before = before.saturating_add(reader.bytes());
         unpacked.layers += 1;
         task.end(Outcome::Done);
     }
@@ -57,10 +58,13 @@ pub(super) fn write(
     Ok(unpacked)
 }
 
-fn merge(image: &Image, tocs: &[LayerToc]) -> Result<ImageTree> {
+fn merge(image: &Image, tocs: &[LayerToc], ctx: &Ctx) -> Result<ImageTree> {
     let mut tree = ImageTree::new();
+    let mut tell = |oddity: Oddity, path: &LayerPath| {
+        ctx.notice(oddity.notice_kind(), &path.to_string(), &oddity.to_string());
+    };
     for (layer, toc) in image.layers().zip(tocs) {
-        tree.push(layer.position, toc).map_err(|error| in_layer(&layer, error))?;
+        tree.push_telling(layer.position, toc, &mut tell).map_err(|error| in_layer(&layer, error))?;
     }
     Ok(tree)
 }

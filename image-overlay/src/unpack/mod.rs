@@ -15,10 +15,12 @@ use std::{path::Path, thread};
 
 use image_core::{
     Ctx, Image,
+    document::MAX_LAYERS,
     image::Layer,
     observer::{Outcome, TaskKind},
 };
 
+pub(crate) use self::decode::decoder;
 pub use self::options::UnpackOptions;
 use self::{
     decode::{LayerStreams, decode_layers, queue},
@@ -29,9 +31,6 @@ use crate::{
     error::{Error, Result},
     root::Root,
 };
-
-/// More layers than any image has: those of Docker end at 127.
-const MAX_LAYERS: usize = 4096;
 
 /// What was unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,7 +109,7 @@ fn apply_layers(
     ctx: &Ctx,
 ) -> Result<Unpacked> {
     let mut unpacked = Unpacked::default();
-    let mut told = Told::default();
+    let mut told = Told::above(options);
     for layer in image.layers() {
         let applied =
             apply_one(&layer, root, options, &mut streams, &mut told, ctx).map_err(|error| in_layer(&layer, error))?;

@@ -1,16 +1,17 @@
 //! Applying a layer while another process works against it.
 
 use std::{
+    os::unix::fs::MetadataExt,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use image_core::Ctx;
+use image_core::{Ctx, Timestamp};
 use image_overlay::{Resolution, apply_layer};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 
 use super::{
-    layers::{Item, dir, fifo, file, hard_link, layer, symlink},
+    layers::{Item, dir, fifo, file, hard_link, layer, symlink, with},
     on_disk::Sandbox,
 };
 
@@ -66,6 +67,39 @@ fn exchanging_a_directory_and_a_link_leads_nowhere() {
     let tar = layer(&items());
     race(Resolution::Kernel, &tar);
     race(Resolution::Walk, &tar);
+}
+
+/// A pipe of somebody else's, elsewhere, that another process links to where the layer's pipe was just made.
+#[test]
+fn a_node_that_is_exchanged_for_a_link_to_another_gives_that_nothing() {
+    let sandbox = Sandbox::new();
+    let elsewhere = tempfile::TempDir::new().unwrap();
+    let theirs = elsewhere.path().join("pipe");
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &theirs, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let dir = std::fs::File::open(sandbox.target()).unwrap();
+    let tar = layer(
+        &(0..50)
+            .map(|_| with(fifo("p"), |m| (m.mode, m.mtime) = (0o4777, Timestamp::from_seconds(7))))
+            .collect::<Vec<_>>(),
+    );
+    let stop = AtomicBool::new(false);
+    let before = std::fs::symlink_metadata(&theirs).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                rustix::fs::unlinkat(&dir, "p", rustix::fs::AtFlags::empty()).ok();
+                rustix::fs::linkat(rustix::fs::CWD, &theirs, &dir, "p", rustix::fs::AtFlags::empty()).ok();
+            }
+        });
+        for _ in 0..200 {
+            drop(apply_layer(&tar[..], &sandbox.root(), &sandbox.options, &Ctx::default()));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let after = std::fs::symlink_metadata(&theirs).unwrap();
+    let told = |meta: &std::fs::Metadata| (meta.mode(), meta.uid(), meta.mtime(), meta.mtime_nsec());
+    assert_eq!(told(&after), told(&before));
 }
 
 #[test]

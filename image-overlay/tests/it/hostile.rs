@@ -295,6 +295,41 @@ fn layers_that_are_cut_between_blocks() {
     }
 }
 
+/// A block that was changed, while all digests say so, is another layer or refused; while they say otherwise, it is refused. What
+/// is refused leaves nothing.
+#[test]
+fn layers_that_are_changed_in_any_block() {
+    let members = [
+        test_support::raw_tar::dir("d"),
+        test_support::raw_tar::file("d/f", "content".repeat(300)),
+        test_support::raw_tar::file(format!("d/{}", "n".repeat(200)), "x"),
+        test_support::raw_tar::pax(&[("SCHILY.xattr.user.a", b"v"), ("mtime", b"1.5")]),
+        test_support::raw_tar::symlink("l", "t".repeat(300)),
+        test_support::raw_tar::hard_link("h", "d/f"),
+        test_support::raw_tar::file("d/.wh.f", ""),
+    ];
+    let tar = test_support::raw_tar::archive(&members);
+    let mut taken = 0;
+    for at in (0..tar.len()).step_by(512) {
+        for bytes in [1, 512] {
+            let mut changed = tar.clone();
+            changed[at..at + bytes].iter_mut().for_each(|byte| *byte ^= 0xff);
+            let consistent = Layer::gzip(&changed);
+            let mut told_otherwise = consistent.clone();
+            told_otherwise.diff_id = Layer::gzip(&tar).diff_id;
+            for (layer, may_be_taken) in [(consistent, true), (told_otherwise, false)] {
+                let (dir, disk) = (temp_dir(), temp_dir());
+                let outcome = unpack_layout(&Layout::of(&[layer]), None, Known::Nothing, dir.path(), disk.path());
+                left("a layer that is changed", &outcome, disk.path());
+                assert!(outcome.is_err() || may_be_taken, "{bytes} bytes at {at}");
+                taken += usize::from(outcome.is_ok());
+            }
+        }
+    }
+    // Content and what follows the end is anything.
+    assert!(taken > 10, "{taken} were taken");
+}
+
 /// A blob that is cut anywhere, while its digest and size say so, is refused and leaves nothing.
 #[test]
 fn streams_that_are_cut_or_changed() {

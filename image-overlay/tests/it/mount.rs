@@ -10,7 +10,8 @@ use std::{
 };
 
 use image_overlay::{
-    Durability, Error, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, OverlayXattrs, probe_overlay,
+    Confinement, Durability, Error, MountCalls, MountObstacle, Mounted, OverlayMount, OverlaySupport, OverlayXattrs,
+    probe_overlay,
 };
 use test_support::{TempDir, require_root, require_tool, skip, temp_dir, unprivileged};
 
@@ -128,6 +129,31 @@ fn changes_go_to_the_upper_directory() {
             assert_eq!(text(dirs.at("upper/one")), "content");
             assert!(fs::symlink_metadata(dirs.at("upper/all")).unwrap().file_type().is_char_device());
             assert_eq!(text(dirs.at("two/all")), "two");
+        }
+    }
+}
+
+/// How the kernel says that something is mounted.
+fn mount_options(target: &Path) -> Vec<String> {
+    let table = text("/proc/self/mountinfo");
+    let line = table.lines().find(|line| line.split(' ').nth(4).map(Path::new) == Some(target)).unwrap();
+    line.split(' ').nth(5).unwrap().split(',').map(str::to_owned).collect()
+}
+
+#[test]
+fn programs_and_devices_are_confined_on_demand() {
+    for calls in CALLS {
+        let Some(dirs) = Dirs::new(&["one", "two"]) else { return };
+        for mount in [dirs.read_only(&["one", "two"]), dirs.writable(&["one", "two"])] {
+            for confinement in [Confinement::None, Confinement::NoSuidNoDev] {
+                let mounted = dirs.mount(&mount.clone().with_calls(calls).with_confinement(confinement));
+                let options = mount_options(mounted.path());
+                for option in ["nosuid", "nodev"] {
+                    let is_set = options.iter().any(|set| set == option);
+                    assert_eq!(is_set, confinement == Confinement::NoSuidNoDev, "{calls:?}: {options:?}");
+                }
+                mounted.unmount().unwrap();
+            }
         }
     }
 }
@@ -254,5 +280,5 @@ fn all_of_it_holds_in_a_user_namespace() {
     let output = inner.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("7 passed") && !said.contains("skipped:"), "{said}");
+    assert!(said.contains("8 passed") && !said.contains("skipped:"), "{said}");
 }

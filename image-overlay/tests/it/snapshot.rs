@@ -25,7 +25,7 @@ use super::{
 
 type Form = Arc<dyn SnapshotForm>;
 
-fn copies() -> Form {
+pub(crate) fn copies() -> Form {
     Arc::new(CopyForm::default())
 }
 

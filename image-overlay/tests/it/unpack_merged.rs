@@ -1,15 +1,19 @@
 //! Unpacking with tables of contents at hand: the same tree, without what is hidden.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
-use image_core::{Ctx, Image};
+use image_core::{Ctx, Image, observer::Event};
 use image_overlay::{LayerBlob, LayerToc, Limits, Result, UnpackOptions, Unpacked, unpack};
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 use test_support::{require_root, temp::SmallDisk};
 
 use super::{
-    apply_model::arb_layers,
+    apply_model::{arb_item, arb_layers},
     layers::{Item, dir, file, hard_link, layer, symlink},
     on_disk::{causes, full, shape},
     unpack::{Stored, image},
@@ -50,6 +54,82 @@ proptest! {
             prop_assert_eq!(full(&at("over")), full(&at("left")));
             prop_assert_eq!(shape(&at("over")), shape(&at("left")));
         }
+    }
+}
+
+/// What an observer is told of what is odd in layers, in the order of the text.
+fn oddities(unpack: impl FnOnce(&Ctx) -> Result<Unpacked>) -> (bool, Vec<String>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = Arc::clone(&told);
+    let ctx = Ctx::default().with_observer(Arc::new(move |event: &Event<'_>| {
+        if let Event::Notice { kind, subject, message, .. } = event {
+            teller.lock().unwrap().push(format!("{kind:?} {subject}: {message}"));
+        }
+    }));
+    let done = unpack(&ctx).is_ok();
+    let mut told = told.lock().unwrap().clone();
+    told.retain(|line| !line.contains("extended attribute"));
+    told.sort();
+    (done, told)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: test_support::cases(200), ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_what_is_odd_the_same_is_told(layers in vec(vec(arb_item(), 0..9), 1..4)) {
+        if !require_root() {
+            return Ok(());
+        }
+        let temp = TempDir::new().unwrap();
+        let image = image_of(&layers);
+        let over = oddities(|ctx| unpack(&image, &temp.path().join("over"), &UnpackOptions::default(), ctx));
+        let known = UnpackOptions::default().with_tocs(tocs(&image));
+        let left = oddities(|ctx| unpack(&image, &temp.path().join("left"), &known, ctx));
+        prop_assert_eq!(over.0, left.0);
+        if over.0 {
+            prop_assert_eq!(over.1, left.1);
+        }
+    }
+}
+
+#[test]
+fn of_duplicates_and_odd_markers_notices_are_given() {
+    let image = image_of(&[
+        vec![dir("d"), file("d/a", "1"), file("f", "1"), file("g", "1"), dir("h"), symlink("l", "d")],
+        vec![
+            file("f", "2"),
+            file("f", "3"),
+            dir("d"),
+            dir("d"),
+            hard_link("l", "f"),
+            hard_link("l", "d/a"),
+            file("g/x", "4"),
+            file("g", "5"),
+            file(".wh.h", "content"),
+            file(".wh..wh.plnk", ""),
+            file("d/b/c", ""),
+            file("d/b/c/e", ""),
+        ],
+    ]);
+    let temp = TempDir::new().unwrap();
+    let expected = [
+        "Altered /.wh.h: it is a marker, and should be an empty file",
+        "Altered /d/b/c: a file is in the way of the directory it stands in",
+        "Altered /d/b/c: it replaces what the same layer brought before",
+        "Altered /d: it replaces what the same layer brought before",
+        "Altered /f: it replaces what the same layer brought before",
+        "Altered /g: a file is in the way of the directory it stands in",
+        "Altered /g: it replaces what the same layer brought before",
+        "Altered /l: it replaces what the same layer brought before",
+        "Skipped /.wh..wh.plnk: the name is reserved for aufs",
+    ];
+    for (name, options) in
+        [("over", UnpackOptions::default()), ("left", UnpackOptions::default().with_tocs(tocs(&image)))]
+    {
+        let (done, told) = oddities(|ctx| unpack(&image, &temp.path().join(name), &options, ctx));
+        assert!(done, "{name}");
+        assert_eq!(told, expected, "{name}");
     }
 }
 

@@ -67,6 +67,18 @@ fn what_its_own_layer_replaces_is_wasted_too() {
     check(&[vec![file("a", "12345"), file("a", "12")]], &[[7, 5, 5]], (2, 2), &[]);
 }
 
+#[test]
+fn wasted_bytes_have_a_path() {
+    let layers = [
+        vec![file("a", "12345"), file("a", "12"), dir("d"), file("d/f", "1"), hard_link("d/g", "a")],
+        vec![file(".wh.a", ""), file("d/f", "123"), file("z", "")],
+        vec![file(".wh.d", ""), file(".wh.z", "")],
+    ];
+    let usage = Usage::of_layers(&tocs(&layers)).unwrap();
+    let found: Vec<_> = usage.wasted_paths.iter().map(|path| (path.path.to_string(), path.count, path.size)).collect();
+    assert_eq!(found, [("/a".into(), 2, 7), ("/d/f".into(), 2, 4)], "a file without content wastes nothing");
+}
+
 proptest! {
     /// Of all that was added, what is not wasted is in the tree; and what is wasted was hidden by a layer.
     #[test]

@@ -46,7 +46,7 @@ type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 /// Reads a file without its compression, whichever of gzip, bzip2, xz, zstd and none it has.
 ///
 /// All members, streams and frames of a file count, and memory is bounded.
-pub(super) fn decompress<'r>(mut file: impl Read + 'r) -> Result<Box<dyn Read + 'r>> {
+pub(crate) fn decompress<'r>(mut file: impl Read + 'r) -> Result<Box<dyn Read + 'r>> {
     let mut prefix = Vec::new();
     file.by_ref().take(6).read_to_end(&mut prefix).map_err(|e| crate::Error::stream("read an archive", e))?;
     let format = Format::of(&prefix);

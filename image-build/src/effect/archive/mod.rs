@@ -7,5 +7,6 @@ mod decode;
 mod part;
 mod spool;
 
-pub(crate) use decode::is_archive;
+pub(crate) use decode::{decompress, is_archive};
 pub(crate) use part::ArchivePart;
+pub(crate) use spool::spool;

@@ -7,8 +7,8 @@ use std::{
 
 use image_core::Ctx;
 use image_overlay::{
-    Contents, EntryKind, Follow, ImageTree, LayerBlob, LayerContent, LayerPath, LayerToc, NodeId, NodeRef, Whiteout,
-    XattrClass,
+    Contents, EntryKind, Follow, ImageTree, LayerBlob, LayerContent, LayerPath, LayerToc, Limits, NodeId, NodeRef,
+    Whiteout, XattrClass,
 };
 
 use super::{decode::decompress, spool::spool};
@@ -38,7 +38,7 @@ impl ArchivePart {
     /// Reads an archive; errors call it by its name.
     pub(crate) fn read(name: &str, archive: impl Read, state: &BuildState, ctx: &Ctx) -> Result<Self> {
         let unpack = || {
-            let (layer, toc) = spool(decompress(archive)?, state.temporary(), ctx)?;
+            let (layer, toc) = spool(decompress(archive)?, state.temporary(), &Limits::default(), ctx)?;
             refuse_markers(&toc)?;
             let tree = ImageTree::of_layers([&toc])?;
             let mut named = HashSet::new();

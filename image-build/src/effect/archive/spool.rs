@@ -35,11 +35,11 @@ impl BlobSource for Spool {
 }
 
 /// Writes a plain tar to a nameless file in `directory`, and reads what it holds on the way.
-pub(super) fn spool(tar: impl Read, directory: &Path, ctx: &Ctx) -> Result<(LayerBlob, LayerToc)> {
+pub(crate) fn spool(tar: impl Read, directory: &Path, limits: &Limits, ctx: &Ctx) -> Result<(LayerBlob, LayerToc)> {
     let failed = |e| Error::io("create a temporary file in", directory, e);
     let file = tempfile::tempfile_in(directory).map_err(failed)?;
     let mut tee = Tee { tar, file, hasher: Hasher::sha256() };
-    let toc = LayerToc::read(&mut tee, &Limits::default(), ctx)?;
+    let toc = LayerToc::read(&mut tee, limits, ctx)?;
     let digest = tee.hasher.finish();
     let descriptor = Descriptor::new(MediaType::OciLayer, digest.clone(), toc.tar_size());
     let diff_id = DiffId::from_digest(digest.clone());

@@ -9,11 +9,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use image_core::{Ctx, Digest};
+use image_core::{Ctx, Digest, Timestamp};
 use image_overlay::{LayerPath, Root};
 
 use super::{machine::Machine, script::Script};
 use crate::{
+    cache::RunMode,
     error::{Error, Result},
     exec::{CacheSharing, Owner},
 };
@@ -23,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest name of a cache, in bytes.
 const MAX_ID: u64 = 4096;
+
+/// Where they are in the directory of a runtime.
+pub(super) const CACHES: &str = "caches";
 
 /// How many runs may use one private cache at once.
 const MAX_SLOTS: u32 = 1024;
@@ -35,7 +39,8 @@ const MAX_SLOTS: u32 = 1024;
 #[derive(Debug, Clone)]
 pub struct CacheMounts {
     directory: PathBuf,
-    machine: Machine,
+    /// What runs with the privilege of the runs, where one was found.
+    machine: Option<Machine>,
 }
 
 /// One directory of a cache.
@@ -62,7 +67,14 @@ pub(super) struct Lease {
 impl CacheMounts {
     pub(super) fn open(directory: PathBuf, machine: Machine) -> Result<Self> {
         fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
-        Ok(Self { directory, machine })
+        Ok(Self { directory, machine: Some(machine) })
+    }
+
+    /// Those in the directory of an [`OciRuntime`](super::OciRuntime), which may be missing: to be looked at and
+    /// removed, as far as this process may.
+    #[must_use]
+    pub fn find(directory: impl AsRef<Path>) -> Self {
+        Self { directory: directory.as_ref().join(CACHES), machine: None }
     }
 
     /// What there is, the least recently used first.
@@ -99,12 +111,38 @@ impl CacheMounts {
         Ok(removed)
     }
 
+    /// Removes those that no run used since a time, and of the others the least recently used until the rest takes no more
+    /// bytes than a number. What a run uses stays. Gives what was removed, or with [`RunMode::Dry`] what would be.
+    ///
+    /// # Errors
+    /// [`Error::is_denied`], [`Error::is_cancelled`].
+    pub fn expire(
+        &self,
+        unused: Option<Timestamp>,
+        max_bytes: Option<u64>,
+        mode: RunMode,
+        ctx: &Ctx,
+    ) -> Result<Vec<CacheMount>> {
+        let found = self.list()?;
+        let mut total: u64 = found.iter().map(|cache| cache.bytes).sum();
+        let mut removed = Vec::new();
+        for cache in found {
+            let is_old = unused.is_some_and(|unused| Timestamp::from(cache.last_used) < unused);
+            let is_goner = is_old || max_bytes.is_some_and(|most| total > most);
+            if is_goner && (mode == RunMode::Dry || self.remove(&cache, ctx)?) {
+                total = total.saturating_sub(cache.bytes);
+                removed.push(cache);
+            }
+        }
+        Ok(removed)
+    }
+
     /// Removes one, unless a run uses it.
     fn remove(&self, cache: &CacheMount, ctx: &Ctx) -> Result<bool> {
         let Some(lease) = Lease::take(&cache.slot, &cache.id, File::try_lock)? else { return Ok(false) };
-        if self.machine.is_rootless() {
+        if let Some(machine) = self.machine.as_ref().filter(|machine| machine.is_rootless()) {
             let failed = |reason| Error::Runtime { reason: format!("removing a cache failed: {reason}") };
-            self.machine.run_shell(Script::removing(&lease.data)).map_err(failed)?;
+            machine.run_shell(Script::removing(&lease.data)).map_err(failed)?;
         } else {
             Root::open(&cache.slot)?.remove(&LayerPath::parse(b"data")?, ctx)?;
         }
@@ -113,7 +151,7 @@ impl CacheMounts {
     }
 
     /// Makes sure that a leased directory is there.
-    pub(super) fn ensure(&self, lease: &Lease, owner: Owner) -> Result<()> {
+    pub(super) fn ensure(&self, lease: &Lease, owner: Owner, seed: Option<&Path>) -> Result<()> {
         let path = lease.data.with_file_name("making");
         let failed = |e| Error::io("lock", &path, e);
         // Of those who share it, one makes it.
@@ -123,7 +161,10 @@ impl CacheMounts {
             return Ok(());
         }
         let failed = |reason| Error::Runtime { reason: format!("making a cache failed: {reason}") };
-        self.machine.run_shell(Script::making(&lease.data, owner)).map_err(failed)
+        match &self.machine {
+            Some(machine) => machine.run_shell(Script::making(&lease.data, owner, seed)).map_err(failed),
+            None => Err(failed("nothing was found that runs commands".into())),
+        }
     }
 
     /// Waits for the right to use a directory of a cache.

@@ -11,7 +11,10 @@ use std::{
 use rustix::fs::{Access, access};
 
 use super::{OciOptions, cgroup};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    id_map,
+};
 
 /// The runtimes that are looked for, the preferred first.
 const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
@@ -53,6 +56,8 @@ pub(super) enum Flavour {
 pub(super) enum Privilege {
     /// As the machine's root.
     Root,
+    /// As root of the user namespace that this process is in.
+    Namespace,
     /// In a user namespace with the ids that the user was given in `/etc/subuid` and `/etc/subgid`.
     ManyIds,
     /// In a user namespace with the user's own id alone, as root.
@@ -62,7 +67,7 @@ pub(super) enum Privilege {
 impl Privilege {
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Root => &[],
+            Self::Root | Self::Namespace => &[],
             Self::ManyIds => &["--user", "--map-root-user", "--map-auto"],
             Self::OneId => &["--user", "--map-root-user"],
         }
@@ -71,6 +76,7 @@ impl Privilege {
     fn name(self) -> &'static str {
         match self {
             Self::Root => "as root",
+            Self::Namespace => "as root of this user namespace",
             Self::ManyIds => "in a user namespace with the ids of /etc/subuid and /etc/subgid",
             Self::OneId => "in a user namespace with one id",
         }
@@ -98,7 +104,8 @@ impl Machine {
 
     fn choose_privilege(&mut self) -> Result<()> {
         let mut reasons = Vec::new();
-        let as_root = rustix::process::geteuid().is_root().then_some(Privilege::Root);
+        let root = if id_map::is_whole() { Privilege::Root } else { Privilege::Namespace };
+        let as_root = rustix::process::geteuid().is_root().then_some(root);
         for privilege in as_root.into_iter().chain([Privilege::ManyIds, Privilege::OneId]) {
             self.privilege = privilege;
             match self.try_namespaces() {
@@ -159,7 +166,11 @@ impl Machine {
     }
 
     pub(super) fn has_many_ids(&self) -> bool {
-        self.privilege != Privilege::OneId
+        match self.privilege {
+            Privilege::Root | Privilege::ManyIds => true,
+            Privilege::Namespace => id_map::count() > 1,
+            Privilege::OneId => false,
+        }
     }
 
     pub(super) fn hides_cgroups(&self) -> bool {

@@ -114,7 +114,7 @@ impl OciRuntime {
         let (directory, runs) = (real(directory)?, real(&runs)?);
         run_dir::clean_stale(&runs)?;
         let machine = Machine::probe(options)?;
-        let caches = CacheMounts::open(directory.join("caches"), machine.clone())?;
+        let caches = CacheMounts::open(directory.join(cache::CACHES), machine.clone())?;
         Ok(Self { machine, runs, caches, allowed: options.security })
     }
 

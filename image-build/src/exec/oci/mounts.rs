@@ -152,9 +152,9 @@ impl<'a> Mounts<'a> {
                 let place = self.place(target, meta.is_dir(), Some(source))?;
                 self.bind(&place, source, access_options(*access));
             }
-            MountKind::Cache { id, access, owner, .. } => {
+            MountKind::Cache { id, access, owner, seed, .. } => {
                 let Some(lease) = self.leases.get(id) else { return Ok(()) };
-                self.ground.caches.ensure(lease, *owner)?;
+                self.ground.caches.ensure(lease, *owner, seed.as_deref())?;
                 let data = lease.data.clone();
                 let place = self.place(target, true, Some(&data))?;
                 self.bind(&place, &data, access_options(*access));

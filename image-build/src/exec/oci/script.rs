@@ -32,12 +32,18 @@ impl Script {
         script
     }
 
-    /// Makes a directory: at once with its owner and permissions, or not at all.
-    pub(super) fn making(path: &Path, owner: Owner) -> OsString {
+    /// Makes a directory: at once with its owner and permissions, and with what is in `seed`, or not at all.
+    pub(super) fn making(path: &Path, owner: Owner, seed: Option<&Path>) -> OsString {
         let mut script = Self::empty();
         let fresh = path.with_extension("new");
         script.step([OsStr::new("rm"), "-rf".as_ref(), "--".as_ref(), fresh.as_os_str()], "");
         script.step([OsStr::new("mkdir"), "--".as_ref(), fresh.as_os_str()], "");
+        if let Some(seed) = seed {
+            script.step(
+                [OsStr::new("cp"), "-a".as_ref(), "--".as_ref(), seed.join(".").as_os_str(), fresh.as_os_str()],
+                "",
+            );
+        }
         script.own(fresh.as_os_str(), owner);
         script.step([OsStr::new("mv"), "-T".as_ref(), "--".as_ref(), fresh.as_os_str(), path.as_os_str()], "");
         OsString::from_vec(script.text)

@@ -20,7 +20,6 @@ mod view;
 
 use std::{collections::HashMap, mem::MaybeUninit, os::fd::AsFd};
 
-use image_core::observer::NoticeKind;
 use rustix::{
     fs::{FileType, Mode, RawDir},
     io::Errno,
@@ -215,7 +214,7 @@ impl<'a> Applier<'a> {
         // A marker of this layer, or a file of any.
         let cleared = obstacle == Obstacle::NotDirectory || Status::at(self.dirs.get(dir)?.as_fd(), &name)?.is_some();
         if obstacle == Obstacle::NotDirectory {
-            self.odd(Oddity::FileInTheWay, NoticeKind::Altered, path)?;
+            self.odd(Oddity::FileInTheWay, path)?;
         }
         if cleared {
             self.clear(dir, &name, path)?;
