@@ -23,6 +23,9 @@ struct Copy {
     /// Copy the images for all platforms.
     #[arg(long)]
     all: bool,
+    /// Copy what is about the image too: signatures, attestations, lists of contents.
+    #[arg(long)]
+    referrers: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -37,7 +40,12 @@ impl Program for Copy {
             from.image(&self.from.reference, self.platform.as_ref())?.descriptor().clone()
         };
         let to = OciLayout::open_or_create(&self.to.layout)?.leased()?;
-        let copied = copy(from.blobs(), to.blobs(), &image, &CopyOptions::default(), ctx)?;
+        let options = CopyOptions::default();
+        let copied = if self.referrers {
+            from.copy_with_referrers(&to, &image, &options, ctx)?
+        } else {
+            copy(from.blobs(), to.blobs(), &image, &options, ctx)?
+        };
         if self.to.reference != self.from.reference {
             image.annotations.remove(IMAGE_NAME);
         }
@@ -48,12 +56,16 @@ impl Program for Copy {
                 "blobs": copied.blobs,
                 "alreadyPresent": copied.already_present,
                 "bytes": copied.bytes,
+                "referrers": copied.referrers,
             });
             writeln!(out, "{result:#}")?;
         } else {
             writeln!(out, "copied {} to {}", image.digest, self.to)?;
             let bytes = text::size(copied.bytes);
             writeln!(out, "blobs: {}, already there: {}, written: {bytes}", copied.blobs, copied.already_present)?;
+            if self.referrers {
+                writeln!(out, "of these about the image: {} manifests", copied.referrers)?;
+            }
         }
         Ok(())
     }

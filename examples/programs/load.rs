@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use examples::{Program, Result, text};
+use examples::{About, Program, Result, text};
 use image_core::Ctx;
 use image_layout::{LoadOptions, OciLayout};
 
@@ -38,7 +38,8 @@ impl Program for Load {
         let layout = OciLayout::open_or_create(&self.layout)?;
         let mut options = LoadOptions::default();
         options.name.clone_from(&self.reference);
-        let loaded = layout.load(archive, &options, ctx)?;
+        let loaded = layout.load(archive, &options, ctx);
+        let loaded = loaded.map_err(|error| About::new(format!("cannot load {}", self.archive.display()), error))?;
         if self.json {
             let images = loaded.iter();
             let images =

@@ -2,6 +2,7 @@
 //!
 //! The programs are in `programs/`; what they do is done by the libraries.
 
+pub mod about;
 pub mod made;
 pub mod name;
 pub mod progress;
@@ -12,6 +13,7 @@ pub mod sample;
 pub mod text;
 pub mod tree;
 
+pub use about::About;
 pub use made::print_made;
 pub use name::ImageName;
 pub use progress::ProgressMode;

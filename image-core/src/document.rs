@@ -32,6 +32,9 @@ pub trait Body: Serialize + DeserializeOwned {
         Facts::default()
     }
 
+    /// Takes note of what the value itself does not say of how the document is written, so that it is written alike.
+    fn note_form(&mut self, _: &[u8]) {}
+
     /// Checks the rules of this kind, beyond those that its fields have.
     ///
     /// # Errors
@@ -83,7 +86,8 @@ impl<T: Body> Document<T> {
     pub fn parse(bytes: impl Into<Bytes>, name: &str) -> Result<Self> {
         let bytes = bytes.into();
         let document = || format!("{} {name}", T::KIND);
-        let value: T = json::from_slice(&bytes).map_err(|source| Error::Json { document: document(), source })?;
+        let mut value: T = json::from_slice(&bytes).map_err(|source| Error::Json { document: document(), source })?;
+        value.note_form(&bytes);
         let facts = value.facts();
         if let Some(version) = facts.schema_version.filter(|version| *version != 2) {
             return Err(Error::document(document(), format!("schemaVersion is {version}, not 2")));

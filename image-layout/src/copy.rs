@@ -47,6 +47,9 @@ pub struct Copied {
     pub already_present: u64,
     /// The size of the others, in bytes.
     pub bytes: u64,
+    /// How many of the documents came along because they are about the image; none unless that was asked for, by
+    /// [`OciLayout::copy_with_referrers`](crate::OciLayout::copy_with_referrers).
+    pub referrers: u64,
 }
 
 impl Copied {
@@ -69,7 +72,8 @@ impl Copied {
 /// [`OciLayout::image`](crate::OciLayout::image) does, and give its descriptor.
 ///
 /// What is neither index nor manifest, by its media type, is copied as it is. A manifest's `subject` is not
-/// followed. Layers that are not to be distributed may be missing; a notice says so.
+/// followed; what is about the image is copied by
+/// [`OciLayout::copy_with_referrers`](crate::OciLayout::copy_with_referrers). Layers that are not to be distributed may be missing; a notice says so.
 ///
 /// Memory is bounded by the documents of one branch of the graph, and a descriptor for each blob.
 ///
@@ -101,15 +105,9 @@ pub fn copy(
     options: &CopyOptions,
     ctx: &Ctx,
 ) -> Result<Copied> {
-    let mut walk = Walk { source, ctx, seen: HashSet::new(), bounds: Bounds::default(), graph: Graph::default() };
+    let mut walk = Walk::new(source, ctx);
     walk.run(root)?;
-    let batch = destination.batch()?;
-    let copied = copy_graph(&walk.graph, options.threads, &|blob| batch.copy_from(source, blob, ctx));
-    // What arrived before an error need not be copied again.
-    let committed = batch.commit();
-    let copied = copied?;
-    committed?;
-    Ok(copied)
+    Ok(walk.copy_to(destination, options)?)
 }
 
 /// A way in which a blob is pointed at. One blob may be pointed at as a document and as none.
@@ -117,11 +115,11 @@ type Pointer = (Digest, u64, MediaType);
 
 /// All that is to be copied.
 #[derive(Default)]
-struct Graph {
+pub(crate) struct Graph {
     /// What points at nothing.
     contents: Vec<Descriptor>,
     /// What does, each after all that it points at.
-    documents: Vec<Descriptor>,
+    pub(crate) documents: Vec<Descriptor>,
 }
 
 /// An index of whose entries some are still to be visited.
@@ -131,16 +129,32 @@ struct Branch {
 }
 
 /// A walk over all documents, from the top down.
-struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     source: &'a dyn BlobSource,
     ctx: &'a Ctx,
     seen: HashSet<Pointer>,
     bounds: Bounds,
-    graph: Graph,
+    pub(crate) graph: Graph,
 }
 
-impl Walk<'_> {
-    fn run(&mut self, root: &Descriptor) -> Result<(), CoreError> {
+impl<'a> Walk<'a> {
+    pub(crate) fn new(source: &'a dyn BlobSource, ctx: &'a Ctx) -> Self {
+        Self { source, ctx, seen: HashSet::new(), bounds: Bounds::default(), graph: Graph::default() }
+    }
+
+    /// Copies all that was found.
+    pub(crate) fn copy_to(&self, destination: &dyn BlobStore, options: &CopyOptions) -> Result<Copied, CoreError> {
+        let batch = destination.batch()?;
+        let copied = copy_graph(&self.graph, options.threads, &|blob| batch.copy_from(self.source, blob, self.ctx));
+        // What arrived before an error need not be copied again.
+        let committed = batch.commit();
+        let copied = copied?;
+        committed?;
+        Ok(copied)
+    }
+
+    /// Finds all that `root` points at, as far as it was not found before.
+    pub(crate) fn run(&mut self, root: &Descriptor) -> Result<(), CoreError> {
         let mut branches: Vec<Branch> = self.visit(root, 1)?.into_iter().collect();
         while let Some(branch) = branches.last_mut() {
             match branch.left.next() {

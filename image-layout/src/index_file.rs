@@ -33,8 +33,9 @@ impl OciLayout {
     /// Changes `index.json`: reads it, lets `change` edit it, and puts the result in its place, all under
     /// the layout's lock, so that of changes made at once by several processes none is lost.
     ///
-    /// Readers, and whoever comes after a crash, see it as it was or as it became. What this crate has
-    /// no name for is kept. Nothing is written where `change` fails or changes nothing.
+    /// Readers, and whoever comes after a crash, see it as it was or as it became. Blobs that can be seen before it is put in
+    /// place are durable by then, whoever stored them by this crate. What this crate has no name for is kept. Nothing is
+    /// written where `change` fails or changes nothing.
     ///
     /// # Errors
     /// Those of `change` and of [`OciLayout::index`]; [`Error::is_denied`] where the layout is read-only;
@@ -51,6 +52,8 @@ impl OciLayout {
             return Err(CoreError::limit(what, MAX_INDEX_SIZE).into());
         }
         if *after.bytes() != unchanged {
+            // What others stored a moment ago and we found may be named now.
+            self.blobs().sync()?;
             lock.replace(INDEX, after.bytes())?;
         }
         Ok(result)

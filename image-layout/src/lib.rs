@@ -36,6 +36,7 @@
 pub mod archive;
 mod bounds;
 pub mod copy;
+mod copy_referrers;
 mod dir;
 pub mod error;
 pub mod fsck;

@@ -48,6 +48,16 @@ impl OciLayout {
     /// # Spec
     /// OCI image-spec 1.1, manifest.md, `subject`; distribution-spec 1.1, § Listing Referrers and § Referrers Tag Schema.
     pub fn referrers(&self, subject: &Digest, ctx: &Ctx) -> Result<Vec<Descriptor>> {
+        Ok(self.search(Some(subject), ctx)?.into_iter().map(|(_, referrer)| referrer).collect())
+    }
+
+    /// All manifests and indexes that are about something, with the digest of what they are about, as [`OciLayout::referrers`] finds
+    /// and describes them.
+    pub(crate) fn all_referrers(&self, ctx: &Ctx) -> Result<Vec<(Digest, Descriptor)>> {
+        self.search(None, ctx)
+    }
+
+    fn search(&self, subject: Option<&Digest>, ctx: &Ctx) -> Result<Vec<(Digest, Descriptor)>> {
         let mut search = Search { source: self.blobs(), subject, ctx, seen: HashSet::new(), found: Vec::new() };
         search.run(self.roots()?)?;
         Ok(search.found)
@@ -56,10 +66,12 @@ impl OciLayout {
 
 struct Search<'a> {
     source: &'a dyn BlobSource,
-    subject: &'a Digest,
+    /// What they are to be about; anything where there is none.
+    subject: Option<&'a Digest>,
     ctx: &'a Ctx,
     seen: HashSet<Digest>,
-    found: Vec<Descriptor>,
+    /// What each is about, and what it is.
+    found: Vec<(Digest, Descriptor)>,
 }
 
 impl Search<'_> {
@@ -106,11 +118,11 @@ impl Search<'_> {
         artifact_type: Option<String>,
         annotations: Annotations,
     ) {
-        if subject.is_some_and(|subject| subject.digest == *self.subject) {
+        if let Some(subject) = subject.filter(|subject| self.subject.is_none_or(|wanted| *wanted == subject.digest)) {
             let Descriptor { media_type, digest, size, .. } = descriptor.clone();
             let mut referrer = Descriptor::new(media_type, digest, size);
             (referrer.artifact_type, referrer.annotations) = (artifact_type, annotations);
-            self.found.push(referrer);
+            self.found.push((subject.digest, referrer));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Names of images: tag, untag, list, find.
 
+use std::collections::HashMap;
+
 use image_core::{
     Descriptor, Digest, Error as CoreError, ImageIndex, Reference,
     blob::{BlobSourceExt, BlobStore},
@@ -64,7 +66,7 @@ impl OciLayout {
         self.blobs().renew(&descriptor.digest, descriptor.size)?;
         let entry = descriptor.clone().with_annotation(REF_NAME, name);
         self.update_index(|index| {
-            place(index, entry);
+            place(index, vec![entry]);
             Ok(())
         })
     }
@@ -94,7 +96,10 @@ impl OciLayout {
     /// # Errors
     /// [`Error::is_not_found`] where the blob is not there; those of [`OciLayout::update_index`].
     pub fn add(&self, descriptor: &Descriptor) -> Result<()> {
+        // As for a name: no collection takes it away until its entry is there.
+        let _hold = self.blobs().hold()?;
         drop(self.blobs().open_verified(descriptor)?);
+        self.blobs().renew(&descriptor.digest, descriptor.size)?;
         let mut entry = descriptor.clone();
         entry.annotations.retain(|key, _| ![REF_NAME, IMAGE_NAME].contains(&key.as_str()));
         self.update_index(|index| {
@@ -198,22 +203,37 @@ pub(crate) fn add(index: &mut ImageIndex, entry: Descriptor) {
     }
 }
 
-/// Puts an entry in the place of the one that has its [`REF_NAME`], or at the end. Others lose the names that it has.
-pub(crate) fn place(index: &mut ImageIndex, entry: Descriptor) {
-    let name = name_of(&entry, REF_NAME).map(str::to_owned);
-    let full_name = name_of(&entry, IMAGE_NAME).map(str::to_owned);
-    let place = index.manifests.iter().position(|old| name.is_some() && name_of(old, REF_NAME) == name.as_deref());
-    let mut entries = Vec::with_capacity(index.manifests.len() + 1);
-    let mut entry = Some(entry);
-    for (position, old) in index.manifests.drain(..).enumerate() {
-        if Some(position) == place {
-            entries.extend(entry.take());
+/// Puts entries in the places of those that have their [`REF_NAME`], or at the end. Others lose the names that they have, also
+/// among themselves: of one name the last counts. It takes one pass, however many there are.
+pub(crate) fn place(index: &mut ImageIndex, entries: Vec<Descriptor>) {
+    let mut owners: HashMap<(&str, String), usize> = HashMap::new();
+    for (number, entry) in entries.iter().enumerate() {
+        for key in [REF_NAME, IMAGE_NAME] {
+            owners.extend(name_of(entry, key).map(|name| ((key, name.to_owned()), number)));
         }
-        let old = without(old, REF_NAME, name.as_deref());
-        entries.extend(old.and_then(|old| without(old, IMAGE_NAME, full_name.as_deref())));
     }
-    entries.extend(entry);
-    index.manifests = entries;
+    let owner = |entry: &Descriptor, key| owners.get(&(key, name_of(entry, key)?.to_owned())).copied();
+    // Takes from an entry the names that others have.
+    let strip = |mut entry: Descriptor, number: Option<usize>| {
+        for key in [REF_NAME, IMAGE_NAME] {
+            if let Some(name) = name_of(&entry, key).filter(|_| owner(&entry, key).is_some_and(|of| Some(of) != number))
+            {
+                let name = name.to_owned();
+                entry = without(entry, key, Some(&name))?;
+            }
+        }
+        Some(entry)
+    };
+    let entries = entries.into_iter().enumerate();
+    let mut entries: Vec<Option<Descriptor>> = entries.map(|(number, entry)| strip(entry, Some(number))).collect();
+    let mut placed = Vec::with_capacity(index.manifests.len() + entries.len());
+    for old in index.manifests.drain(..) {
+        let new = owner(&old, REF_NAME).and_then(|number| entries.get_mut(number));
+        placed.extend(new.and_then(Option::take));
+        placed.extend(strip(old, None));
+    }
+    placed.extend(entries.into_iter().flatten());
+    index.manifests = placed;
 }
 
 /// The entry without `name` under `key`, if it has that; `None` where that leaves it without a name.

@@ -48,6 +48,11 @@ impl Docker {
         Some(Self { daemon: Daemon::start(&directory, &command, answers) })
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket(self.daemon.path())
+    }
+
     /// Its client, to which a test adds arguments.
     #[must_use]
     pub fn command(&self) -> Command {

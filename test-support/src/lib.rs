@@ -1,5 +1,6 @@
 //! Generators, oracles and tree literals shared by the workspace's tests. Never published.
 
+mod buildkit;
 pub mod containerd;
 mod daemon;
 pub mod docker;
@@ -20,5 +21,5 @@ pub use law::cases;
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip};
-pub use temp::{SmallDisk, TempDir, temp_dir};
+pub use temp::{DiskImage, SmallDisk, TempDir, temp_dir};
 pub use tree::{Tree, TreeBuilder, TreeOptions};

@@ -1,6 +1,12 @@
 //! Places that go away after a test.
 
-use std::{ffi::OsStr, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 pub use tempfile::TempDir;
 
@@ -68,5 +74,57 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily, so that files which a failing test still holds open do not keep it.
         drop(Command::new("umount").arg("--lazy").arg(self.dir.path()).status());
+    }
+}
+
+/// A file system of a kind that the machine's own may not be, in a file, that is unmounted when dropped.
+#[derive(Debug)]
+pub struct DiskImage {
+    /// The image, and the directory that it is mounted on.
+    dir: TempDir,
+}
+
+impl DiskImage {
+    /// How large it is, in bytes; the smallest that `mkfs.xfs` makes. What nobody writes to takes no room.
+    const SIZE: u64 = 320 << 20;
+
+    /// Makes and mounts one, as `xfs` or `btrfs`; says that the test is skipped where that is not possible.
+    ///
+    /// # Panics
+    /// As [`skip`], and where the file system cannot be made.
+    #[must_use]
+    pub fn mount(kind: &str) -> Option<Self> {
+        let make = format!("mkfs.{kind}");
+        if !require_root() || ![&make, "mount", "umount"].into_iter().all(require_tool) {
+            return None;
+        }
+        let disk = Self { dir: temp_dir() };
+        let image = disk.dir.path().join("image");
+        fs::File::create(&image).and_then(|file| file.set_len(Self::SIZE)).expect("a file with a hole");
+        crate::tool::run(Command::new(make).arg("-q").arg(&image));
+        fs::create_dir(disk.path()).expect("a directory in a new one");
+        match crate::tool::try_run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(disk.path())) {
+            Ok(_) => Some(disk),
+            Err(said) => {
+                skip(&format!("cannot mount an image of {kind}: {}", said.trim()));
+                None
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+}
+
+impl Drop for DiskImage {
+    fn drop(&mut self) {
+        // Not lazily: the loop device goes with it. A failing test may still hold files open.
+        let unmount = |lazily: &[&str]| Command::new("umount").args(lazily).arg(self.path()).status();
+        if !unmount(&[]).is_ok_and(|status| status.success()) {
+            drop(unmount(&["--lazy"]));
+        }
     }
 }

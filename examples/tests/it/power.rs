@@ -23,6 +23,8 @@ struct Watch {
     files: BTreeSet<String>,
     /// Directories whose names are not durable.
     directories: BTreeSet<String>,
+    /// Whether the names of blobs were synced, which others may have made a moment ago.
+    has_synced_blobs: bool,
     renamed: usize,
     named: usize,
 }
@@ -43,6 +45,7 @@ impl Watch {
             ("fsync" | "fdatasync", [path, ..], _) => {
                 self.files.remove(*path);
                 self.directories.remove(*path);
+                self.has_synced_blobs |= path.ends_with("/blobs/sha256");
             }
             ("syncfs", ..) => self.files.clear(),
             ("renameat" | "renameat2", [from, to, ..], [old, new, ..]) => {
@@ -56,6 +59,7 @@ impl Watch {
         assert!(!self.files.contains(from), "{from} gets the name {name} before its content is durable");
         if name == "index.json" {
             assert!(self.directories.is_empty(), "index.json names what is not durable in {:?}", self.directories);
+            assert!(self.has_synced_blobs, "index.json names what others may not have made durable");
             self.named += 1;
         }
         self.renamed += 1;
@@ -102,11 +106,13 @@ fn nothing_has_a_name_before_it_is_durable() {
     fs::create_dir(dir.path().join("tree")).unwrap();
     fs::write(dir.path().join("tree/file"), b"file").unwrap();
 
-    // Eleven blobs and index.json; a layer, a config, a manifest and index.json.
+    // Eleven blobs and index.json; a layer, a config, a manifest and index.json; the same image again, whose
+    // layer is there.
     for (name, arguments, renamed) in [
         ("load", &["archive.tar", "layout"][..], 12),
         ("copy", &["from:new:1", "other:new:1"], 12),
         ("import", &["tree", "layout:made:1"], 4),
+        ("import", &["tree", "layout:made:2"], 3),
     ] {
         let watch = watch(dir.path(), name, arguments);
         assert_eq!((watch.renamed, watch.named), (renamed, 1), "{name}");

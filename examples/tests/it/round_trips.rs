@@ -189,10 +189,47 @@ fn a_config_of_docker_is_written_as_docker_writes_it() {
     let mut import = docker.command();
     import.arg("import").args(changes.iter().flat_map(|change| ["--change", change]));
     tool::run(import.arg(at("tree.tar")).arg("localhost/written:1"));
-    docker.run(["save".as_ref(), "--output".as_ref(), at("saved.tar").as_os_str(), "localhost/written:1".as_ref()]);
-    docker.run(["image", "rm", "localhost/written:1"]);
+    assert_written_alike(&docker, "localhost/written:1", &dir);
+}
+
+/// The same of BuildKit.
+#[test]
+fn a_config_of_buildkit_is_written_as_buildkit_writes_it() {
+    let Some(docker) = Docker::shared() else { return };
+    let dir = temp_dir();
+    let dockerfile = r#"
+        FROM scratch AS base
+        COPY Dockerfile /
+        FROM base
+        ARG V=1
+        MAINTAINER A <a@example.org>
+        ENV PATH=/bin A="<b> & c"
+        LABEL z="1 & 2" a="<2>"
+        ONBUILD RUN x
+        USER 1000:2000
+        EXPOSE 80/tcp 9000/udp
+        VOLUME /data
+        WORKDIR /app
+        STOPSIGNAL SIGINT
+        HEALTHCHECK --interval=30s --timeout=5s --retries=2 CMD ["/bin/check"]
+        SHELL ["/bin/bash", "-c"]
+        COPY Dockerfile /second
+        ENTRYPOINT ["/run"]
+        CMD ["--serve"]
+    "#;
+    let context = dir.path().join("context");
+    TreeBuilder::new().file("Dockerfile", dockerfile, 0o644).write_to(&context);
+    docker.build_with_buildkit(&context, "localhost/buildkit:1");
+    assert_written_alike(&docker, "localhost/buildkit:1", &dir);
+}
+
+/// That the config of an image of the engine, which goes from it, is the same when we write it anew.
+fn assert_written_alike(docker: &Docker, name: &str, dir: &TempDir) {
+    let at = |name: &str| dir.path().join(name);
+    docker.run(["save".as_ref(), "--output".as_ref(), at("saved.tar").as_os_str(), name.as_ref()]);
+    docker.run(["image", "rm", name]);
     succeed(program("load").arg(at("saved.tar")).arg(at("layout")));
-    let id = facts(&at("layout"), "localhost/written:1").id;
+    let id = facts(&at("layout"), name).id;
     let bytes = std::fs::read(at("layout/blobs/sha256").join(id.trim_start_matches("sha256:"))).unwrap();
     let config = Document::<ImageConfig>::parse(bytes.clone(), &id).unwrap();
     let again = Document::new(config.into_value()).unwrap();

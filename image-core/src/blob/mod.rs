@@ -142,7 +142,7 @@ pub trait BlobStore: BlobSource {
 pub trait BlobBatch: BlobStore {
     /// Makes everything durable, as the store is, and then visible.
     ///
-    /// Writers that are still open come too late: their blobs are discarded.
+    /// Writers that are still open come too late for it: each of their blobs becomes visible by its own commit.
     ///
     /// # Errors
     /// The error of the medium. Some blobs may be visible then, whole, and none without those before it.

@@ -1,5 +1,6 @@
 //! Image configurations.
 
+mod form;
 mod write;
 
 use std::collections::BTreeMap;
@@ -154,6 +155,9 @@ pub struct ContainerConfig {
     /// What this crate has no name for.
     #[serde(flatten)]
     pub extra: Extra,
+    /// Whether `ArgsEscaped` stands behind `Healthcheck`, as BuildKit wrote it before version 0.12.
+    #[serde(skip)]
+    is_escaped_late: bool,
 }
 
 /// How to tell that a container is well. Times are in nanoseconds; 0 means Docker's default.
@@ -209,6 +213,13 @@ impl Body for ImageConfig {
 
     fn is_media_type(media_type: &MediaType) -> bool {
         media_type.is_config()
+    }
+
+    fn note_form(&mut self, bytes: &[u8]) {
+        let config = &mut self.config;
+        if config.args_escaped.is_some() && config.healthcheck.is_some() {
+            config.is_escaped_late = form::is_escaped_late(bytes);
+        }
     }
 
     fn check(&self) -> Result<(), String> {

@@ -42,6 +42,13 @@ const BUILDKIT: [(&str, Empty); 14] = [
     ("Shell", Nothing),
 ];
 
+/// The same, as BuildKit wrote them before version 0.12.
+const OLD_BUILDKIT: [(&str, Empty); 14] = {
+    let mut fields = BUILDKIT;
+    (fields[9], fields[10]) = (BUILDKIT[10], BUILDKIT[9]);
+    fields
+};
+
 /// The fields as Docker's engine writes them. Those that have no name in this crate are there or not.
 const DOCKER: [(&str, Empty); 25] = [
     ("Hostname", Nothing),
@@ -108,7 +115,11 @@ impl Serialize for OfTheContainer {
 
 impl Serialize for ContainerConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let order = if self.extra.contains_key(MARK_OF_DOCKER) { &DOCKER[..] } else { &BUILDKIT[..] };
+        let order = match (self.extra.contains_key(MARK_OF_DOCKER), self.is_escaped_late) {
+            (true, _) => &DOCKER[..],
+            (false, true) => &OLD_BUILDKIT[..],
+            (false, false) => &BUILDKIT[..],
+        };
         let mut map = serializer.serialize_map(None)?;
         for (key, empty) in order {
             self.put(&mut map, key, *empty)?;

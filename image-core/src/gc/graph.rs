@@ -181,8 +181,11 @@ impl<'a> Graph<'a> {
         let Some(document) = node.document.clone().filter(|document| document.digest.algorithm().is_supported()) else {
             return Ok(());
         };
+        let is_said_to_be_one = document.media_type.is_index() || document.media_type.is_manifest();
         let found = match self.source.read_bytes(&document, MAX_DOCUMENT_SIZE) {
             Ok(bytes) => descriptors(&bytes),
+            // Not one after all, but content that is named like one: no document of any kind is as large.
+            Err(Error::LimitExceeded { .. }) if !is_said_to_be_one => Vec::new(),
             Err(error) if error.is_not_found() => Vec::new(),
             // A document that was not there when its size was taken, and is now.
             Err(Error::SizeMismatch { expected: 0, actual, .. }) => {

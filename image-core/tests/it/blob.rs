@@ -69,6 +69,8 @@ fn batches_and_leases_conform() {
     check_all(&|| Box::new(store().batch().unwrap()));
     check_all(&|| Box::new(store().lease().unwrap().blobs().clone()));
     check_all(&|| Box::new(Box::leak(Box::new(MemoryBlobStore::default())).batch().unwrap()));
+    // A part of a batch.
+    check_all(&|| Box::new(Box::leak(store().batch().unwrap()).batch().unwrap()));
 }
 
 #[test]

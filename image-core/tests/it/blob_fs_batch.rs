@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::{fs, io::Write};
+use std::{fs, io::Write, sync::Barrier, thread};
 
 use image_core::{
     Digest,
@@ -45,6 +45,29 @@ fn a_batch_that_is_dropped_leaves_nothing() {
     drop(batch);
     drop(writer);
     assert_eq!((count(&store, "ingest"), count(&store, "blobs/sha256")), (0, 0));
+}
+
+#[test]
+fn a_writer_that_commits_while_its_batch_ends_is_not_told_a_lie() {
+    let (_dir, store) = store();
+    for number in 0..300_u32 {
+        let content = number.to_le_bytes();
+        let batch = store.batch().unwrap();
+        let mut writer = batch.create(&Expected::any()).unwrap();
+        writer.write_all(&content).unwrap();
+        let begin = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                begin.wait();
+                batch.commit().unwrap();
+            });
+            begin.wait();
+            writer.commit().unwrap();
+        });
+        // It came in time and went with the batch, or it came too late and went for itself.
+        assert!(store.stat(&Digest::sha256_of(&content)).unwrap().is_some(), "blob {number}");
+    }
+    assert_eq!(count(&store, "ingest"), 0);
 }
 
 #[test]

@@ -84,6 +84,22 @@ fn a_root_is_kept_with_all_below_it() {
 }
 
 #[test]
+fn a_lease_does_not_grow_with_what_it_protects_already() {
+    let (_dir, store) = store();
+    let index = Document::new(ImageIndex::new(Vec::new())).unwrap();
+    let lease = store.lease().unwrap();
+    let file = fs::read_dir(store.root().join("leases")).unwrap().next().unwrap().unwrap().path();
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        lease.blobs().put_document(&index).unwrap();
+        assert!(lease.keep(&index.descriptor(MediaType::OciIndex)).unwrap());
+        sizes.push(fs::metadata(&file).unwrap().len());
+    }
+    assert_eq!(sizes, [sizes[0]; 3]);
+    assert_eq!(left(&store), 1);
+}
+
+#[test]
 fn a_lease_that_was_cut_short_protects_what_is_written_whole() {
     let (_dir, store) = store();
     let lease = store.lease().unwrap();

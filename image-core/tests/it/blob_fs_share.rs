@@ -3,16 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, FileTimes, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
 };
 
 use image_core::{
-    CancelToken, Ctx, Descriptor, Digest, MediaType,
+    CancelToken, Ctx, Descriptor, Digest, MediaType, Timestamp,
     blob::{BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, FsBlobStoreOptions, Sharing},
 };
-use test_support::{SmallDisk, TempDir, temp_dir};
+use test_support::{DiskImage, SmallDisk, TempDir, require_tool, temp_dir, tool};
 
 fn store(options: FsBlobStoreOptions) -> (TempDir, FsBlobStore) {
     let dir = temp_dir();
@@ -59,6 +61,52 @@ fn a_read_only_file_of_our_own_is_shared_or_copied_as_chosen() {
     }
 }
 
+/// Whether two stores have one content between them: all of a file's extents are shared.
+fn is_shared(store: &FsBlobStore, digest: &Digest) -> bool {
+    let mut filefrag = Command::new("filefrag");
+    let extents = tool::run(filefrag.arg("-v").arg(place(store, digest)));
+    extents.lines().filter(|line| line.contains(':')).any(|line| line.contains("shared"))
+}
+
+#[test]
+fn on_a_file_system_with_reflinks_content_is_shared_and_files_are_not() {
+    if !require_tool("filefrag") {
+        return;
+    }
+    for file_system in ["xfs", "btrfs"] {
+        let Some(disk) = DiskImage::mount(file_system) else { continue };
+        check_reflinks(&disk.path());
+    }
+}
+
+fn check_reflinks(disk: &Path) {
+    let from = FsBlobStore::create(disk.join("from")).unwrap();
+    let blob = put(&from, &content());
+    for (sharing, name) in [(Sharing::HardLink, "first"), (Sharing::Reflink, "second"), (Sharing::Never, "third")] {
+        let is_wanted = sharing != Sharing::Never;
+        let to = FsBlobStoreOptions::default().with_sharing(sharing).create(disk.join(name)).unwrap();
+        let committed = to.copy_from(&from, &blob, &Ctx::default()).unwrap();
+        assert!(!committed.already_present);
+        assert_ne!(inode(&from, &blob.digest), inode(&to, &blob.digest), "{sharing:?}");
+        assert_eq!(is_shared(&to, &blob.digest), is_wanted, "{sharing:?} on {}", disk.display());
+        assert_eq!((to.read_bytes(&blob, blob.size).unwrap(), ingests(&to)), (content().into(), 0), "{sharing:?}");
+        // Within a batch too; what came before goes, and takes nothing with it.
+        to.remove(&blob.digest).unwrap();
+        let batch = to.batch().unwrap();
+        batch.copy_from(&from, &blob, &Ctx::default()).unwrap();
+        batch.commit().unwrap();
+        assert_eq!(is_shared(&to, &blob.digest), is_wanted, "{sharing:?} in a batch on {}", disk.display());
+        assert_eq!(from.read_bytes(&blob, blob.size).unwrap(), content());
+    }
+    // A wrong content is not taken over.
+    let (right, wrong) = (put(&from, b"right"), disk.join("wrong"));
+    fs::write(&wrong, b"wrong").unwrap();
+    fs::rename(&wrong, place(&from, &right.digest)).unwrap();
+    let to = FsBlobStore::create(disk.join("fourth")).unwrap();
+    assert!(to.copy_from(&from, &right, &Ctx::default()).unwrap_err().is_corrupt());
+    assert_eq!((to.stat(&right.digest).unwrap(), ingests(&to)), (None, 0));
+}
+
 #[test]
 fn on_a_file_system_without_reflinks_a_link_is_made() {
     // tmpfs has hard links only.
@@ -71,6 +119,20 @@ fn on_a_file_system_without_reflinks_a_link_is_made() {
     let batch = to.batch().unwrap();
     assert!(batch.copy_from(&from, &blob, &Ctx::default()).unwrap().already_present);
     batch.commit().unwrap();
+}
+
+#[test]
+fn documents_have_a_time_of_use_in_each_store() {
+    // tmpfs has hard links only.
+    let Some(disk) = SmallDisk::mount(1 << 20) else { return };
+    let from = FsBlobStore::create(disk.path().join("from")).unwrap();
+    let to = FsBlobStore::create(disk.path().join("to")).unwrap();
+    let document = put(&from, b"{}");
+    to.copy_from(&from, &document, &Ctx::default()).unwrap();
+    let long_ago = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+    File::open(place(&to, &document.digest)).unwrap().set_times(long_ago).unwrap();
+    assert!(from.renew(&document.digest, document.size).unwrap());
+    assert_eq!(to.last_used(&document.digest).unwrap(), Some(Timestamp::UNIX_EPOCH), "it was used in the other store");
 }
 
 #[test]

@@ -190,6 +190,34 @@ fn a_config_of_docker_is_written_as_it_was() {
     }
 }
 
+/// A configuration that BuildKit wrote, as Docker Engine 20.10.24 has it.
+#[test]
+fn a_config_that_buildkit_wrote_is_written_as_it_was() {
+    let text = include_str!("documents/buildkit-build.json");
+    let config = Document::<ImageConfig>::parse(text.as_bytes(), "config").unwrap();
+    assert_eq!(std::str::from_utf8(Document::new(config.into_value()).unwrap().bytes()).unwrap(), text);
+}
+
+/// Manifests and indexes with the fields in the order in which BuildKit's exporter has them, which indents them: white space
+/// apart, they are written as they were.
+#[test]
+fn manifests_of_buildkit_are_written_as_they_were_but_for_white_space() {
+    fn check<T: Body>(text: &'static str) {
+        let document = Document::<T>::parse(text.as_bytes(), "it").unwrap();
+        assert_eq!(document.bytes(), text.as_bytes());
+        let mut compact = String::new();
+        let mut is_text = false;
+        for c in text.chars() {
+            is_text ^= c == '"';
+            compact.extend(Some(c).filter(|c| is_text || !c.is_whitespace()));
+        }
+        assert_eq!(std::str::from_utf8(Document::new(document.into_value()).unwrap().bytes()).unwrap(), compact);
+    }
+    check::<ImageManifest>(include_str!("documents/buildkit-manifest.json"));
+    check::<ImageManifest>(include_str!("documents/buildkit-attestation.json"));
+    check::<ImageIndex>(include_str!("documents/buildkit-index.json"));
+}
+
 /// What is taken for Docker's record of a container is kept, whatever it is.
 #[test]
 fn a_container_s_config_that_is_none_is_kept() {

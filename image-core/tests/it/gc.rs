@@ -284,6 +284,20 @@ fn artifacts_of_other_kinds_are_understood() {
 }
 
 #[test]
+fn content_that_is_named_like_a_document_is_content() {
+    let fixture = Fixture::new();
+    let large = vec![b'['; 5 << 20];
+    let search = fixture.blob(&large, "application/vnd.example.search-index.v1+json".into());
+    // Without a media type, as a field of another specification may have it.
+    let unnamed = fixture.blob(&large[1..], MediaType::default());
+    let garbage = fixture.blob(b"garbage", MediaType::OciLayer);
+    let image = fixture.image("config", vec![search.clone(), unnamed.clone()]);
+    fixture.name("image", &image, 0);
+    assert_eq!(fixture.collect(&now()).removed, 1);
+    assert!(fixture.has(&search) && fixture.has(&unnamed) && !fixture.has(&garbage));
+}
+
+#[test]
 fn what_is_young_is_spared() {
     let f = Fixture::new();
     let (young, old) = (f.layer("young", 10), f.layer("old", 10));

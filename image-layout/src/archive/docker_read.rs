@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 
 /// An image whose members are all there and, as far as can be told before they are blobs, right.
 pub(super) struct Plan {
-    config: Document<ImageConfig>,
+    /// The config, whose content stays with the other members.
+    config: Descriptor,
     config_name: Vec<u8>,
     layers: Vec<Layer>,
     /// The names that it goes by.
@@ -42,18 +43,18 @@ impl Plan {
         }
         let layers = image.layers.into_iter().zip(diff_ids);
         let layers = layers.map(|(name, diff_id)| layer(name.into_bytes(), diff_id, index)).collect::<Result<_>>()?;
-        Ok(Self { config, config_name, layers, names })
+        Ok(Self { config: config.descriptor(MediaType::OciConfig), config_name, layers, names })
     }
 
     /// The digest of the config.
     pub(super) fn id(&self) -> &Digest {
-        self.config.digest()
+        &self.config.digest
     }
 
     /// Whether it is the same config with the same layers.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let layers = |plan: &Self| plan.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
-        self.id() == other.id() && layers(self) == layers(other)
+        let (own, others) = (self.layers.iter(), other.layers.iter());
+        self.id() == other.id() && own.map(|layer| &layer.name).eq(others.map(|layer| &layer.name))
     }
 
     /// Makes the image's members blobs, and a manifest for them.
@@ -67,7 +68,7 @@ impl Plan {
             layers.push(Descriptor::new(MediaType::layer(*compression), blob.digest, blob.size));
         }
         index.commit(&self.config_name, &Expected::of(self.id().clone()))?;
-        let manifest = ImageManifest::new(self.config.descriptor(MediaType::OciConfig), layers);
+        let manifest = ImageManifest::new(self.config.clone(), layers);
         let manifest = Document::new(manifest)?;
         store.put_document(&manifest)?;
         Ok(manifest.descriptor(MediaType::OciManifest))
@@ -85,6 +86,12 @@ fn layer(name: Vec<u8>, diff_id: &DiffId, index: &Index<'_>) -> Result<Layer> {
 
 /// Says that a layer is not the one that the config names.
 pub(super) fn wrong_diff_id(name: &[u8], expected: &DiffId, actual: &Digest) -> Error {
+    if expected.as_digest().algorithm() != actual.algorithm() {
+        return Error::archive(
+            name,
+            format!("its diffID is {expected}: in archives only those of {} are verified", actual.algorithm()),
+        );
+    }
     Error::archive(name, format!("the plain layer hashes to {actual}, but its diffID is {expected}"))
 }
 

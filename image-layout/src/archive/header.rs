@@ -87,11 +87,35 @@ fn octal(field: &[u8]) -> Option<i64> {
     })
 }
 
-/// The header of a regular file of root, made at 1970-01-01; its name is ASCII of at most 100 bytes.
-pub(super) fn file(name: &str, size: u64) -> Block {
+/// The header of a regular file of root, made at 1970-01-01; its name is ASCII. A name that is too long for a header, as that of
+/// a SHA-512 blob is, stands in an extended one before it.
+pub(super) fn file(name: &str, size: u64) -> Vec<u8> {
+    let mut blocks = Vec::with_capacity(BLOCK);
+    if name.len() > NAME.len() {
+        let record = record("path", name);
+        blocks.extend(header("PaxHeaders/path", b'x', record.len() as u64));
+        blocks.extend(&record);
+        blocks.resize(blocks.len().next_multiple_of(BLOCK), 0);
+    }
+    blocks.extend(header(name, b'0', size));
+    blocks
+}
+
+/// A record of an extended header, which begins with its own length.
+fn record(keyword: &str, value: &str) -> Vec<u8> {
+    let rest = format!(" {keyword}={value}\n");
+    let mut length = rest.len();
+    while length != rest.len() + length.to_string().len() {
+        length = rest.len() + length.to_string().len();
+    }
+    format!("{length}{rest}").into_bytes()
+}
+
+/// A header with as much of a name as it has room for.
+fn header(name: &str, kind: u8, size: u64) -> Block {
     let mut block = [0; BLOCK];
     block[NAME].iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    block[TYPE] = b'0';
+    block[TYPE] = kind;
     block[MAGIC_AND_VERSION].copy_from_slice(b"ustar\x0000");
     for (field, number) in FIXED {
         write_octal(&mut block[field], number);

@@ -1,6 +1,7 @@
 //! What an archive holds, by name, while it is being read and when all of it was.
 
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     io::{self, Read},
 };
@@ -43,8 +44,8 @@ const ROOTS: [&[u8]; 2] = [b"manifest.json", b"index.json"];
 
 /// A regular file of an archive.
 enum Content {
-    /// In memory.
-    Held(Vec<u8>),
+    /// In memory; what it is when taken for a layer is found out when somebody asks.
+    Held { bytes: Vec<u8>, plain: OnceCell<Plain> },
     /// On its way into the store, and not visible there.
     Pending { writer: Box<dyn BlobWriter>, size: u64, plain: Plain },
     /// A blob.
@@ -52,7 +53,8 @@ enum Content {
 }
 
 enum Entry {
-    File(Content),
+    /// Boxed, since there may be a great many entries, most of them links and small.
+    File(Box<Content>),
     /// A link, and the name that it leads to; `None` where that is outside the archive.
     Link(Option<Vec<u8>>),
 }
@@ -76,6 +78,7 @@ pub(super) struct Index<'a> {
     pending: usize,
     /// How many bytes a plain layer may have.
     layer_limit: u64,
+    ctx: &'a Ctx,
 }
 
 impl<'a> Index<'a> {
@@ -85,17 +88,21 @@ impl<'a> Index<'a> {
         store: &'a dyn BlobStore,
         options: &LoadOptions,
         task: &Task<'_>,
-        ctx: &Ctx,
+        ctx: &'a Ctx,
     ) -> Result<Self> {
         let decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
         let mut members = Members::new(decoder);
         let layer_limit = options.layer_bytes.unwrap_or(u64::MAX);
-        let mut index = Self { store, entries: HashMap::new(), held: 0, pending: 0, layer_limit };
+        let mut index = Self { store, entries: HashMap::new(), held: 0, pending: 0, layer_limit, ctx };
         let (mut count, mut name_bytes) = (0_u64, 0_u64);
         while let Some(member) = members.next()? {
             ctx.check()?;
             count += 1;
-            name_bytes = name_bytes.saturating_add(member.name.len() as u64);
+            let target = match &member.kind {
+                MemberKind::Symlink(target) | MemberKind::HardLink(target) => target.len(),
+                MemberKind::File(_) | MemberKind::Other => 0,
+            };
+            name_bytes = name_bytes.saturating_add(member.name.len() as u64).saturating_add(target as u64);
             within(count, "number of the archive's members", options.members)?;
             within(name_bytes, "names of the archive's members, in bytes", options.name_bytes)?;
             index.add(member, &mut Intake { members: &mut members, task, ctx, failure: None })?;
@@ -108,7 +115,7 @@ impl<'a> Index<'a> {
     fn add<R: Read>(&mut self, member: Member, intake: &mut Intake<'_, R>) -> Result<()> {
         let Some(name) = clean(&member.name) else { return Ok(()) };
         let entry = match member.kind {
-            MemberKind::File(size) => Entry::File(self.ingest(&name, size, intake)?),
+            MemberKind::File(size) => Entry::File(Box::new(self.ingest(&name, size, intake)?)),
             MemberKind::HardLink(target) => Entry::Link(clean(&target)),
             MemberKind::Symlink(target) => Entry::Link(resolve(&name, &target)),
             MemberKind::Other => return Ok(()),
@@ -116,10 +123,12 @@ impl<'a> Index<'a> {
         if ROOTS.contains(&&*name) && self.entries.contains_key(&name) {
             return Err(Error::archive(&name, "it is there twice"));
         }
-        match self.entries.insert(name, entry) {
-            Some(Entry::File(Content::Held(bytes))) => self.held -= bytes.len() as u64,
-            Some(Entry::File(Content::Pending { .. })) => self.pending -= 1,
-            _ => {}
+        if let Some(Entry::File(content)) = self.entries.insert(name, entry) {
+            match *content {
+                Content::Held { bytes, .. } => self.held -= bytes.len() as u64,
+                Content::Pending { .. } => self.pending -= 1,
+                Content::Stored { .. } => {}
+            }
         }
         Ok(())
     }
@@ -131,7 +140,7 @@ impl<'a> Index<'a> {
             let mut bytes = Vec::new();
             intake.copy(&mut bytes)?;
             self.held += size;
-            return Ok(Content::Held(bytes));
+            return Ok(Content::Held { bytes, plain: OnceCell::new() });
         }
         let expected = digest_of(name).map_or_else(Expected::any, |digest| Expected::sized(digest, size));
         let mut writer = self.store.create(&expected)?;
@@ -174,7 +183,7 @@ impl<'a> Index<'a> {
         let content = self.content(name)?;
         within(content.size(), &format!("archive: {}, in bytes", display(name)), limit)?;
         match content {
-            Content::Held(bytes) => Ok(bytes.clone()),
+            Content::Held { bytes, .. } => Ok(bytes.clone()),
             Content::Stored { blob, .. } => {
                 let mut bytes = Vec::new();
                 let read = self.store.require(&blob.digest)?.read_to_end(&mut bytes);
@@ -187,14 +196,21 @@ impl<'a> Index<'a> {
 
     /// The size of a file, and what it is as a layer.
     pub(super) fn layer(&self, name: &[u8]) -> Result<(u64, Plain)> {
+        self.ctx.check()?;
         let content = self.content(name)?;
         let plain = match content {
-            Content::Held(bytes) => settled(read_layer(bytes.as_slice(), self.layer_limit))?,
-            Content::Pending { plain, .. } | Content::Stored { plain, .. } => plain.clone(),
+            Content::Held { bytes, plain } => match plain.get() {
+                Some(plain) => plain,
+                None => {
+                    let read = settled(read_layer(bytes.as_slice(), self.layer_limit))?;
+                    plain.get_or_init(|| read)
+                }
+            },
+            Content::Pending { plain, .. } | Content::Stored { plain, .. } => plain,
         };
         match plain {
-            Plain::Broken(reason) => Err(Error::archive(name, reason)),
-            plain => Ok((content.size(), plain)),
+            Plain::Broken(reason) => Err(Error::archive(name, reason.as_str())),
+            plain => Ok((content.size(), plain.clone())),
         }
     }
 
@@ -209,13 +225,13 @@ impl<'a> Index<'a> {
         let missing = || Error::archive(name, "there is no such file in the archive");
         let name = self.find(name)?;
         let Some(Entry::File(content)) = self.entries.remove(&name) else { return Err(missing()) };
-        let (blob, plain) = match content {
-            Content::Held(bytes) => {
+        let (blob, plain) = match *content {
+            Content::Held { bytes, plain } => {
                 let mut writer = self.store.create(expected)?;
                 writer.write_all(&bytes).map_err(|error| CoreError::stream("write the blob", error))?;
                 let blob = writer.commit()?;
                 // It stays what it is: documents are read again.
-                self.entries.insert(name, Entry::File(Content::Held(bytes)));
+                self.entries.insert(name, Entry::File(Box::new(Content::Held { bytes, plain })));
                 return Ok(blob);
             }
             Content::Pending { writer, plain, .. } => {
@@ -224,7 +240,7 @@ impl<'a> Index<'a> {
             }
             Content::Stored { blob, plain } => (blob, plain),
         };
-        self.entries.insert(name, Entry::File(Content::Stored { blob: blob.clone(), plain }));
+        self.entries.insert(name, Entry::File(Box::new(Content::Stored { blob: blob.clone(), plain })));
         Ok(blob)
     }
 }
@@ -232,7 +248,7 @@ impl<'a> Index<'a> {
 impl Content {
     fn size(&self) -> u64 {
         match self {
-            Self::Held(bytes) => bytes.len() as u64,
+            Self::Held { bytes, .. } => bytes.len() as u64,
             Self::Pending { size, .. } => *size,
             Self::Stored { blob, .. } => blob.size,
         }
@@ -350,7 +366,8 @@ fn reason(error: &CoreError) -> String {
     text
 }
 
-fn within(count: u64, what: &str, limit: u64) -> Result<()> {
+/// Says what there is too much of.
+pub(super) fn within(count: u64, what: &str, limit: u64) -> Result<()> {
     if count > limit { Err(CoreError::limit(what, limit).into()) } else { Ok(()) }
 }
 

@@ -11,7 +11,7 @@ use image_core::{
 use super::{
     docker_json::{DockerImages, MANIFEST, MAX_MANIFEST_SIZE},
     docker_read,
-    index::Index,
+    index::{Index, within},
     oci,
 };
 use crate::{
@@ -21,6 +21,12 @@ use crate::{
     ref_name::{IMAGE_NAME, REF_NAME, check_ref_name},
     tag,
 };
+
+/// How many images an archive may have: each is looked for among those before it.
+const MAX_IMAGES: u64 = 4096;
+
+/// How many names they may have together.
+const MAX_NAMES: u64 = 10_000;
 
 /// How an archive is loaded, and how much it may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +95,8 @@ pub struct Loaded {
 /// Every member that an image consists of is verified: documents by their digests, layers by
 /// their diffIDs. An image's blobs are stored when all of the archive has been read.
 ///
-/// Memory is bounded, whatever the archive's size, by 16 MiB of documents, fixed buffers and the names of members.
+/// Memory is bounded, whatever the archive's size, by 16 MiB of documents, fixed buffers, and the names of members and of what
+/// links lead to. An archive may have 4,096 images with 10,000 names, 1,000 indexes, 10,000 manifests and 100,000 other blobs.
 ///
 /// # Errors
 /// [`Error::is_corrupt`] where the archive or an image in it is not right, or a layer compressed with anything but
@@ -105,18 +112,19 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
     let store: &dyn BlobStore = &*batch;
     let mut index = Index::read(reader, store, options, &task, ctx)?;
     let has_docker = index.has(MANIFEST.as_bytes());
-    let mut images = Vec::new();
+    let mut images = Images::default();
     if index.has(MARKER.as_bytes()) {
         check_marker(&index.document(MARKER.as_bytes(), MAX_MARKER)?, Path::new(MARKER))?;
     }
     if index.has(INDEX.as_bytes()) {
-        images = plan_oci(&index, has_docker, ctx)?;
+        plan_oci(&mut images, &index, has_docker, ctx)?;
     } else if !has_docker {
         return Err(Error::archive(b"", "it has neither a file manifest.json nor a file index.json"));
     }
     if has_docker {
-        plan_docker(&mut images, &index)?;
+        plan_docker(&mut images, &index, ctx)?;
     }
+    let mut images = images.found;
     if let Some(name) = &options.name {
         rename(&mut images, name)?;
     }
@@ -150,14 +158,35 @@ impl Planned {
     }
 }
 
+/// The images that were found, and how many names they have.
+#[derive(Default)]
+struct Images {
+    found: Vec<Planned>,
+    names: u64,
+}
+
+impl Images {
+    fn add(&mut self, image: Planned) -> Result<()> {
+        self.found.push(image);
+        within(self.found.len() as u64, "number of the archive's images", MAX_IMAGES)
+    }
+
+    /// Counts names, before they are looked at.
+    fn admit_names(&mut self, count: usize) -> Result<()> {
+        self.names = self.names.saturating_add(count as u64);
+        within(self.names, "number of the archive's names of images", MAX_NAMES)
+    }
+}
+
 /// The images of `index.json`; entries of one digest are one image with several names.
-fn plan_oci(index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<Vec<Planned>> {
+fn plan_oci(images: &mut Images, index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<()> {
     let document = Document::<ImageIndex>::parse(index.document(INDEX.as_bytes(), MAX_INDEX_SIZE)?, INDEX)?;
-    let mut images: Vec<Planned> = Vec::new();
+    let mut totals = oci::Totals::default();
     for mut entry in document.into_value().manifests {
         ctx.check()?;
         let name = take_name(&mut entry)?;
-        let same = images.iter_mut().find_map(|image| match image {
+        images.admit_names(usize::from(name.is_some()))?;
+        let same = images.found.iter_mut().find_map(|image| match image {
             Planned::Oci(loaded, _) if loaded.descriptor.digest == entry.digest => Some(loaded),
             _ => None,
         });
@@ -165,10 +194,10 @@ fn plan_oci(index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<Vec<Planne
             name.into_iter().for_each(|name| add_name(&mut same.names, name));
             continue;
         }
-        match oci::Plan::new(&entry, index) {
+        match oci::Plan::new(&entry, index, &mut totals) {
             Ok(plan) => {
                 let loaded = Loaded { descriptor: entry, names: name.into_iter().collect() };
-                images.push(Planned::Oci(Box::new(loaded), Box::new(plan)));
+                images.add(Planned::Oci(Box::new(loaded), Box::new(plan)))?;
             }
             Err(error @ Error::InvalidArchive { .. }) if has_docker => {
                 let message = format!("is not taken from {INDEX}: {error}");
@@ -177,21 +206,23 @@ fn plan_oci(index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<Vec<Planne
             Err(error) => return Err(error),
         }
     }
-    Ok(images)
+    Ok(())
 }
 
 /// The images of `manifest.json`, and the names that it has for others.
-fn plan_docker(images: &mut Vec<Planned>, index: &Index<'_>) -> Result<()> {
+fn plan_docker(images: &mut Images, index: &Index<'_>, ctx: &Ctx) -> Result<()> {
     for image in DockerImages::parse(index.document(MANIFEST.as_bytes(), MAX_MANIFEST_SIZE)?)? {
+        ctx.check()?;
+        images.admit_names(image.repo_tags.len())?;
         let plan = docker_read::Plan::new(image, index)?;
-        let same = images.iter_mut().find_map(|image| match image {
+        let same = images.found.iter_mut().find_map(|image| match image {
             Planned::Oci(loaded, oci) if oci.ids.contains(plan.id()) => Some(&mut loaded.names),
             Planned::Docker(docker) if docker.is_same(&plan) => Some(&mut docker.names),
             _ => None,
         });
         match same {
             Some(names) => plan.names.into_iter().for_each(|name| add_name(names, name)),
-            None => images.push(Planned::Docker(Box::new(plan))),
+            None => images.add(Planned::Docker(Box::new(plan)))?,
         }
     }
     Ok(())
@@ -228,6 +259,15 @@ fn rename(images: &mut [Planned], name: &str) -> Result<()> {
     Ok(())
 }
 
+/// An entry for each name of an image.
+fn named(image: &Loaded) -> impl Iterator<Item = Descriptor> {
+    image.names.iter().map(|name| {
+        // Some names that Docker takes may not stand where OCI has them.
+        let key = if check_ref_name(name).is_ok() { REF_NAME } else { IMAGE_NAME };
+        image.descriptor.clone().with_annotation(key, name)
+    })
+}
+
 impl OciLayout {
     /// Loads all images of an archive, as [`load`] does, and names them, all at once.
     ///
@@ -240,15 +280,9 @@ impl OciLayout {
         let leased = self.clone().leased()?;
         let loaded = load(reader, leased.blobs(), options, ctx)?;
         leased.update_index(|index| {
-            for Loaded { descriptor, names } in &loaded {
-                if names.is_empty() {
-                    tag::add(index, descriptor.clone());
-                }
-                for name in names {
-                    // Some names that Docker takes may not stand where OCI has them.
-                    let key = if check_ref_name(name).is_ok() { REF_NAME } else { IMAGE_NAME };
-                    tag::place(index, descriptor.clone().with_annotation(key, name));
-                }
+            tag::place(index, loaded.iter().flat_map(named).collect());
+            for Loaded { descriptor, .. } in loaded.iter().filter(|image| image.names.is_empty()) {
+                tag::add(index, descriptor.clone());
             }
             Ok(())
         })?;

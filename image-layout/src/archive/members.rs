@@ -48,6 +48,8 @@ pub(super) struct Members<R> {
     padding: u64,
     /// Of the member at hand, for errors.
     name: Vec<u8>,
+    /// Whether there was a header: what has none is no archive.
+    is_archive: bool,
 }
 
 /// What extended headers say of the member that follows them.
@@ -62,7 +64,13 @@ struct Extensions {
 
 impl<R: Read> Members<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { input: BufReader::with_capacity(BUFFER, reader), left: 0, padding: 0, name: Vec::new() }
+        Self {
+            input: BufReader::with_capacity(BUFFER, reader),
+            left: 0,
+            padding: 0,
+            name: Vec::new(),
+            is_archive: false,
+        }
     }
 
     /// The next member, passing over what was not read of the one before; `None` at the archive's end.
@@ -140,7 +148,15 @@ impl<R: Read> Members<R> {
     }
 
     fn truncated(&self) -> Error {
-        self.fault("the archive ends inside it")
+        if self.is_archive {
+            self.fault("the archive ends inside it")
+        } else {
+            self.no_archive("it is too short for one")
+        }
+    }
+
+    fn no_archive(&self, why: Fault) -> Error {
+        self.fault(&format!("it is not a tar archive, plain or in gzip or zstd: {why}"))
     }
 
     fn skip_rest(&mut self) -> Result<()> {
@@ -167,7 +183,14 @@ impl<R: Read> Members<R> {
                 None | Some(ZEROS) => Ok(None),
                 Some(_) => Err(self.fault("a lone block of zeros stands before what follows it")),
             },
-            Some(block) => Header::parse(block).map(Some).map_err(|fault| self.fault(fault)),
+            Some(block) => match Header::parse(block) {
+                Ok(header) => {
+                    self.is_archive = true;
+                    Ok(Some(header))
+                }
+                Err(fault) if self.is_archive => Err(self.fault(fault)),
+                Err(fault) => Err(self.no_archive(fault)),
+            },
         }
     }
 

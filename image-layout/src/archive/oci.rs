@@ -1,6 +1,6 @@
 //! Images by `index.json`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use image_core::{
     Descriptor, DiffId, Digest, Document, Error as CoreError, ImageConfig, ImageIndex, ImageManifest, MediaType,
@@ -18,65 +18,102 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How many manifests are read for one entry of `index.json`.
-const MAX_MANIFESTS: usize = 1000;
+/// How many manifests are read of one archive.
+const MAX_MANIFESTS: usize = 10_000;
+
+/// How many other blobs they may name; what is remembered of each is small.
+const MAX_BLOBS: usize = 100_000;
+
+/// How much was found in an archive, whichever entry of `index.json` led to it.
+#[derive(Default)]
+pub(super) struct Totals {
+    bounds: Bounds,
+    manifests: usize,
+    blobs: usize,
+}
 
 /// All that an entry of `index.json` needs, which is there and right.
 #[derive(Default)]
 pub(super) struct Plan {
     seen: HashSet<(Digest, u64, MediaType)>,
-    /// Indexes, each before those in it.
-    indexes: Vec<Descriptor>,
-    manifests: Vec<Descriptor>,
-    blobs: Vec<Descriptor>,
+    /// Digests and sizes of what is no document, each once.
+    blobs: BTreeMap<Digest, u64>,
+    /// Digests and sizes of manifests and indexes, each after all that it points at.
+    documents: Vec<(Digest, u64)>,
     /// Digests of the configs of the images.
     pub(super) ids: HashSet<Digest>,
 }
 
+/// An index of whose entries some are still to be visited.
+struct Branch {
+    digest: Digest,
+    size: u64,
+    left: std::vec::IntoIter<Descriptor>,
+}
+
 impl Plan {
     /// Finds all that `root` needs.
-    pub(super) fn new(root: &Descriptor, index: &Index<'_>) -> Result<Self> {
+    pub(super) fn new(root: &Descriptor, index: &Index<'_>, totals: &mut Totals) -> Result<Self> {
         let mut plan = Self::default();
-        let mut bounds = Bounds::default();
-        let mut left = vec![(root.clone(), 1)];
-        while let Some((descriptor, depth)) = left.pop() {
-            let Descriptor { digest, size, media_type, .. } = &descriptor;
-            if !plan.seen.insert((digest.clone(), *size, media_type.clone())) {
-                continue;
-            }
-            if media_type.is_index() {
-                bounds.admit_index(&descriptor, depth)?;
-                let document = document::<ImageIndex>(&descriptor, index)?;
-                plan.indexes.push(descriptor.clone());
-                left.extend(document.into_value().manifests.into_iter().map(|child| (child, depth + 1)));
-            } else if media_type.is_manifest() || media_type.as_str().is_empty() {
-                plan.manifests.push(descriptor.clone());
-                within(plan.manifests.len(), "manifests", MAX_MANIFESTS, digest)?;
-                plan.manifest(document::<ImageManifest>(&descriptor, index)?.value(), index)?;
-            } else {
-                plan.blob(&descriptor, index)?;
+        let mut branches: Vec<Branch> = plan.visit(root, index, 1, totals)?.into_iter().collect();
+        while let Some(branch) = branches.last_mut() {
+            match branch.left.next() {
+                Some(child) => {
+                    let below = plan.visit(&child, index, branches.len() + 1, totals)?;
+                    branches.extend(below);
+                }
+                None => plan.documents.extend(branches.pop().map(|branch| (branch.digest, branch.size))),
             }
         }
         Ok(plan)
     }
 
+    /// Notes what is no index; gives the branch of what is.
+    fn visit(
+        &mut self,
+        descriptor: &Descriptor,
+        index: &Index<'_>,
+        depth: usize,
+        totals: &mut Totals,
+    ) -> Result<Option<Branch>> {
+        let Descriptor { digest, size, media_type, .. } = descriptor;
+        if !self.seen.insert((digest.clone(), *size, media_type.clone())) {
+            return Ok(None);
+        }
+        if media_type.is_index() {
+            totals.bounds.admit_index(descriptor, depth)?;
+            let left = document::<ImageIndex>(descriptor, index)?.into_value().manifests.into_iter();
+            return Ok(Some(Branch { digest: digest.clone(), size: *size, left }));
+        }
+        if media_type.is_manifest() || media_type.as_str().is_empty() {
+            totals.manifests += 1;
+            within(totals.manifests, "manifests", MAX_MANIFESTS, digest)?;
+            self.manifest(document::<ImageManifest>(descriptor, index)?.value(), index, totals)?;
+            self.documents.push((digest.clone(), *size));
+        } else {
+            self.blob(descriptor, index, totals)?;
+        }
+        Ok(None)
+    }
+
     /// Makes all of it blobs, the documents last.
     pub(super) fn commit(&self, index: &mut Index<'_>) -> Result<()> {
-        for descriptor in self.blobs.iter().chain(&self.manifests).chain(self.indexes.iter().rev()) {
-            let name = blob_name(&descriptor.digest);
-            let blob = index.commit(name.as_bytes(), &Expected::descriptor(descriptor))?;
-            if blob.digest != descriptor.digest {
-                return Err(CoreError::digest_mismatch(&descriptor.digest, blob.digest).into());
+        let documents = self.documents.iter().map(|(digest, size)| (digest, size));
+        for (digest, size) in self.blobs.iter().chain(documents) {
+            let expected = Expected::sized(digest.clone(), *size);
+            let blob = index.commit(blob_name(digest).as_bytes(), &expected)?;
+            if blob.digest != *digest {
+                return Err(CoreError::digest_mismatch(digest, blob.digest).into());
             }
         }
         Ok(())
     }
 
-    fn manifest(&mut self, manifest: &ImageManifest, index: &Index<'_>) -> Result<()> {
+    fn manifest(&mut self, manifest: &ImageManifest, index: &Index<'_>, totals: &mut Totals) -> Result<()> {
         let config = &manifest.config;
-        self.blob(config, index)?;
+        self.blob(config, index, totals)?;
         if !config.media_type.is_config() {
-            return manifest.layers.iter().try_for_each(|blob| self.blob(blob, index));
+            return manifest.layers.iter().try_for_each(|blob| self.blob(blob, index, totals));
         }
         let diff_ids = document::<ImageConfig>(config, index)?.into_value().rootfs.diff_ids;
         if diff_ids.len() != manifest.layers.len() {
@@ -85,19 +122,20 @@ impl Plan {
         }
         self.ids.insert(config.digest.clone());
         manifest.layers.iter().zip(&diff_ids).try_for_each(|(layer, diff_id)| {
-            self.blob(layer, index)?;
+            self.blob(layer, index, totals)?;
             check_layer(layer, diff_id, index)
         })
     }
 
-    fn blob(&mut self, blob: &Descriptor, index: &Index<'_>) -> Result<()> {
+    fn blob(&mut self, blob: &Descriptor, index: &Index<'_>, totals: &mut Totals) -> Result<()> {
         let name = blob_name(&blob.digest);
         if blob.media_type.is_nondistributable() && !index.has(name.as_bytes()) {
             return Ok(());
         }
         check_size(blob, index)?;
-        if !self.blobs.iter().any(|other| other.digest == blob.digest) {
-            self.blobs.push(blob.clone());
+        if self.blobs.insert(blob.digest.clone(), blob.size).is_none() {
+            totals.blobs += 1;
+            within(totals.blobs, "blobs", MAX_BLOBS, &blob.digest)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ fn run(from: &dyn BlobSource, to: &dyn BlobStore, root: &Descriptor) -> Result<C
     copy(from, to, root, &CopyOptions::default(), &Ctx::default())
 }
 
-fn blobs(store: &dyn BlobStore) -> Vec<Digest> {
+pub(crate) fn blobs(store: &dyn BlobStore) -> Vec<Digest> {
     let mut blobs = Vec::new();
     let visited = store.for_each(&mut |digest, _| {
         blobs.push(digest.clone());
@@ -114,9 +114,20 @@ fn a_layer_that_is_not_to_be_distributed_may_be_missing() {
 }
 
 /// Fails at the n-th blob that is begun.
-struct Failing {
+pub(crate) struct Failing {
     inner: MemoryBlobStore,
     left: Mutex<usize>,
+}
+
+impl Failing {
+    pub(crate) fn after(left: usize) -> Self {
+        Self { inner: MemoryBlobStore::default(), left: Mutex::new(left) }
+    }
+
+    /// What came in.
+    pub(crate) fn inner(&self) -> &MemoryBlobStore {
+        &self.inner
+    }
 }
 
 impl BlobSource for Failing {
@@ -143,7 +154,7 @@ impl BlobStore for Failing {
 }
 
 /// Whether everything that a document in the store points at is there too.
-fn is_closed(store: &MemoryBlobStore) -> bool {
+pub(crate) fn is_closed(store: &MemoryBlobStore) -> bool {
     blobs(store).iter().all(|digest| {
         let bytes = store.require(digest).and_then(|blob| blob.map()).expect("a blob that is there");
         let mut below = Vec::new();
@@ -163,7 +174,7 @@ fn a_copy_that_fails_anywhere_leaves_no_document_without_its_blobs() {
     let root = nested(&from);
     let mut failures = 0;
     for left in 0.. {
-        let to = Failing { inner: MemoryBlobStore::default(), left: Mutex::new(left) };
+        let to = Failing::after(left);
         let result = run(from.layout.blobs(), &to, &root);
         assert!(is_closed(&to.inner), "after {left} blobs");
         // And it is taken up where it ended.

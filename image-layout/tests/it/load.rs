@@ -8,9 +8,12 @@ use std::{
 
 use image_core::{
     CancelToken, Compression, Ctx, Descriptor, Digest, Document, Event, ImageIndex, ImageManifest, MediaType,
-    blob::{BlobSource, BlobStore},
+    MemoryBlobStore,
+    blob::{BlobSource, BlobSourceExt, BlobStore},
+    hasher::Hasher,
 };
-use image_layout::{Error, LoadOptions, Loaded, fsck::VerifyOptions};
+use image_layout::{CopyOptions, Error, LoadOptions, Loaded, copy, fsck::VerifyOptions};
+use serde_json::json;
 
 use crate::{
     archive::{Archive, compress, config, diff_id, layer, manifest, record},
@@ -529,6 +532,111 @@ fn limits_of_ones_own() {
         let error = fixture.layout.load(&*archive, &options, &Ctx::default()).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
         assert_untouched(&fixture, reason);
+    }
+}
+
+/// An archive of one small layer, and its config, that `images` are made of.
+fn of_images(images: &serde_json::Value) -> Vec<u8> {
+    let layer = layer("one");
+    let archive = Archive::default().file("l.tar", &layer).file("c.json", config(&[&layer]).bytes());
+    archive.file("manifest.json", images.to_string()).end()
+}
+
+#[test]
+fn more_images_and_names_than_anybody_has_are_refused() {
+    let check = |images: serde_json::Value, reason: &str| {
+        let fixture = Fixture::new();
+        let error = load(&fixture, &of_images(&images)).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_untouched(&fixture, reason);
+    };
+    let image = |names: Vec<String>, number: usize| {
+        // The same layer under names that look different.
+        let prefix: String = (0..13).map(|bit| if number >> bit & 1 == 0 { "./" } else { ".//" }).collect();
+        json!({"Config": "c.json", "RepoTags": names, "Layers": [format!("{prefix}l.tar")]})
+    };
+    check((0..4097).map(|number| image(Vec::new(), number)).collect(), "limit of 4096");
+    let names = |from: usize, to: usize| (from..to).map(|number| format!("app:{number}")).collect::<Vec<_>>();
+    check(json!([image(names(0, 10_001), 0)]), "limit of 10000");
+    check(json!([image(names(0, 5000), 0), image(names(5000, 10_001), 1)]), "limit of 10000");
+
+    // As many as that are taken.
+    let fixture = Fixture::new();
+    let loaded = load(&fixture, &of_images(&json!([image(names(0, 10_000), 0)]))).unwrap();
+    assert_eq!((loaded.len(), fixture.layout.tags().unwrap().len()), (1, 10_000));
+}
+
+#[test]
+fn what_links_lead_to_counts_as_names_do() {
+    let target = "x".repeat(100_000);
+    let link = |archive: Archive, number: usize| {
+        archive.extended(b'x', &record("linkpath", &target)).other(&format!("link{number}"), b'2', "")
+    };
+    let archive = (0..30).fold(Archive::default(), link).end();
+    let fixture = Fixture::new();
+    let options = LoadOptions::default().with_name_bytes(2 << 20);
+    let error = fixture.layout.load(&*archive, &options, &Ctx::default()).unwrap_err();
+    assert!(error.to_string().contains("limit of 2097152"), "{error}");
+}
+
+/// A few bytes that decompress to many are decompressed once, however often an image names them.
+#[test]
+fn a_layer_that_is_named_often_is_read_once() {
+    let plain = vec![0; 48 << 20];
+    let packed = compress(&plain, Compression::Zstd);
+    assert!(packed.len() < 4096, "it is held in memory");
+    let diff_ids = vec![diff_id(&plain).to_string(); 2000];
+    let config = json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let manifest = json!([{"Config": "c.json", "Layers": vec!["l"; diff_ids.len()]}]);
+    let archive = Archive::default().file("l", &packed).file("c.json", config.to_string());
+    let fixture = Fixture::new();
+    let loaded = load(&fixture, &archive.file("manifest.json", manifest.to_string()).end()).unwrap();
+    let image = fixture.layout.image_at("it", &loaded[0].descriptor, None).unwrap();
+    assert_eq!(image.layers().len(), 2000);
+}
+
+#[test]
+fn diff_ids_of_another_algorithm_are_refused_as_such() {
+    let layer = layer("one");
+    let sha512 = {
+        let any = format!("sha512:{}", "0".repeat(128));
+        let mut hasher = Hasher::for_digest(&any.parse().unwrap()).unwrap();
+        hasher.update(&layer);
+        hasher.finish()
+    };
+    for compression in ALL {
+        let config = json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha512.to_string()]}});
+        let archive = Archive::default().file("c.json", config.to_string()).file("l", compress(&layer, compression));
+        let fixture = Fixture::new();
+        let error = load(&fixture, &archive.file("manifest.json", manifest("c.json", &[], &["l"])).end()).unwrap_err();
+        assert!(error.to_string().contains("in archives only those of sha256 are verified"), "{error}");
+    }
+}
+
+#[test]
+fn nested_indexes_become_blobs_after_what_they_hold() {
+    let from = Fixture::new();
+    let inner = from.index(vec![from.image_for("linux/arm64")]);
+    let middle = from.index(vec![inner.clone()]);
+    // The inner one is met before the one that holds it, and after it.
+    for children in [vec![middle.clone(), inner.clone()], vec![inner, middle]] {
+        let root = from.index(children);
+        let mut archive = Archive::default().file("index.json", index(vec![root.clone()]).bytes());
+        let copied = MemoryBlobStore::default();
+        copy(from.layout.blobs(), &copied, &root, &CopyOptions::default(), &Ctx::default()).unwrap();
+        for digest in crate::copy::blobs(&copied) {
+            let name = format!("blobs/sha256/{}", digest.encoded());
+            archive = archive.file(&name, copied.require(&digest).unwrap().map().unwrap());
+        }
+        let archive = archive.end();
+        for left in 0.. {
+            let to = crate::copy::Failing::after(left);
+            let result = image_layout::archive::load(&*archive, &to, &LoadOptions::default(), &Ctx::default());
+            assert!(crate::copy::is_closed(to.inner()), "after {left} blobs");
+            if result.is_ok() {
+                break;
+            }
+        }
     }
 }
 

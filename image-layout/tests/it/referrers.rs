@@ -1,7 +1,16 @@
 //! What is about an image, and entries without a name.
 
-use image_core::{Artifact, Ctx, Descriptor, Document, ImageIndex, MediaType, blob::BlobStoreExt};
-use image_layout::fsck::VerifyOptions;
+use std::{
+    fs::{File, FileTimes},
+    time::{Duration, SystemTime},
+};
+
+use image_core::{
+    Artifact, Ctx, Descriptor, Document, ImageIndex, MediaType, Timestamp,
+    blob::{BlobSource, BlobStoreExt},
+    gc::GcOptions,
+};
+use image_layout::{CopyOptions, fsck::VerifyOptions};
 
 use crate::fixture::Fixture;
 
@@ -101,6 +110,70 @@ fn an_entry_is_added_without_its_names_and_only_if_it_is_there() {
     fixture.layout.tag("a", &image).unwrap();
     fixture.remove(&image.digest);
     assert!(fixture.layout.add(&image).unwrap_err().is_not_found());
+}
+
+#[test]
+fn what_is_added_is_as_new_as_what_is_named() {
+    let fixture = Fixture::new();
+    let image = fixture.image("linux/amd64", "a");
+    let long_ago = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+    File::open(fixture.blob_path(&image.digest)).unwrap().set_times(long_ago).unwrap();
+    fixture.layout.add(&image).unwrap();
+    assert_ne!(fixture.layout.blobs().last_used(&image.digest).unwrap(), Some(Timestamp::UNIX_EPOCH));
+}
+
+#[test]
+fn what_is_about_an_image_is_copied_with_it() {
+    let (from, to) = (Fixture::new(), Fixture::new());
+    let (image, other) = (from.image_for("linux/amd64"), from.image_for("linux/arm64"));
+    let root = from.index(vec![image.clone()]);
+    from.layout.tag("image", &root).unwrap();
+    from.layout.tag("other", &other).unwrap();
+    // About the index, an image in it, and what is about that; one also about something that is not copied.
+    let of_root = artifact(&from, "a/of-root", &root);
+    let of_image = artifact(&from, "a/of-image", &image);
+    let of_that = artifact(&from, "a/of-that", &of_image);
+    let of_other = artifact(&from, "a/of-other", &other);
+    for entry in [&of_root, &of_that, &of_other] {
+        from.layout.add(entry).unwrap();
+    }
+    // As copies from registries without a list of referrers leave it.
+    from.layout.tag("sha256-of-the-image", &from.index(vec![of_image.clone()])).unwrap();
+
+    let layout = to.layout.clone().leased().unwrap();
+    let copy = || from.layout.copy_with_referrers(&layout, &root, &CopyOptions::default(), &Ctx::default()).unwrap();
+    let copied = copy();
+    layout.tag("image", &root).unwrap();
+    // Index, manifest, config and layer, three artifacts and the empty object.
+    assert_eq!((copied.blobs, copied.already_present, copied.referrers), (8, 0, 3));
+    let again = copy();
+    assert_eq!((again.blobs, again.already_present, again.bytes, again.referrers), (8, 8, 0, 3));
+    for (subject, expected) in [(&root, &of_root), (&image, &of_image), (&of_image, &of_that)] {
+        assert_eq!(referrers(&to, subject), std::slice::from_ref(expected));
+    }
+    assert!(to.layout.blobs().stat(&of_other.digest).unwrap().is_none());
+    assert_eq!(to.layout.roots().unwrap().len(), 4, "each is added once");
+    drop(layout);
+    assert!(to.layout.verify(None, &VerifyOptions::default(), &Ctx::default()).unwrap().is_clean());
+
+    // They stay with the image, and go with it.
+    let collect = || to.layout.collect(&GcOptions::default().with_grace(Duration::ZERO), &Ctx::default()).unwrap();
+    assert_eq!(collect().removed, 0);
+    to.layout.untag("image").unwrap();
+    collect();
+    assert_eq!(collect().kept, 0);
+}
+
+#[test]
+fn what_an_index_holds_and_what_is_about_itself_is_copied_once() {
+    let (from, to) = (Fixture::new(), Fixture::new());
+    let image = from.image_for("linux/amd64");
+    let attestation = artifact(&from, "a/attestation", &image);
+    let root = from.index(vec![image, attestation]);
+    from.layout.tag("image", &root).unwrap();
+    let copied = from.layout.copy_with_referrers(&to.layout, &root, &CopyOptions::default(), &Ctx::default()).unwrap();
+    assert_eq!((copied.blobs, copied.referrers), (6, 0));
+    assert!(to.layout.roots().unwrap().is_empty());
 }
 
 /// What is about something verifies, whether that is there or not; where it is, it is looked at.

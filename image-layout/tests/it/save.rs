@@ -1,6 +1,12 @@
 //! Saving images, and loading what was saved.
 
-use image_core::{CancelToken, Compression, Ctx, Descriptor, Digest, Image};
+use std::io::Write;
+
+use image_core::{
+    CancelToken, Compression, Ctx, Descriptor, Digest, Image,
+    blob::{BlobSource, BlobSourceExt, BlobStore, Expected},
+    hasher::Hasher,
+};
 use image_layout::{ArchiveFormat, Error, LoadOptions, OciLayout, SaveOptions, fsck::VerifyOptions, save};
 
 use crate::fixture::Fixture;
@@ -119,6 +125,33 @@ fn what_an_archive_holds() {
     let oci = self::members(&oci);
     assert!(oci.iter().all(|(name, _)| name != "manifest.json"));
     assert_eq!(oci.len(), 2 + 3 + 6);
+}
+
+/// The names of such blobs have no room in a header.
+#[test]
+fn an_image_of_sha512_blobs_is_saved_and_loaded() {
+    let fixture = Fixture::new();
+    let (gzip, diff_id) = fixture.layer("layer", Compression::Gzip);
+    let content = fixture.layout.blobs().read_bytes(&gzip, gzip.size).unwrap();
+    let any = format!("sha512:{}", "0".repeat(128));
+    let mut hasher = Hasher::for_digest(&any.parse().unwrap()).unwrap();
+    hasher.update(&content);
+    let digest = hasher.finish();
+    let mut writer = fixture.layout.blobs().create(&Expected::of(digest.clone())).unwrap();
+    writer.write_all(&content).unwrap();
+    writer.commit().unwrap();
+    let layer = Descriptor::new(gzip.media_type, digest.clone(), gzip.size);
+    let image = fixture.manifest(fixture.config("linux/amd64", &[diff_id]), vec![layer]);
+    for format in FORMATS {
+        let archive = write(&[named(&fixture.layout, &image, &["app:1"])], format).unwrap();
+        let name = format!("blobs/sha512/{}", digest.encoded());
+        let is_there = members(&archive).iter().any(|(member, bytes)| *member == name && *bytes == content);
+        assert_eq!(is_there, format == ArchiveFormat::Oci, "{format:?}");
+        let to = Fixture::new();
+        to.layout.load(&*archive, &LoadOptions::default(), &Ctx::default()).unwrap();
+        assert!(to.layout.verify(None, &VerifyOptions::default(), &Ctx::default()).unwrap().is_clean());
+        assert_eq!(to.layout.blobs().stat(&digest).unwrap().is_some(), format == ArchiveFormat::Oci);
+    }
 }
 
 #[test]

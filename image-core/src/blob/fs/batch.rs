@@ -161,6 +161,8 @@ impl BlobBatch for Batch {
     fn commit(self: Box<Self>) -> Result<()> {
         let mut staged = self.staged();
         staged.flush(&self.store)?;
+        // From here on each blob is for itself.
+        staged.is_over = true;
         if staged.has_found { self.store.sync_places() } else { Ok(()) }
     }
 }
@@ -195,6 +197,8 @@ impl BlobWriter for Writer {
         staged.has_found |= is_stored;
         let already_present = is_stored || staged.size(&digest) == Some(size);
         match file {
+            // It ended meanwhile: nobody would show what is held back now.
+            Some(file) if !already_present && staged.is_over => store.place(vec![(digest.clone(), file)])?,
             Some(file) if !already_present => {
                 staged.blobs.push((digest.clone(), size, file));
                 if staged.is_full() || store.options().durability == Durability::Fast {

@@ -95,7 +95,15 @@ pub(crate) enum Protected {
 /// The file of a lease.
 #[derive(Debug)]
 pub(super) struct LeaseFile {
-    content: Mutex<(Temporary, HashSet<Digest>)>,
+    content: Mutex<Content>,
+}
+
+/// The file itself, and what is in it, so that nothing is in it twice however often it is used.
+#[derive(Debug)]
+struct Content {
+    file: Temporary,
+    digests: HashSet<Digest>,
+    roots: HashSet<String>,
 }
 
 impl LeaseFile {
@@ -106,24 +114,31 @@ impl LeaseFile {
         // What cannot be cleaned now is no reason not to take a lease.
         drop(temporary::clean(&dir, PREFIX));
         let file = Temporary::create(Arc::new(dir), PREFIX)?;
-        Ok(Self { content: Mutex::new((file, HashSet::new())) })
+        Ok(Self { content: Mutex::new(Content { file, digests: HashSet::new(), roots: HashSet::new() }) })
     }
 
     /// Adds a line. The caller holds the shared lock.
     pub(super) fn add(&self, protected: Protected) -> Result<()> {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, digests) = &mut *content;
+        let Content { file, digests, roots } = &mut *content;
         let text = match &protected {
-            Protected::Blob(digest) if digests.contains(digest) => return Ok(()),
             Protected::Blob(digest) => digest.to_string(),
             Protected::Root(root) => serde_json::to_string(root)
                 .map_err(|source| Error::Json { document: format!("descriptor of {}", root.digest), source })?,
         };
+        let is_known = match &protected {
+            Protected::Blob(digest) => digests.contains(digest),
+            Protected::Root(_) => roots.contains(&text),
+        };
+        if is_known {
+            return Ok(());
+        }
         // The line ends the one before it, which may have been cut short by a full disk.
         file.file.write_all(format!("\n{text}\n").as_bytes()).map_err(|e| file.error("write", e))?;
-        if let Protected::Blob(digest) = protected {
-            digests.insert(digest);
-        }
+        match protected {
+            Protected::Blob(digest) => digests.insert(digest),
+            Protected::Root(_) => roots.insert(text),
+        };
         Ok(())
     }
 }

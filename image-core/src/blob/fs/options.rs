@@ -42,8 +42,8 @@ pub enum Verify {
 #[non_exhaustive]
 pub enum Sharing {
     /// By a reflink, which has all advantages of a copy, or else by a hard link, but only to a file that is
-    /// read-only and belongs to the same user. Blobs are never changed in place; whoever does it all the same
-    /// changes both.
+    /// read-only, belongs to the same user, and has at least 16 KiB. Blobs are never changed in place; whoever does it all
+    /// the same changes both. Files that are linked have one time of use; smaller ones, documents among them, one in each store.
     #[default]
     HardLink,
     /// By a reflink only.

@@ -138,6 +138,15 @@ impl FsBlobStore {
         super::aside::set_aside(self, digest)
     }
 
+    /// Makes durable, where the store is, that the blobs are there which can be seen now: also those that other writers, of
+    /// any process, made visible a moment ago. Who finds a blob instead of writing it does so before naming it for good.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sync(&self) -> Result<()> {
+        self.sync_places()
+    }
+
     pub(super) fn inner(&self) -> &Inner {
         &self.inner
     }

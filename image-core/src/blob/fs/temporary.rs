@@ -17,6 +17,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// What is smaller is copied, in bytes: it would save nothing to link it, and documents have a time of use in each store.
+const WORTH_A_LINK: u64 = 16 << 10;
+
 /// A file that is locked for as long as it is open, and removed when dropped unless it was moved to its place.
 #[derive(Debug)]
 pub(super) struct Temporary {
@@ -59,10 +62,12 @@ impl Temporary {
         Ok(None)
     }
 
-    /// Whether a second name may be given to a file: it is the user's own, and nobody may write to it, as to this one.
+    /// Whether a second name may, and should, be given to a file: it is the user's own, nobody may write to it, as to this
+    /// one, and it is of some size.
     fn may_be_linked(&self, other: &File) -> bool {
         let (Ok(own), Ok(other)) = (self.file.metadata(), other.metadata()) else { return false };
-        other.is_file() && own.uid() == other.uid() && own.mode() == other.mode() && own.mode() & 0o222 == 0
+        let is_as_safe = own.uid() == other.uid() && own.mode() == other.mode() && own.mode() & 0o222 == 0;
+        other.is_file() && other.len() >= WORTH_A_LINK && is_as_safe
     }
 
     /// Opens the file once more, for reading.
