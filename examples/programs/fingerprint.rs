@@ -30,7 +30,7 @@ impl Program for Fingerprint {
         let context = BuildContext::open(&self.context, Ignore::for_context(&self.context)?)?;
         let sources = if self.source.is_empty() { vec![String::from(".")] } else { self.source.clone() };
         let forgotten = tempfile::tempdir()?;
-        let known = StatCache::open(self.state.as_deref().unwrap_or(forgotten.path()))?;
+        let known = StatCache::open(self.state.as_deref().unwrap_or_else(|| forgotten.path()))?;
         let found = context.fingerprint(&sources, &known, ctx)?;
         for file in found.files.iter().filter(|_| self.files) {
             writeln!(out, "{} {}", file.digest, file.path.escape_ascii())?;

@@ -38,6 +38,14 @@ struct Remote<'a> {
     selection: Selection<'a, ContextFiles<'a>>,
 }
 
+/// Where files are copied from.
+struct Origin {
+    /// What the tree is called.
+    name: String,
+    /// The step that explains why the files are others than in the last build, if they are.
+    root: Option<Root>,
+}
+
 impl StageBuild<'_> {
     pub(crate) fn copy(&mut self, copy: &Copy, from: Option<&CopyFrom>) -> Result<Outcome> {
         let (build, built) = (self.build, self.built);
@@ -102,7 +110,7 @@ impl StageBuild<'_> {
         let selection = Selection::new(&files, words.paths(), &words.choice, ctx)?;
         selection.warn_of_unmatched(ctx);
         let digest = selection.digest()?;
-        self.copy_files(&OfContext(selection), digest, name, words, remotes, None)
+        self.copy_files(&OfContext(selection), digest, Origin { name, root: None }, words, remotes)
     }
 
     /// `root` is the step that explains why the files are others than in the last build, if they are.
@@ -110,7 +118,7 @@ impl StageBuild<'_> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         let files = OfRootFs { rootfs, name, words, state, ctx };
         let digest = files.digest()?;
-        self.copy_files(&files, digest, name.to_owned(), words, &[], root)
+        self.copy_files(&files, digest, Origin { name: name.to_owned(), root }, words, &[])
     }
 
     /// Warns of sources that the ignore file leaves out; where it also takes back, nothing can be said.
@@ -134,10 +142,9 @@ impl StageBuild<'_> {
         &mut self,
         chosen: &impl Chosen,
         digest: Digest,
-        from: String,
+        from: Origin,
         words: &CopyWords,
         remotes: &[Remote<'_>],
-        root: Option<Root>,
     ) -> Result<Outcome> {
         words.warnings.iter().try_for_each(|warning| self.warn(warning))?;
         self.note(words.variables.iter().map(|(name, value)| (&**name, value.as_deref())));
@@ -147,7 +154,8 @@ impl StageBuild<'_> {
             recipe = recipe.with_digest(IngredientKind::Content, name, remote.selection.digest()?);
         }
         let (owner, recipe) = self.owner(words, recipe)?;
-        let taken = [Taken { sources: words.sources.join(" "), from, digest, files: &Listed(chosen), root }];
+        let Origin { name, root } = from;
+        let taken = [Taken { sources: words.sources.join(" "), from: name, digest, files: &Listed(chosen), root }];
         let line = format!("{} # buildkit", words.line(&words.written));
         let make = |this: &mut Self, now: Timestamp| {
             let owner = match owner {

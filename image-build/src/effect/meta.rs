@@ -105,7 +105,7 @@ impl Change {
                 state.env.set(name, value);
                 Ok(())
             }),
-            Self::Labels(pairs) => pairs.into_iter().try_for_each(|(name, value)| config.set_label(name, value)),
+            Self::Labels(pairs) => pairs.into_iter().try_for_each(|(name, value)| config.set_label(&name, value)),
             Self::User(user) => config.set_user(user),
             Self::Ports(ports) => ports.into_iter().try_for_each(|port| config.add_port(port)),
             Self::Volumes(paths) => paths.into_iter().try_for_each(|path| config.add_volume(path)),

@@ -119,11 +119,11 @@ impl StageConfig {
         self.fact(b"variable", &place.to_le_bytes(), &line)
     }
 
-    pub(crate) fn set_label(&mut self, name: String, value: String) -> Result<()> {
+    pub(crate) fn set_label(&mut self, name: &str, value: String) -> Result<()> {
         self.fact(b"label", name.as_bytes(), &value)?;
-        self.listed += written(&name)?;
-        if let Some(old) = self.config.config.labels.insert(name.clone(), value) {
-            self.listed = self.listed.saturating_sub(written(&name)? + written(&old)?);
+        self.listed += written(name)?;
+        if let Some(old) = self.config.config.labels.insert(name.into(), value) {
+            self.listed = self.listed.saturating_sub(written(name)? + written(&old)?);
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ mod tests {
         let words = || vec![name.to_owned(), value.to_owned()];
         match kind {
             0 | 1 => config.set_variable(name, value),
-            2 | 3 => config.set_label(name.into(), value.into()),
+            2 | 3 => config.set_label(name, value.into()),
             4 => config.add_port(name.into()),
             5 => config.add_volume(name.into()),
             6 => config.set_cmd(Some(words()).filter(|_| !name.is_empty())),
