@@ -327,8 +327,8 @@ fn snapshots_of_both_forms_make_the_same_image() {
         let epoch = Some(Timestamp::from_seconds(1_000_000_000));
         fixture.options = fixture.options.clone().with_source_date_epoch(epoch);
         let text = "FROM base\nRUN mkdir -p /d/e && echo x >/d/e/f && ln /d/e/f /d/g && ln -s f /d/e/l && chmod 4750 /d/e/f\n\
-                    RUN rm -r /d/e && mkdir /d/e && echo y >>/d/g && rm /etc/group && mkfifo /d/p && chown 5:6 /d\n\
-                    RUN touch /tmp/t && rm /tmp/t && stat -c '%a %u:%g %Y %n' /d /d/* /tmp >/seen\n";
+                    RUN rm -r /d/e && mkdir /d/e && echo y >>/d/g && rm /etc/group && mkfifo /d/p && chown 5:6 /d && touch /tmp/t && rm /tmp/t\n\
+                    RUN stat -c '%a %u:%g %Y %n' /d /d/* /tmp >/seen\n";
         let mounted = fixture.build(text);
         let copies = temp_dir();
         let form = Arc::new(CopyForm::default());
