@@ -3,6 +3,8 @@
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -16,6 +18,12 @@ use crate::{
     error::{Error, Result},
     root::Root,
 };
+
+/// How often a mount that is in use is tried to be unmounted.
+const ATTEMPTS: u32 = 50;
+
+/// How long to wait between.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Something that is mounted, until this is dropped.
 ///
@@ -73,23 +81,26 @@ impl Mounted {
         Ok(Root::from_fd(rustix::fs::openat(mount, c".", flags, Mode::empty()).map_err(failed)?))
     }
 
-    /// Unmounts, so that nobody can write to its directories any more.
+    /// Unmounts, so that nobody can write to its directories any more. Who uses it is waited for, up to a second: a program
+    /// that another thread just started holds all files that are open here until it runs.
     ///
     /// # Errors
     /// [`Error::is_busy`] where processes still use it, or something is mounted over or in it: it is
     /// taken out of the tree all the same, and is gone when they let go of it.
     pub fn unmount(mut self) -> Result<()> {
-        let Some(mount) = self.mount.take() else { return Ok(()) };
-        let is_ours = mount_id(&mount, c"") == mount_id(CWD, &self.target);
-        if is_ours {
+        for _ in 0..ATTEMPTS {
+            let Some(mount) = self.mount.take() else { return Ok(()) };
+            if mount_id(&mount, c"") != mount_id(CWD, &self.target) {
+                self.mount = Some(mount);
+                break;
+            }
             // The handle counts as a user.
             drop(mount);
             match rustix::mount::unmount(&self.target, UnmountFlags::NOFOLLOW) {
                 Err(Errno::BUSY) => self.mount = Self::at(&self.target)?.mount.take(),
                 result => return result.map_err(|e| Error::io("unmount", &self.target, e.into())),
             }
-        } else {
-            self.mount = Some(mount);
+            thread::sleep(PAUSE);
         }
         let obstacle = Box::new(MountObstacle::Busy);
         Err(Error::Mount { target: self.target.clone(), obstacle, source: Some(Errno::BUSY.into()) })

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::{
     fs::{AtFlags, CWD, Dev, FileType, Mode, OFlags},
     io::{Errno, Result},
+    process::geteuid,
 };
 
 use super::status::Status;
@@ -26,12 +27,14 @@ impl Node {
     }
 
     /// Of whatever has this name, which must be of this kind and have no other name: another process may have put
-    /// something else there, as a link to a file elsewhere.
+    /// something else there, as a link to a file elsewhere. A pipe or device has to be this process's own too, as what it
+    /// made is, since the link may have become the file's only name.
     fn named(dir: BorrowedFd<'_>, name: &[u8], kind: FileType) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
         let status = Status::of(&fd)?;
-        if status.kind != kind || status.links > 1 {
+        let is_own = kind == FileType::Symlink || status.uid == geteuid().as_raw();
+        if status.kind != kind || status.links > 1 || !is_own {
             return Err(Errno::STALE);
         }
         let by_path = Some(proc_path(fd.as_fd()));

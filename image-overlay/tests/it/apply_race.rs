@@ -9,6 +9,7 @@ use std::{
 use image_core::{Ctx, Timestamp};
 use image_overlay::{Resolution, apply_layer};
 use rustix::fs::{Mode, OFlags, RenameFlags};
+use test_support::require_root;
 
 use super::{
     layers::{Item, dir, fifo, file, hard_link, layer, symlink, with},
@@ -72,11 +73,15 @@ fn exchanging_a_directory_and_a_link_leads_nowhere() {
 /// A pipe of somebody else's, elsewhere, that another process links to where the layer's pipe was just made.
 #[test]
 fn a_node_that_is_exchanged_for_a_link_to_another_gives_that_nothing() {
+    if !require_root() {
+        return;
+    }
     let sandbox = Sandbox::new();
     let elsewhere = tempfile::TempDir::new().unwrap();
     let theirs = elsewhere.path().join("pipe");
     let mode = Mode::RUSR | Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &theirs, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(1000), Some(1000)).unwrap();
     let dir = std::fs::File::open(sandbox.target()).unwrap();
     let tar = layer(
         &(0..50)
