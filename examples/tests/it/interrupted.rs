@@ -141,7 +141,7 @@ fn an_interrupted_import_leaves_a_whole_layout() {
     let dir = temp_dir();
     let (tree, layout) = (dir.path().join("tree"), dir.path().join("layout"));
     let many = (0..2000).fold(TreeBuilder::new().dir("", 0o755), |tree, number| {
-        tree.file(&format!("d{}/{number}", number % 40), &"some content\n".repeat(200), 0o644)
+        tree.file(format!("d{}/{number}", number % 40), "some content\n".repeat(200), 0o644)
     });
     many.write_to(&tree);
     let archive = dir.path().join("tree.tar");
