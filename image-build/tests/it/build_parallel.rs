@@ -162,6 +162,10 @@ impl Meeting {
         match url.rsplit('/').next().unwrap() {
             "two-at-once" => self.wait(|met| met.most >= 2),
             "fails" => return fail(),
+            "fails-of-three" => {
+                self.wait(|met| met.asked == 3);
+                return fail();
+            }
             "fails-last" => {
                 self.wait(|met| met.cancelled == 1);
                 return fail();
@@ -231,8 +235,8 @@ fn independent_stages_are_built_at_once_within_the_bound() {
 
 #[test]
 fn the_error_is_that_of_the_first_stage_and_those_behind_it_are_stopped() {
-    // The second fails first and stops the third; the first fails when that is over.
-    let (fixture, meeting, text) = with_meeting(3, &["fails-last", "fails", "is-cancelled", "file", "file"]);
+    // The second fails first, when all have begun, and stops the third; the first fails when that is over.
+    let (fixture, meeting, text) = with_meeting(3, &["fails-last", "fails-of-three", "is-cancelled", "file", "file"]);
     let error = fixture.error(&text);
     assert!(error.starts_with("Dockerfile:2:1: "), "{error}");
     assert!(error.contains("example.org/0/fails-last"), "{error}");
