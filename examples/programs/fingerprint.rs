@@ -33,7 +33,7 @@ impl Program for Fingerprint {
         let known = StatCache::open(self.state.as_deref().unwrap_or_else(|| forgotten.path()))?;
         let found = context.fingerprint(&sources, &known, ctx)?;
         for file in found.files.iter().filter(|_| self.files) {
-            writeln!(out, "{} {}", file.digest, file.path.escape_ascii())?;
+            writeln!(out, "{} {}", file.digest(), file.path.escape_ascii())?;
         }
         Ok(writeln!(out, "{} of {} files", found.digest, found.files.len())?)
     }

@@ -32,7 +32,7 @@ impl Program for TaskCache {
         let inputs = BuildContext::open(".", Ignore::default())?.fingerprint(&self.input, &known, ctx)?;
         let recipe = Recipe::new().with_text(IngredientKind::Instruction, "command", &format!("{:?}", self.command));
         let recipe = inputs.files.into_iter().fold(recipe, |recipe, file| {
-            recipe.with_digest(IngredientKind::Content, &file.path.escape_ascii().to_string(), file.digest)
+            recipe.with_digest(IngredientKind::Content, &file.path.escape_ascii().to_string(), file.digest())
         });
         let (key, name) = (recipe.key(), self.output.join(" "));
         if records.get(&key)?.is_some_and(|was| self.output.iter().all(|file| restore(file, &was, &blobs).is_ok())) {

@@ -19,6 +19,7 @@
 //! edit in the very tick of the one before, with the same size, is not noticed if that clock is seconds behind.
 
 use std::{
+    cmp::Ordering,
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -114,9 +115,10 @@ impl StatCache {
         files.dedup_by_key(|(status, _)| (status.device, status.inode));
         let mut bytes = Vec::with_capacity(HEADER + files.len() * RECORD + 32);
         bytes.extend_from_slice(VERSION);
-        put_time(&mut bytes, begun);
+        bytes.extend_from_slice(&begun.seconds().to_be_bytes());
+        bytes.extend_from_slice(&begun.nanoseconds().to_be_bytes());
         for (status, fact) in &files {
-            put(&mut bytes, status, fact);
+            bytes.extend_from_slice(&encode(status, fact));
         }
         let digest = sha256(&bytes);
         bytes.extend_from_slice(&digest);
@@ -168,48 +170,92 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// What is known of files, to be asked in the order of their inodes.
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup { records: self.bytes.get(HEADER..).unwrap_or_default(), next: 0 }
+    }
+}
+
+/// Finds records. One that follows the last one found, as those of a directory's files mostly do, is found at once.
+#[derive(Debug)]
+pub(crate) struct Lookup<'a> {
+    records: &'a [u8],
+    /// The place of the record behind the last one that was found.
+    next: usize,
+}
+
+impl Lookup<'_> {
     /// What is known of a file in this state.
-    pub(crate) fn get(&self, status: &Status) -> Option<Fact> {
-        let records = self.bytes.get(HEADER..)?;
-        let mut wanted = [0; 16];
-        wanted[..8].copy_from_slice(&status.device.to_be_bytes());
-        wanted[8..].copy_from_slice(&status.inode.to_be_bytes());
-        let (mut low, mut high) = (0, records.len() / RECORD);
+    pub(crate) fn get(&mut self, status: &Status) -> Option<Fact> {
+        let wanted = (status.device, status.inode);
+        let (mut low, mut high) = self.bounds(wanted);
         while low < high {
             let middle = usize::midpoint(low, high);
-            let record = records.get(middle * RECORD..(middle + 1) * RECORD)?;
-            match record[..16].cmp(&wanted) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return fact(record, status),
+            match self.key(middle)?.cmp(&wanted) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => {
+                    self.next = middle + 1;
+                    return fact(self.record(middle)?, status);
+                }
             }
         }
         None
     }
+
+    /// Where a record must lie, if it is there: steps from the expected place, each twice as long as the one before.
+    fn bounds(&self, wanted: (u64, u64)) -> (usize, usize) {
+        let count = self.records.len() / RECORD;
+        if self.next > 0 && self.key(self.next - 1).is_some_and(|before| before >= wanted) {
+            return (0, self.next);
+        }
+        let (mut low, mut step) = (self.next, 1);
+        loop {
+            let Some(far) = low.checked_add(step).filter(|far| *far < count) else { return (low, count) };
+            if self.key(far - 1).is_some_and(|key| key >= wanted) {
+                return (low, far);
+            }
+            (low, step) = (far, step * 2);
+        }
+    }
+
+    /// Device and inode of a record.
+    fn key(&self, place: usize) -> Option<(u64, u64)> {
+        let (device, rest) = self.record(place)?.split_first_chunk()?;
+        Some((u64::from_be_bytes(*device), u64::from_be_bytes(*rest.first_chunk()?)))
+    }
+
+    fn record(&self, place: usize) -> Option<&[u8; RECORD]> {
+        self.records.get(place * RECORD..)?.first_chunk()
+    }
 }
 
 /// The fact in a record, if it is about this state.
-fn fact(record: &[u8], status: &Status) -> Option<Fact> {
+fn fact(record: &[u8; RECORD], status: &Status) -> Option<Fact> {
     let (flags, sha256) = record.get(48..)?.split_first()?;
     let fact = Fact { sha256: sha256.try_into().ok()?, has_xattrs: *flags == 1 };
-    let mut expected = Vec::with_capacity(RECORD);
-    put(&mut expected, status, &fact);
-    (expected == record).then_some(fact)
+    (record == &encode(status, &fact)).then_some(fact)
 }
 
-fn put(out: &mut Vec<u8>, status: &Status, fact: &Fact) {
+/// A record.
+fn encode(status: &Status, fact: &Fact) -> [u8; RECORD] {
+    let mut record = [0; RECORD];
+    let mut rest = &mut record[..];
+    let mut put = |part: &[u8]| {
+        let (place, after) = std::mem::take(&mut rest).split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = after;
+    };
     for number in [status.device, status.inode, status.size] {
-        out.extend_from_slice(&number.to_be_bytes());
+        put(&number.to_be_bytes());
     }
-    put_time(out, status.modified);
-    put_time(out, status.changed);
-    out.push(u8::from(fact.has_xattrs));
-    out.extend_from_slice(&fact.sha256);
-}
-
-fn put_time(out: &mut Vec<u8>, time: Timestamp) {
-    out.extend_from_slice(&time.seconds().to_be_bytes());
-    out.extend_from_slice(&time.nanoseconds().to_be_bytes());
+    for time in [status.modified, status.changed] {
+        put(&time.seconds().to_be_bytes());
+        put(&time.nanoseconds().to_be_bytes());
+    }
+    put(&[u8::from(fact.has_xattrs)]);
+    put(&fact.sha256);
+    record
 }
 
 /// The time that stands at a place of a whole cache.

@@ -5,7 +5,7 @@
 //! questions (look up a path through symlinks inside the root, list, walk) serves both.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -52,6 +52,8 @@ struct Inode<C> {
 struct Shared {
     names: HashSet<Arc<[u8]>>,
     metadata: HashSet<Arc<Metadata>>,
+    /// The last one that was asked for: most files have that of the one before.
+    last: Option<Arc<Metadata>>,
 }
 
 impl Shared {
@@ -67,12 +69,19 @@ impl Shared {
     fn metadata(&mut self, metadata: Metadata) -> (Arc<Metadata>, Timestamp) {
         let mtime = metadata.mtime;
         let timeless = metadata.with_mtime(Timestamp::UNIX_EPOCH);
-        if let Some(known) = self.metadata.get(&timeless) {
-            return (Arc::clone(known), mtime);
+        if let Some(last) = self.last.as_ref().filter(|last| ***last == timeless) {
+            return (Arc::clone(last), mtime);
         }
-        let new = Arc::new(timeless);
-        self.metadata.insert(Arc::clone(&new));
-        (new, mtime)
+        let shared = match self.metadata.get(&timeless) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new = Arc::new(timeless);
+                self.metadata.insert(Arc::clone(&new));
+                new
+            }
+        };
+        self.last = Some(Arc::clone(&shared));
+        (shared, mtime)
     }
 }
 
@@ -227,17 +236,33 @@ impl<C> FileTree<C> {
         metadata: Metadata,
         content: Option<C>,
     ) -> NodeId {
-        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
-            if self.node(existing).is_directory() && kind == EntryKind::Directory {
-                self.set_metadata(existing, metadata);
-                return existing;
+        let name = self.shared.name(name);
+        // One search serves to look and to add.
+        let mut children = self.nodes[parent.index()].children.take().unwrap_or_default();
+        let id = NodeId(index(self.nodes.len()));
+        let kept = match children.entry(Arc::clone(&name)) {
+            Entry::Occupied(existing) if kind == EntryKind::Directory && self.node(*existing.get()).is_directory() => {
+                Some(*existing.get())
             }
-            self.remove(existing);
+            Entry::Occupied(mut replaced) => {
+                replaced.insert(id);
+                None
+            }
+            Entry::Vacant(free) => {
+                free.insert(id);
+                None
+            }
+        };
+        self.nodes[parent.index()].children = Some(children);
+        if let Some(kept) = kept {
+            self.set_metadata(kept, metadata);
+            return kept;
         }
         let inode = InodeId(index(self.inodes.len()));
         let (metadata, mtime) = self.shared.metadata(metadata);
         self.inodes.push(Inode { kind, metadata, mtime, content });
-        self.add_name(parent, name, inode)
+        self.nodes.push(Node { name, parent, inode, children: None });
+        id
     }
 
     /// Adds another name for the file that `target` names, in place of what has that name now.
@@ -308,8 +333,9 @@ impl NodeId {
 }
 
 impl InodeId {
-    /// Its place among all files that the tree ever had.
-    pub(crate) fn index(self) -> usize {
+    /// Its place among all files that the tree ever had: an index for tables of what is known of each.
+    #[must_use]
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }

@@ -265,7 +265,7 @@ impl<R: Read + Seek> Comparison<R> {
     }
 
     pub(crate) fn push(&mut self, new: &ListedFile) -> io::Result<()> {
-        while let Some(old) = self.next.take_if(|old| order(&old.path, &new.path).is_le()) {
+        while let Some(old) = self.next.take_if(|old| old.path == new.path || order(&old.path, &new.path).is_lt()) {
             self.next = self.old.next()?;
             if old.path == new.path {
                 self.changes.compare(&old, new);

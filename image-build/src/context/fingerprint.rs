@@ -16,7 +16,7 @@ use image_core::{
     observer::{Outcome, Task, TaskKind},
 };
 use image_overlay::{NodeId, NodeRef};
-use rustix::fs::{FileType, Stat};
+use rustix::{fs::FileType, io::Errno};
 
 use super::{
     BuildContext, ContextFile,
@@ -56,8 +56,7 @@ pub struct Fingerprint {
 pub struct FileFingerprint {
     /// The path in the context.
     pub path: Vec<u8>,
-    /// The digest of the content.
-    pub digest: Digest,
+    sha256: [u8; 32],
 }
 
 impl BuildContext {
@@ -85,13 +84,24 @@ impl BuildContext {
         let selection = Selection::new(&files, sources, &Choice::default(), ctx)?;
         selection.warn_of_unmatched(ctx);
         self.keep_stats(cache)?;
-        Ok(Fingerprint { digest: selection.digest()?, files: selection.files()? })
+        std::thread::scope(|scope| {
+            let files = scope.spawn(|| selection.files());
+            let digest = selection.digest()?;
+            let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(Fingerprint { digest, files })
+        })
     }
 }
 
 impl FileFingerprint {
     pub(crate) fn new(path: Vec<u8>, sha256: [u8; 32]) -> Self {
-        Self { path, digest: Digest::from_sha256(sha256) }
+        Self { path, sha256 }
+    }
+
+    /// The digest of the content.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::from_sha256(self.sha256)
     }
 }
 
@@ -106,7 +116,7 @@ pub(super) fn files(
     let todo: Vec<_> = files
         .iter()
         .filter_map(|node| node.content().map(|content| (*node, content)))
-        .filter(|(_, content)| content.facts.get().is_none())
+        .filter(|(_, content)| content.facts().is_none())
         .collect();
     if todo.is_empty() {
         return Ok(());
@@ -159,9 +169,16 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Finds out about one file; one that changes meanwhile is read again.
     fn read(&mut self, node: NodeRef<'_, ContextFile>, content: &ContextFile) -> Result<()> {
+        let changed = || Error::changed(self.context.path_of(&node.path()));
+        let failed = |e: Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
+        // At first it is taken to be as it was listed; that it was, its state afterwards tells.
+        let mut expected = content.status;
         for _ in 0..ATTEMPTS {
-            let (mut file, before) = self.open(node)?;
-            let before = Status::of(&before);
+            let mut file = self.open(node)?;
+            let before = match expected.take() {
+                Some(listed) => listed,
+                None => status(&file).map_err(failed)?.ok_or_else(changed)?,
+            };
             let is_as_listed = Some(before) == content.status;
             // Read before, but for its extended attributes.
             let known = content.fact.get().filter(|_| is_as_listed);
@@ -169,9 +186,8 @@ impl Reader<'_> {
                 Some(fact) => (before.size, fact.sha256),
                 None => self.hash(node, &mut file, before.size)?,
             };
-            let failed = |e: rustix::io::Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
             let xattrs = xattrs(&file).map_err(failed)?;
-            let after = Status::of(&rustix::fs::fstat(&file).map_err(failed)?);
+            let after = status(&file).map_err(failed)?.ok_or_else(changed)?;
             if before != after || size != after.size {
                 continue;
             }
@@ -181,31 +197,28 @@ impl Reader<'_> {
             if is_as_listed {
                 let _ = content.fact.set(Fact { sha256, has_xattrs: facts.xattrs.is_some() });
             }
-            drop(content.facts.set(facts));
+            if content.facts().is_none() {
+                drop(content.facts.set(Box::new(facts)));
+            }
             return Ok(());
         }
-        Err(Error::changed(self.context.path_of(&node.path())))
+        Err(changed())
     }
 
     /// Opens a file through its directory, which is mostly that of the file before.
-    fn open(&mut self, node: NodeRef<'_, ContextFile>) -> Result<(File, Stat)> {
+    fn open(&mut self, node: NodeRef<'_, ContextFile>) -> Result<File> {
         let parent = node.parent();
         let directory = match self.directory.take() {
             Some((id, directory)) if id == parent.id() => directory,
             _ => {
                 let path = parent.path();
-                let failed = |e: rustix::io::Errno| Error::io("open", self.context.path_of(&path), e.into());
+                let failed = |e: Errno| Error::io("open", self.context.path_of(&path), e.into());
                 open_directory(self.root, &path).map_err(failed)?
             }
         };
         let (_, directory) = self.directory.insert((parent.id(), directory));
-        let failed = |e: rustix::io::Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
-        let file = open_in(directory, node.name()).map_err(failed)?;
-        let stat = rustix::fs::fstat(&file).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::changed(self.context.path_of(&node.path())));
-        }
-        Ok((file, stat))
+        let failed = |e: Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
+        open_in(directory, node.name()).map_err(failed)
     }
 
     /// Reads a file to its end, or to the size that it has.
@@ -218,9 +231,15 @@ impl Reader<'_> {
             hasher.update(&self.buffer[..n]);
             size += n as u64;
             // That nothing comes after it, its status tells.
-            if n == 0 || size == expected {
+            if n == 0 || size >= expected {
                 return Ok((size, hasher.finish()));
             }
         }
     }
+}
+
+/// The state of a regular file; `None` for what is none.
+fn status(file: &File) -> Result<Option<Status>, Errno> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok((FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Status::of(&stat)))
 }

@@ -209,7 +209,7 @@ fn prune(tree: &mut ContextTree, ignore: &Ignore) {
 /// Reads and hashes those of the files of which nothing else is known.
 pub(super) fn fingerprint(source: &dyn ContextSource, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
     let files = files.iter().filter_map(|node| Some((*node, node.content()?)));
-    let todo: Vec<_> = files.filter(|(_, content)| content.facts.get().is_none()).collect();
+    let todo: Vec<_> = files.filter(|(_, content)| content.facts().is_none()).collect();
     if todo.is_empty() {
         return Ok(());
     }
@@ -234,9 +234,8 @@ pub(super) fn fingerprint(source: &dyn ContextSource, files: &[NodeRef<'_, Conte
             return Err(Error::changed(path_of(source, &path)));
         }
         task.advance(size, 1);
-        drop(
-            content.facts.set(FileFacts { xattrs: content.xattrs.clone(), ..FileFacts::plain(size, hasher.finish()) }),
-        );
+        let facts = FileFacts { xattrs: content.xattrs.clone(), ..FileFacts::plain(size, hasher.finish()) };
+        drop(content.facts.set(Box::new(facts)));
     }
     task.end(Outcome::Done);
     Ok(())

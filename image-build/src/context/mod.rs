@@ -114,15 +114,25 @@ pub(crate) struct ContextFile {
     xattrs: Option<Box<Xattrs>>,
     /// What its content is in that state.
     fact: OnceLock<Fact>,
-    /// What was found when it was read.
-    facts: OnceLock<FileFacts>,
+    /// What was found when it was read, where its fact does not tell all of it: most files have neither extended
+    /// attributes nor changes since they were listed, and there are many.
+    facts: OnceLock<Box<FileFacts>>,
 }
 
 impl ContextFile {
     /// A file that is in no directory, with what is known of it.
     fn given(xattrs: Option<Box<Xattrs>>, facts: Option<FileFacts>) -> Self {
-        let facts = facts.map(OnceLock::from).unwrap_or_default();
+        let facts = facts.map(|facts| OnceLock::from(Box::new(facts))).unwrap_or_default();
         Self { status: None, xattrs, fact: OnceLock::new(), facts }
+    }
+
+    /// All that a copy needs to know of it; `None` for a file that was not read yet.
+    fn facts(&self) -> Option<FileFacts> {
+        if let Some(facts) = self.facts.get() {
+            return Some(FileFacts::clone(facts));
+        }
+        let fact = self.fact.get().filter(|fact| !fact.has_xattrs)?;
+        Some(FileFacts::plain(self.status?.size, fact.sha256))
     }
 }
 

@@ -42,8 +42,8 @@ impl SourceFiles for ContextFiles<'_> {
     }
 
     fn facts(&self, file: NodeRef<'_, ContextFile>) -> Result<FileFacts> {
-        let facts = file.content().and_then(|content| content.facts.get());
-        facts.cloned().ok_or_else(|| Error::changed(self.context.path_of(&file.path())))
+        let facts = file.content().and_then(ContextFile::facts);
+        facts.ok_or_else(|| Error::changed(self.context.path_of(&file.path())))
     }
 
     fn fetch<'a>(

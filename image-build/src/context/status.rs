@@ -63,6 +63,6 @@ impl TreeRoot {
     }
 }
 
-pub(crate) fn timestamp(seconds: i64, nanoseconds: impl TryInto<u32>) -> Timestamp {
+fn timestamp(seconds: i64, nanoseconds: impl TryInto<u32>) -> Timestamp {
     nanoseconds.try_into().ok().and_then(|nanos| Timestamp::new(seconds, nanos)).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::CStr,
+    mem,
     os::fd::OwnedFd,
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -17,24 +17,27 @@ use image_core::{
 };
 use image_overlay::{EntryKind, LayerPath, Metadata, NodeId};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Stat},
+    fs::{AtFlags, FileType, RawDir, Stat},
     io::Errno,
 };
 
 use super::{
     BuildContext, ContextFile, ContextTree,
     open::{open_directory, xattrs},
-    status::{Status, timestamp},
+    status::Status,
 };
 use crate::{
     error::{Error, Result},
-    files::{FileFacts, Xattrs},
+    files::Xattrs,
     ignore::Verdict,
-    stat_cache::{Fact, Loaded},
+    stat_cache::{Fact, Loaded, Lookup},
 };
 
 /// How many threads list directories at once.
 const THREADS: usize = 8;
+
+/// How many names a thread finds before it hands them on.
+const BATCH: usize = 1 << 10;
 
 /// Lists the files of a context. What `known` knows of a file's content is put beside it.
 pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
@@ -50,9 +53,11 @@ pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: 
             scope.spawn(move || reader.work(queue, &found));
         }
         drop(found);
-        for directory in listed {
-            task.advance(0, 1);
-            if let Err(error) = directory.and_then(|directory| assembly.add(directory)) {
+        for batch in listed {
+            if let Err(error) = batch.and_then(|batch| {
+                task.advance(0, batch.len() as u64);
+                batch.into_iter().try_for_each(|directory| assembly.add(directory))
+            }) {
                 queue.stop();
                 return Err(error);
             }
@@ -144,7 +149,10 @@ struct Directory {
 /// A name in a directory.
 struct Child {
     name: Vec<u8>,
-    stat: Stat,
+    status: Status,
+    mode: u32,
+    owner: (u32, u32),
+    has_other_names: bool,
     excluded: bool,
     what: What,
 }
@@ -168,19 +176,30 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn work(&self, queue: &Queue, found: &Sender<Result<Directory>>) {
+    /// Lists directories as long as there are any. Nobody listens any more after an error.
+    fn work(&self, queue: &Queue, found: &Sender<Result<Vec<Directory>>>) {
+        let (mut batch, mut names) = (Vec::new(), 0);
         while let Some(job) = queue.next() {
-            let listed = self.read(&job, queue);
-            let (directory, jobs) = match listed {
-                Ok((directory, jobs)) => (Ok(directory), jobs),
-                Err(error) => (Err(error), Vec::new()),
+            let jobs = match self.read(&job, queue) {
+                Ok((directory, jobs)) => {
+                    names += directory.children.len();
+                    batch.push(directory);
+                    jobs
+                }
+                Err(error) => {
+                    drop(found.send(Err(error)));
+                    Vec::new()
+                }
             };
-            // A directory is told of before those in it are listed. Nobody listens any more after an error.
-            if found.send(directory).is_err() {
-                return;
+            if names >= BATCH {
+                names = 0;
+                if found.send(Ok(mem::take(&mut batch))).is_err() {
+                    return;
+                }
             }
             queue.done(jobs);
         }
+        drop(found.send(Ok(batch)));
     }
 
     fn read(&self, job: &Job, queue: &Queue) -> Result<(Directory, Vec<Job>)> {
@@ -190,6 +209,7 @@ impl Reader<'_> {
         let names = names(&directory).map_err(failed)?;
         let ignore = &self.context.ignore;
         let (mut children, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
+        let mut known = self.known.lookup();
         let mut path = job.path.as_bytes().to_vec();
         if !path.is_empty() {
             path.push(b'/');
@@ -203,11 +223,19 @@ impl Reader<'_> {
             if verdict.is_excluded() && (!may_be_directory || ignore.may_skip(verdict, &path)) {
                 continue;
             }
-            let Some((stat, what)) = self.look(&directory, &name, &path)? else { continue };
+            let Some((stat, what)) = self.look(&directory, &name, &path, &mut known)? else { continue };
             if matches!(what, What::Directory(_)) {
                 jobs.push(Job { id: children.len(), path: LayerPath::parse(&path)?, verdict });
             }
-            children.push(Child { name, stat, excluded: verdict.is_excluded(), what });
+            children.push(Child {
+                name,
+                status: Status::of(&stat),
+                mode: stat.st_mode,
+                owner: (stat.st_uid, stat.st_gid),
+                has_other_names: stat.st_nlink > 1,
+                excluded: verdict.is_excluded(),
+                what,
+            });
         }
         let first = queue.reserve(jobs.len());
         for (offset, job) in jobs.iter_mut().enumerate() {
@@ -221,7 +249,13 @@ impl Reader<'_> {
     }
 
     /// What has a name in a directory; `None` for what is gone since it was listed.
-    fn look(&self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<(Stat, What)>> {
+    fn look(
+        &self,
+        directory: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+        known: &mut Lookup<'_>,
+    ) -> Result<Option<(Stat, What)>> {
         let failed = |e: Errno| Error::io("read", self.context.path_of_bytes(path), e.into());
         let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -230,7 +264,7 @@ impl Reader<'_> {
         };
         let what = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => What::Directory(0),
-            FileType::RegularFile => What::File(self.known.get(&Status::of(&stat))),
+            FileType::RegularFile => What::File(known.get(&Status::of(&stat))),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(directory, name, Vec::new()).map_err(failed)?;
                 What::Symlink(target.into_bytes())
@@ -247,15 +281,17 @@ type Name = (Vec<u8>, Option<FileType>);
 
 /// The names in a directory but `.` and `..`, in the order in which their files are likely to lie on a disk.
 fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
-    let is_name = |name: &CStr| !matches!(name.to_bytes(), b"." | b"..");
-    let entries = Dir::read_from(directory)?
-        .filter(|entry| entry.as_ref().map_or(true, |entry| is_name(entry.file_name())))
-        .map(|entry| {
-            let entry = entry?;
+    let mut buffer = Vec::with_capacity(32 << 10);
+    let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut entries = Vec::new();
+    while let Some(entry) = listing.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
             let kind = Some(entry.file_type()).filter(|kind| *kind != FileType::Unknown);
-            Ok((entry.ino(), (entry.file_name().to_bytes().to_vec(), kind)))
-        });
-    let mut entries = entries.collect::<Result<Vec<_>, Errno>>()?;
+            entries.push((entry.ino(), (name.to_vec(), kind)));
+        }
+    }
     entries.sort_unstable_by_key(|(inode, _)| *inode);
     Ok(entries.into_iter().map(|(_, name)| name).collect())
 }
@@ -267,6 +303,8 @@ struct Assembly<'a> {
     tree: ContextTree,
     /// The directories by number.
     directories: HashMap<usize, NodeId>,
+    /// Those that came before the one that they are in, by number.
+    early: HashMap<usize, Directory>,
     /// A name of each file that has several, by device and inode.
     linked: HashMap<(u64, u64), NodeId>,
     /// Directories that are left out but for what exceptions bring back below them.
@@ -277,25 +315,43 @@ impl<'a> Assembly<'a> {
     fn new(context: &'a BuildContext, ctx: &'a Ctx) -> Self {
         let tree = ContextTree::new();
         let directories = HashMap::from([(0, tree.root().id())]);
-        Self { context, ctx, tree, directories, linked: HashMap::new(), excluded: Vec::new() }
+        Self { context, ctx, tree, directories, early: HashMap::new(), linked: HashMap::new(), excluded: Vec::new() }
     }
 
+    /// Adds a directory, and those in it that came before; one that comes before the one that it is in waits for that.
     fn add(&mut self, directory: Directory) -> Result<()> {
-        // A directory is told of after the one that it is in.
-        let Some(parent) = self.directories.remove(&directory.id) else { return Ok(()) };
+        let mut todo = vec![directory];
+        while let Some(directory) = todo.pop() {
+            match self.directories.remove(&directory.id) {
+                Some(id) => self.fill(id, directory, &mut todo)?,
+                None => drop(self.early.insert(directory.id, directory)),
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, parent: NodeId, directory: Directory, todo: &mut Vec<Directory>) -> Result<()> {
         if !directory.xattrs.is_empty() {
             let mut metadata = self.tree.node(parent).metadata();
             metadata.xattrs = directory.xattrs;
             self.tree.set_metadata(parent, metadata);
         }
         for child in directory.children {
-            let metadata = self.metadata(&child.stat);
+            let metadata = Metadata::new(self.context.modes.mode(child.mode))
+                .with_owner(child.owner.0, child.owner.1)
+                .with_mtime(child.status.modified);
             let (kind, number) = match child.what {
                 What::Directory(number) => (EntryKind::Directory, Some(number)),
                 What::Symlink(target) => (EntryKind::Symlink { target }, None),
                 What::Other => (EntryKind::Fifo, None),
                 What::File(fact) => {
-                    let id = self.add_file(parent, &child.name, &child.stat, metadata, fact);
+                    let file = ContextFile {
+                        status: Some(child.status),
+                        xattrs: None,
+                        fact: fact.map(OnceLock::from).unwrap_or_default(),
+                        facts: OnceLock::new(),
+                    };
+                    let id = self.add_file(parent, &child.name, metadata, file, child.has_other_names);
                     if child.excluded {
                         self.excluded.push(id);
                     }
@@ -308,7 +364,10 @@ impl<'a> Assembly<'a> {
                 }
             };
             let id = self.tree.insert(parent, &child.name, kind, metadata, None);
-            self.directories.extend(number.map(|number| (number, id)));
+            if let Some(number) = number {
+                self.directories.insert(number, id);
+                todo.extend(self.early.remove(&number));
+            }
             if child.excluded {
                 self.excluded.push(id);
             }
@@ -316,30 +375,21 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
-    fn metadata(&self, stat: &Stat) -> Metadata {
-        Metadata::new(self.context.modes.mode(stat.st_mode))
-            .with_owner(stat.st_uid, stat.st_gid)
-            .with_mtime(timestamp(stat.st_mtime, stat.st_mtime_nsec))
-    }
-
-    fn add_file(&mut self, parent: NodeId, name: &[u8], stat: &Stat, metadata: Metadata, fact: Option<Fact>) -> NodeId {
-        let key = (stat.st_dev, stat.st_ino);
-        if stat.st_nlink > 1
-            && let Some(first) = self.linked.get(&key)
-        {
+    fn add_file(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        metadata: Metadata,
+        file: ContextFile,
+        has_other_names: bool,
+    ) -> NodeId {
+        let key = file.status.filter(|_| has_other_names).map(|status| (status.device, status.inode));
+        if let Some(first) = key.and_then(|key| self.linked.get(&key)) {
             return self.tree.link(parent, name, *first);
         }
-        let status = Status::of(stat);
-        let facts = match &fact {
-            Some(Fact { sha256, has_xattrs: false }) => OnceLock::from(FileFacts::plain(status.size, *sha256)),
-            _ => OnceLock::new(),
-        };
-        let fact = fact.map(OnceLock::from).unwrap_or_default();
-        let file = ContextFile { status: Some(status), xattrs: None, fact, facts };
-        let id = self.tree.insert(parent, name, EntryKind::File { size: status.size }, metadata, Some(file));
-        if stat.st_nlink > 1 {
-            self.linked.insert(key, id);
-        }
+        let size = file.status.map_or(0, |status| status.size);
+        let id = self.tree.insert(parent, name, EntryKind::File { size }, metadata, Some(file));
+        self.linked.extend(key.map(|key| (key, id)));
         id
     }
 

@@ -147,11 +147,10 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
 
     /// The regular files taken, by path.
     pub(crate) fn files(&self) -> Result<Vec<FileFingerprint>> {
-        let mut nodes: Vec<_> = self.sources().flat_map(|source| source.walk(self.files.tree())).collect();
-        nodes.retain(|node| matches!(node.kind(), EntryKind::File { .. }));
-        let mut files = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            files.push(FileFingerprint::new(node.path().as_bytes().to_vec(), self.files.facts(node)?.sha256));
+        let names = select::file_names(self.files.tree(), self.sources());
+        let mut files = Vec::with_capacity(names.len());
+        for (node, path) in names {
+            files.push(FileFingerprint::new(path, self.files.facts(node)?.sha256));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.dedup_by(|a, b| a.path == b.path);

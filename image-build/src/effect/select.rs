@@ -1,6 +1,6 @@
 //! Which files of a source tree a COPY means.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use image_core::{Digest, hasher::Sha256};
 use image_overlay::{EntryKind, FileTree, Follow, NodeId, NodeRef};
@@ -185,18 +185,41 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     names.join(&b'/')
 }
 
-/// The regular files at and below the sources, once for each.
+/// The regular files at and below the sources, once for each, in the order in which their tree got them: those of a
+/// directory are together.
 pub(crate) fn regular_files<'s, 'a: 's, C>(
     tree: &'a FileTree<C>,
     sources: impl Iterator<Item = &'s Selected<'a, C>>,
 ) -> Vec<NodeRef<'a, C>> {
-    let mut files: Vec<_> = sources
-        .flat_map(|source| source.walk(tree))
-        .filter(|node| matches!(node.kind(), EntryKind::File { .. }))
-        .collect();
-    files.sort_unstable_by_key(|node| node.inode_id());
-    files.dedup_by_key(|node| node.inode_id());
-    files
+    let mut by_inode = Vec::new();
+    for source in sources {
+        for node in source.walk(tree).filter(|node| matches!(node.kind(), EntryKind::File { .. })) {
+            let place = node.inode_id().index();
+            if by_inode.len() <= place {
+                by_inode.resize(place + 1, None);
+            }
+            by_inode[place].get_or_insert(node);
+        }
+    }
+    by_inode.into_iter().flatten().collect()
+}
+
+/// The names of regular files at and below the sources, each with its path, as often as it is selected.
+pub(crate) fn file_names<'s, 'a: 's, C: 'a>(
+    tree: &'a FileTree<C>,
+    sources: impl Iterator<Item = &'s Selected<'a, C>>,
+) -> Vec<(NodeRef<'a, C>, Vec<u8>)> {
+    let mut names = Vec::new();
+    for source in sources {
+        let mut paths = Paths::default();
+        for node in source.walk(tree) {
+            let path = paths.of(node);
+            if matches!(node.kind(), EntryKind::File { .. }) {
+                names.push((node, path.to_vec()));
+            }
+        }
+    }
+    names
 }
 
 /// The digest of all that a copy takes from the sources: names, kinds, modes, owners where they are
@@ -214,16 +237,17 @@ where
     for source in sources {
         // A directory's own name and attributes are not copied, only what is in it.
         let directory = source.node.is_directory();
-        let mut inodes = HashMap::new();
+        let mut numbers = Numbers::default();
         parts.put(if directory { b"directory" } else { b"file" });
-        let mut below = Below::new(source.node);
+        // Paths begin with a slash, but where they begin at the root of the tree.
+        let (mut paths, above) = (Paths::default(), source.node.path().as_bytes().len());
         for node in source.walk(files.tree()).skip(usize::from(directory)) {
-            parts.put(if directory { below.path(node) } else { &source.name });
-            let count = inodes.len();
-            let first = *inodes.entry(node.inode_id()).or_insert(count);
-            if first != count && !node.is_directory() {
+            parts.put(if directory { &paths.of(node)[above..] } else { &source.name });
+            if let Some(first) = numbers.number(node)
+                && !node.is_directory()
+            {
                 parts.put(b"link");
-                parts.put(&(first as u64).to_le_bytes());
+                parts.put(&first.to_le_bytes());
                 continue;
             }
             put_node(&mut parts, files, node)?;
@@ -231,6 +255,31 @@ where
         parts.put(b"end");
     }
     Ok(parts.finish())
+}
+
+/// Numbers files in the order in which their first names come.
+#[derive(Default)]
+struct Numbers {
+    /// By inode, and one more than they are.
+    numbers: Vec<u64>,
+    count: u64,
+}
+
+impl Numbers {
+    /// The number of a file that came before; a new one gets the next.
+    fn number<C>(&mut self, node: NodeRef<'_, C>) -> Option<u64> {
+        let place = node.inode_id().index();
+        if self.numbers.len() <= place {
+            self.numbers.resize(place + 1, 0);
+        }
+        let number = &mut self.numbers[place];
+        if *number > 0 {
+            return Some(*number - 1);
+        }
+        self.count += 1;
+        *number = self.count;
+        None
+    }
 }
 
 /// Hashes parts, each behind its length.
@@ -261,32 +310,33 @@ impl Parts {
     }
 }
 
-/// The paths of what is below a directory, from there on, of a walk in which a directory comes before what is in it.
-struct Below {
+/// The paths of names in the order of a walk, in which a directory comes before what is in it.
+#[derive(Default)]
+struct Paths {
     path: Vec<u8>,
     /// The directories of the path, each with the length of its own path.
     above: Vec<(NodeId, usize)>,
-    is_root: bool,
 }
 
-impl Below {
-    fn new<C>(directory: NodeRef<'_, C>) -> Self {
-        let is_root = directory.id() == directory.parent().id();
-        Self { path: Vec::new(), above: vec![(directory.id(), 0)], is_root }
-    }
-
-    /// The path of the next name: with a slash before it, but where it begins at the root of the tree.
-    fn path<C>(&mut self, node: NodeRef<'_, C>) -> &[u8] {
-        let parent = node.parent().id();
-        while self.above.len() > 1 && self.above.last().is_some_and(|(id, _)| *id != parent) {
+impl Paths {
+    /// The path of the next name.
+    fn of<C>(&mut self, node: NodeRef<'_, C>) -> &[u8] {
+        let parent = node.parent();
+        while self.above.last().is_some_and(|(id, _)| *id != parent.id()) {
             self.above.pop();
         }
-        self.path.truncate(self.above.last().map_or(0, |(_, length)| *length));
-        if !(self.is_root && self.path.is_empty()) {
+        match self.above.last() {
+            Some((_, length)) => self.path.truncate(*length),
+            None => {
+                self.path = parent.path().as_bytes().to_vec();
+                self.above.push((parent.id(), self.path.len()));
+            }
+        }
+        if !(self.path.is_empty() || node.name().is_empty()) {
             self.path.push(b'/');
         }
         self.path.extend_from_slice(node.name());
-        if node.is_directory() {
+        if node.is_directory() && node.id() != parent.id() {
             self.above.push((node.id(), self.path.len()));
         }
         &self.path
@@ -302,15 +352,17 @@ pub(crate) fn list<'s, 'a: 's, S: SourceFiles>(
 where
     S::Content: 'a,
 {
-    let mut inodes = HashMap::new();
     let tree = files.tree();
+    let (mut paths, mut numbers, mut firsts) = (Paths::default(), Numbers::default(), Vec::new());
     for node in once_each(tree, sources) {
-        let id = node.id();
-        let first = *inodes.entry(node.inode_id()).or_insert(id);
-        let mut file = listed(files, node)?;
-        if first != id {
-            file.kind = b'h';
-            file.content = beginning(&sha256(tree.node(first).path().as_bytes()));
+        let mut file = listed(files, node, paths.of(node).to_vec())?;
+        match numbers.number(node) {
+            None => firsts.push(node),
+            Some(number) => {
+                let first = usize::try_from(number).ok().and_then(|number| firsts.get(number)).unwrap_or(&node);
+                file.kind = b'h';
+                file.content = beginning(&sha256(first.path().as_bytes()));
+            }
         }
         visit(&file)?;
     }
@@ -335,7 +387,7 @@ fn once_each<'s, 'a: 's, C>(
     Box::new(roots.into_iter().flat_map(move |(_, node, below)| tree.walk(node).skip(below)))
 }
 
-fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>) -> Result<ListedFile> {
+fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>, path: Vec<u8>) -> Result<ListedFile> {
     let metadata = node.attributes();
     let (kind, content, xattrs) = match node.kind() {
         EntryKind::File { .. } => {
@@ -354,7 +406,7 @@ fn listed<S: SourceFiles>(files: &S, node: NodeRef<'_, S::Content>) -> Result<Li
     };
     let xattrs = xattrs.as_deref().unwrap_or(&metadata.xattrs);
     Ok(ListedFile {
-        path: node.path().as_bytes().to_vec(),
+        path,
         kind,
         mode: metadata.mode,
         owner: if files.keeps_owner() { (metadata.uid, metadata.gid) } else { (0, 0) },
