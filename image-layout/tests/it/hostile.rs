@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     os::unix::fs::symlink,
     path::Path,
-    time::{Duration, Instant},
 };
 
 use image_core::{Compression, Ctx, Descriptor, Digest, MediaType};
@@ -184,7 +183,6 @@ fn a_bomb_of_indexes() {
         }
     }
     fixture.layout.tag("bomb", &index).unwrap();
-    let start = Instant::now();
     assert!(fixture.layout.image("deep", None).is_ok());
     let error = fixture.layout.image("bomb", None).unwrap_err();
     assert!(error.to_string().contains("limit of 8"), "{error}");
@@ -194,7 +192,6 @@ fn a_bomb_of_indexes() {
     assert!(report.findings[0].to_string().contains("limit of 8"), "{}", report.findings[0]);
     assert_eq!(report.blobs, 8);
     assert!(fixture.layout.verify(Some("deep"), &VerifyOptions::default(), &Ctx::default()).unwrap().is_clean());
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]
