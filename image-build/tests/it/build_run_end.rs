@@ -13,14 +13,14 @@ use std::{
 use image_build::{
     BuildState,
     cache::{ExpiryPolicy, RunMode},
-    exec::Secret,
+    exec::{OciOptions, OciRuntime, Secret},
 };
 use image_core::{Ctx, FixedClock, Timestamp};
 use test_support::{require_root, require_tool, temp_dir};
 
 use crate::{
     build_run_fixture::{allow, bytes_of, files_below, fixture, for_each_runtime, made},
-    run_fixture::{RUNTIMES, mounts},
+    run_fixture::{RUNTIMES, cgroups, mounts},
 };
 
 /// What tells this program to be a process that is started by a test: what to do, and a runtime.
@@ -88,8 +88,13 @@ fn a_killed_build_leaves_nothing_that_the_next_one_does_not_remove() {
         let mut states = fs::read_dir(directory.path()).unwrap().flatten().map(|entry| entry.path().join("state"));
         let state = states.find(|state| state.join("version").is_file()).unwrap();
         assert_eq!(fs::read_dir(state.join("snapshots/active")).unwrap().count(), 1);
+        let run = fs::read_dir(state.join("exec/runs")).unwrap().next().unwrap().unwrap().file_name();
         let built = fixture.try_build_in("FROM base\nRUN echo 2 >/2\n", &state).unwrap();
         assert_eq!(made(&built), ["f 0644 0:0 /2 2\n"]);
+        // What the runtime was at is removed by the next one that works there: the directory of the run, and its control groups.
+        drop(OciRuntime::open(state.join("exec"), &OciOptions::default().with_runtime(runtime)).unwrap());
+        assert_eq!(fs::read_dir(state.join("exec/runs")).unwrap().count(), 0, "{runtime}");
+        assert!(!cgroups().iter().any(|group| group.contains(run.to_str().unwrap())), "{runtime}");
         for empty in ["snapshots/active", "snapshots/tmp", "snapshots/views", "tmp"] {
             assert_eq!(fs::read_dir(state.join(empty)).unwrap().count(), 0, "{runtime}: {empty}");
         }
