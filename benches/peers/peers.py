@@ -1,7 +1,7 @@
 """Runs our example programs beside the tools that a user would take instead, in turn, and prints what each took.
 
-Every figure is of a whole process and its children, as the kernel accounts for them; what a daemon does on its own account
-is not in them. Within a round the tools follow each other, so that a machine that slows down slows all of them; the ratio
+Every figure is of a whole process and its children, as the kernel accounts for them and GNU time tells; what a daemon does
+on its own account is not in them. Within a round the tools follow each other, so that a machine that slows down slows all of them; the ratio
 is taken round by round, and the median of these is what counts.
 """
 
@@ -32,21 +32,18 @@ class Tool:
     def run(self):
         if self.before:
             self.before()
-        shell = isinstance(self.command, str)
-        begin = time.perf_counter()
-        with tempfile.TemporaryFile() as errors:
-            child = subprocess.Popen(
-                self.command, shell=shell, executable="/bin/bash" if shell else None,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
+        command = ["bash", "-c", self.command] if isinstance(self.command, str) else self.command
+        with tempfile.NamedTemporaryFile("r") as figures:
+            timed = ["/usr/bin/time", "--format", "%U %S %M", "--output", figures.name, *command]
+            begin = time.perf_counter()
+            done = subprocess.run(timed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             wall = time.perf_counter() - begin
-            if child.returncode != 0:
-                errors.seek(0)
-                sys.exit(f"{self.name} failed: {errors.read().decode(errors='replace')[-2000:]}")
+            if done.returncode != 0:
+                raise SystemExit(f"{self.name} failed: {done.stderr.decode(errors='replace')[-2000:]}")
+            user, system, peak = map(float, figures.read().split())
         self.wall.append(wall)
-        self.cpu.append(usage.ru_utime + usage.ru_stime)
-        self.peak.append(usage.ru_maxrss / 1024)
+        self.cpu.append(user + system)
+        self.peak.append(peak / 1024)
 
 
 class Disk:
@@ -102,6 +99,8 @@ def compare(job, tools, options):
         if missing := tool.missing():
             print(f"left out: {tool.name}: there is no {', '.join(missing)}")
     tools = [tool for tool in tools if not tool.missing()]
+    if not os.path.exists("/usr/bin/time"):
+        raise SystemExit("there is no /usr/bin/time: install the package time")
     for tool in tools:  # Fills the caches, and is not counted.
         tool.run()
         for figures in (tool.wall, tool.cpu, tool.peak):

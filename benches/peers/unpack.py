@@ -21,7 +21,7 @@ options = arguments(__doc__, layout="an OCI layout with an image named latest: s
 with Work() as work:
     disk, layout = work.disk(), options.layout.resolve()
     extract = "tar --extract --numeric-owner --same-permissions --xattrs --directory"
-    by_tar = [f"{extract} {disk.path}/tree --file {shlex.quote(str(layer))} --auto-compress" for layer in layers(layout, "latest")]
+    by_tar = [f"{extract} {disk.path}/tree --file {shlex.quote(str(layer))}" for layer in layers(layout, "latest")]
     compare("unpack", [
         Tool("image-toolkit", [ours("unpack"), f"{layout}:latest", f"{disk.path}/tree"], before=disk.renew),
         Tool("umoci unpack", ["umoci", "unpack", "--image", f"{layout}:latest", f"{disk.path}/bundle"], ["umoci"], disk.renew),

@@ -115,10 +115,9 @@ impl StatCache {
         files.dedup_by_key(|(status, _)| (status.device, status.inode));
         let mut bytes = Vec::with_capacity(HEADER + files.len() * RECORD + 32);
         bytes.extend_from_slice(VERSION);
-        bytes.extend_from_slice(&begun.seconds().to_be_bytes());
-        bytes.extend_from_slice(&begun.nanoseconds().to_be_bytes());
+        put_time(&mut bytes, begun);
         for (status, fact) in &files {
-            bytes.extend_from_slice(&encode(status, fact));
+            put(&mut bytes, status, fact);
         }
         let digest = sha256(&bytes);
         bytes.extend_from_slice(&digest);
@@ -172,7 +171,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// What is known of files, to be asked in the order of their inodes.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
-        Lookup { records: self.bytes.get(HEADER..).unwrap_or_default(), next: 0 }
+        Lookup { records: self.bytes.get(HEADER..).unwrap_or_default(), next: 0, expected: Vec::with_capacity(RECORD) }
     }
 }
 
@@ -182,6 +181,8 @@ pub(crate) struct Lookup<'a> {
     records: &'a [u8],
     /// The place of the record behind the last one that was found.
     next: usize,
+    /// What a record is compared with.
+    expected: Vec<u8>,
 }
 
 impl Lookup<'_> {
@@ -196,7 +197,7 @@ impl Lookup<'_> {
                 Ordering::Greater => high = middle,
                 Ordering::Equal => {
                     self.next = middle + 1;
-                    return fact(self.record(middle)?, status);
+                    return self.fact(middle, status);
                 }
             }
         }
@@ -205,18 +206,15 @@ impl Lookup<'_> {
 
     /// Where a record must lie, if it is there: steps from the expected place, each twice as long as the one before.
     fn bounds(&self, wanted: (u64, u64)) -> (usize, usize) {
-        let count = self.records.len() / RECORD;
-        if self.next > 0 && self.key(self.next - 1).is_some_and(|before| before >= wanted) {
+        let is_before = |place: usize| self.key(place).is_some_and(|key| key < wanted);
+        if self.next > 0 && !is_before(self.next - 1) {
             return (0, self.next);
         }
-        let (mut low, mut step) = (self.next, 1);
-        loop {
-            let Some(far) = low.checked_add(step).filter(|far| *far < count) else { return (low, count) };
-            if self.key(far - 1).is_some_and(|key| key >= wanted) {
-                return (low, far);
-            }
-            (low, step) = (far, step * 2);
+        let (mut low, mut high) = (self.next, self.next + 1);
+        while is_before(high - 1) {
+            (low, high) = (high, high + 2 * (high - low));
         }
+        (low, high.min(self.records.len() / RECORD))
     }
 
     /// Device and inode of a record.
@@ -225,37 +223,33 @@ impl Lookup<'_> {
         Some((u64::from_be_bytes(*device), u64::from_be_bytes(*rest.first_chunk()?)))
     }
 
-    fn record(&self, place: usize) -> Option<&[u8; RECORD]> {
-        self.records.get(place * RECORD..)?.first_chunk()
+    fn record(&self, place: usize) -> Option<&[u8]> {
+        self.records.get(place * RECORD..(place + 1) * RECORD)
+    }
+
+    /// The fact in a record, if it is about this state.
+    fn fact(&mut self, place: usize, status: &Status) -> Option<Fact> {
+        let (flags, sha256) = self.record(place)?.get(48..)?.split_first()?;
+        let fact = Fact { sha256: sha256.try_into().ok()?, has_xattrs: *flags == 1 };
+        self.expected.clear();
+        put(&mut self.expected, status, &fact);
+        (self.record(place)? == self.expected).then_some(fact)
     }
 }
 
-/// The fact in a record, if it is about this state.
-fn fact(record: &[u8; RECORD], status: &Status) -> Option<Fact> {
-    let (flags, sha256) = record.get(48..)?.split_first()?;
-    let fact = Fact { sha256: sha256.try_into().ok()?, has_xattrs: *flags == 1 };
-    (record == &encode(status, &fact)).then_some(fact)
-}
-
-/// A record.
-fn encode(status: &Status, fact: &Fact) -> [u8; RECORD] {
-    let mut record = [0; RECORD];
-    let mut rest = &mut record[..];
-    let mut put = |part: &[u8]| {
-        let (place, after) = std::mem::take(&mut rest).split_at_mut(part.len());
-        place.copy_from_slice(part);
-        rest = after;
-    };
+fn put(out: &mut Vec<u8>, status: &Status, fact: &Fact) {
     for number in [status.device, status.inode, status.size] {
-        put(&number.to_be_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
     }
-    for time in [status.modified, status.changed] {
-        put(&time.seconds().to_be_bytes());
-        put(&time.nanoseconds().to_be_bytes());
-    }
-    put(&[u8::from(fact.has_xattrs)]);
-    put(&fact.sha256);
-    record
+    put_time(out, status.modified);
+    put_time(out, status.changed);
+    out.push(u8::from(fact.has_xattrs));
+    out.extend_from_slice(&fact.sha256);
+}
+
+fn put_time(out: &mut Vec<u8>, time: Timestamp) {
+    out.extend_from_slice(&time.seconds().to_be_bytes());
+    out.extend_from_slice(&time.nanoseconds().to_be_bytes());
 }
 
 /// The time that stands at a place of a whole cache.

@@ -80,17 +80,6 @@ pub struct Digest {
     encoded: Box<str>,
 }
 
-/// Two digits for each byte.
-fn hexadecimal(bytes: &[u8]) -> Box<str> {
-    let mut digits = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            digits.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    digits.into_boxed_str()
-}
-
 impl Digest {
     /// The SHA-256 digest of some bytes.
     #[must_use]
@@ -102,13 +91,13 @@ impl Digest {
     /// The digest whose SHA-256 hash is `hash`.
     #[must_use]
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        Self { algorithm: Algorithm::Sha256, encoded: hexadecimal(&hash) }
+        Self { algorithm: Algorithm::Sha256, encoded: hex::encode(hash).into() }
     }
 
     /// The digest whose SHA-512 hash is `hash`.
     #[must_use]
     pub fn from_sha512(hash: [u8; 64]) -> Self {
-        Self { algorithm: Algorithm::Sha512, encoded: hexadecimal(&hash) }
+        Self { algorithm: Algorithm::Sha512, encoded: hex::encode(hash).into() }
     }
 
     /// The algorithm.

@@ -4,13 +4,15 @@
 //! layer and the place in it; a build context's tree knows how to open the file. So one set of
 //! questions (look up a path through symlinks inside the root, list, walk) serves both.
 
-use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
-    sync::Arc,
-};
+mod node;
+mod shared;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use image_core::Timestamp;
 
+pub use self::node::NodeRef;
+use self::shared::Shared;
 use crate::{
     entry::{EntryKind, Metadata},
     error::{Error, Result},
@@ -45,44 +47,6 @@ struct Inode<C> {
     metadata: Arc<Metadata>,
     mtime: Timestamp,
     content: Option<C>,
-}
-
-/// Values that many files share, each kept once: names, and metadata but for their times.
-#[derive(Debug, Clone, Default)]
-struct Shared {
-    names: HashSet<Arc<[u8]>>,
-    metadata: HashSet<Arc<Metadata>>,
-    /// The last one that was asked for: most files have that of the one before.
-    last: Option<Arc<Metadata>>,
-}
-
-impl Shared {
-    fn name(&mut self, name: &[u8]) -> Arc<[u8]> {
-        if let Some(known) = self.names.get(name) {
-            return Arc::clone(known);
-        }
-        let new: Arc<[u8]> = name.into();
-        self.names.insert(Arc::clone(&new));
-        new
-    }
-
-    fn metadata(&mut self, metadata: Metadata) -> (Arc<Metadata>, Timestamp) {
-        let mtime = metadata.mtime;
-        let timeless = metadata.with_mtime(Timestamp::UNIX_EPOCH);
-        if let Some(last) = self.last.as_ref().filter(|last| ***last == timeless) {
-            return (Arc::clone(last), mtime);
-        }
-        let shared = match self.metadata.get(&timeless) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let new = Arc::new(timeless);
-                self.metadata.insert(Arc::clone(&new));
-                new
-            }
-        };
-        self.last = Some(Arc::clone(&shared));
-        (shared, mtime)
-    }
 }
 
 /// A tree of files whose content is known as `C`.
@@ -236,33 +200,17 @@ impl<C> FileTree<C> {
         metadata: Metadata,
         content: Option<C>,
     ) -> NodeId {
-        let name = self.shared.name(name);
-        // One search serves to look and to add.
-        let mut children = self.nodes[parent.index()].children.take().unwrap_or_default();
-        let id = NodeId(index(self.nodes.len()));
-        let kept = match children.entry(Arc::clone(&name)) {
-            Entry::Occupied(existing) if kind == EntryKind::Directory && self.node(*existing.get()).is_directory() => {
-                Some(*existing.get())
+        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
+            if self.node(existing).is_directory() && kind == EntryKind::Directory {
+                self.set_metadata(existing, metadata);
+                return existing;
             }
-            Entry::Occupied(mut replaced) => {
-                replaced.insert(id);
-                None
-            }
-            Entry::Vacant(free) => {
-                free.insert(id);
-                None
-            }
-        };
-        self.nodes[parent.index()].children = Some(children);
-        if let Some(kept) = kept {
-            self.set_metadata(kept, metadata);
-            return kept;
+            self.remove(existing);
         }
         let inode = InodeId(index(self.inodes.len()));
         let (metadata, mtime) = self.shared.metadata(metadata);
         self.inodes.push(Inode { kind, metadata, mtime, content });
-        self.nodes.push(Node { name, parent, inode, children: None });
-        id
+        self.add_name(parent, name, inode)
     }
 
     /// Adds another name for the file that `target` names, in place of what has that name now.
@@ -333,9 +281,8 @@ impl NodeId {
 }
 
 impl InodeId {
-    /// Its place among all files that the tree ever had: an index for tables of what is known of each.
-    #[must_use]
-    pub fn index(self) -> usize {
+    /// Its place among all files that the tree ever had.
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -348,113 +295,4 @@ fn index(len: usize) -> u32 {
 /// The components of a path, the last first; `.` is left out, `..` is not.
 pub(crate) fn components_reversed(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".").rev().map(<[u8]>::to_vec).collect()
-}
-
-/// A name in a tree, with what it names.
-#[derive(Debug)]
-pub struct NodeRef<'a, C> {
-    tree: &'a FileTree<C>,
-    id: NodeId,
-}
-
-impl<C> Clone for NodeRef<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for NodeRef<'_, C> {}
-
-impl<'a, C> NodeRef<'a, C> {
-    /// The id, which outlives this borrow of the tree.
-    #[must_use]
-    pub fn id(self) -> NodeId {
-        self.id
-    }
-
-    fn node(self) -> &'a Node {
-        &self.tree.nodes[self.id.index()]
-    }
-
-    fn inode(self) -> &'a Inode<C> {
-        &self.tree.inodes[self.node().inode.index()]
-    }
-
-    /// The last component of its path; empty for the root.
-    #[must_use]
-    pub fn name(self) -> &'a [u8] {
-        &self.node().name
-    }
-
-    /// The file it names: equal for hard links.
-    #[must_use]
-    pub fn inode_id(self) -> InodeId {
-        self.node().inode
-    }
-
-    /// What kind of file it is; never [`EntryKind::HardLink`].
-    #[must_use]
-    pub fn kind(self) -> &'a EntryKind {
-        &self.inode().kind
-    }
-
-    /// Whether it is a directory.
-    #[must_use]
-    pub fn is_directory(self) -> bool {
-        *self.kind() == EntryKind::Directory
-    }
-
-    /// Mode, owner, time and extended attributes.
-    #[must_use]
-    pub fn metadata(self) -> Metadata {
-        Metadata::clone(&self.inode().metadata).with_mtime(self.inode().mtime)
-    }
-
-    /// Mode, owner and extended attributes: all of its metadata but the time, which is 0 here.
-    #[must_use]
-    pub fn attributes(self) -> &'a Metadata {
-        self.timeless_metadata()
-    }
-
-    /// Its metadata but for the time. What is equal is the same in all of the tree.
-    pub(crate) fn timeless_metadata(self) -> &'a Arc<Metadata> {
-        &self.inode().metadata
-    }
-
-    /// What is known of its content; `None` for all but regular files.
-    #[must_use]
-    pub fn content(self) -> Option<&'a C> {
-        self.inode().content.as_ref()
-    }
-
-    /// The directory it is in; the root is in itself.
-    #[must_use]
-    pub fn parent(self) -> Self {
-        self.tree.node(self.node().parent)
-    }
-
-    /// The name below it, if there is one.
-    #[must_use]
-    pub fn child(self, name: &[u8]) -> Option<Self> {
-        let id = self.node().children.as_ref()?.get(name)?;
-        Some(self.tree.node(*id))
-    }
-
-    /// The names in it, in bytewise order.
-    pub fn children(self) -> impl Iterator<Item = Self> + use<'a, C> {
-        let tree = self.tree;
-        self.node().children.iter().flat_map(|children| children.values()).map(move |id| tree.node(*id))
-    }
-
-    /// Its path from the root.
-    #[must_use]
-    pub fn path(self) -> LayerPath {
-        let mut names = Vec::new();
-        let mut node = self;
-        while node.id != NodeId(0) {
-            names.push(node.name());
-            node = node.parent();
-        }
-        LayerPath::of_names(names.into_iter().rev())
-    }
 }

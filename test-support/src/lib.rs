@@ -14,6 +14,7 @@ pub mod skip;
 pub mod temp;
 pub mod tool;
 pub mod tree;
+mod work;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
@@ -23,3 +24,4 @@ pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip};
 pub use temp::{DiskImage, SmallDisk, TempDir, temp_dir};
 pub use tree::{Tree, TreeBuilder, TreeOptions};
+pub use work::thread_time;

@@ -184,7 +184,11 @@ impl Reader<'_> {
             let known = content.fact.get().filter(|_| is_as_listed);
             let (size, sha256) = match known {
                 Some(fact) => (before.size, fact.sha256),
-                None => self.hash(node, &mut file, before.size)?,
+                // What came in the place of a file may refuse to be read.
+                None => match self.hash(node, &mut file, before.size) {
+                    Err(_) if status(&file).is_ok_and(|status| status.is_none()) => return Err(changed()),
+                    hashed => hashed?,
+                },
             };
             let xattrs = xattrs(&file).map_err(failed)?;
             let after = status(&file).map_err(failed)?.ok_or_else(changed)?;

@@ -1,11 +1,12 @@
 //! Listing a context: directories are read on several threads, and their files put into one tree as they come.
 
+mod assembly;
+
 use std::{
-    collections::HashMap,
     mem,
     os::fd::OwnedFd,
     sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Sender},
     },
     thread,
@@ -13,16 +14,17 @@ use std::{
 
 use image_core::{
     Ctx,
-    observer::{NoticeKind, Outcome, TaskKind},
+    observer::{Outcome, TaskKind},
 };
-use image_overlay::{EntryKind, LayerPath, Metadata, NodeId};
+use image_overlay::LayerPath;
 use rustix::{
     fs::{AtFlags, FileType, RawDir, Stat},
     io::Errno,
 };
 
+use self::assembly::Assembly;
 use super::{
-    BuildContext, ContextFile, ContextTree,
+    BuildContext, ContextTree,
     open::{open_directory, xattrs},
     status::Status,
 };
@@ -54,12 +56,13 @@ pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: 
         }
         drop(found);
         for batch in listed {
-            if let Err(error) = batch.and_then(|batch| {
+            let added = batch.and_then(|batch| {
                 task.advance(0, batch.len() as u64);
                 batch.into_iter().try_for_each(|directory| assembly.add(directory))
-            }) {
+            });
+            if added.is_err() {
                 queue.stop();
-                return Err(error);
+                return added;
             }
         }
         Ok(())
@@ -143,7 +146,7 @@ struct Directory {
     id: usize,
     path: LayerPath,
     xattrs: Xattrs,
-    children: Vec<Child>,
+    children: Vec<(Child, What)>,
 }
 
 /// A name in a directory.
@@ -154,7 +157,6 @@ struct Child {
     owner: (u32, u32),
     has_other_names: bool,
     excluded: bool,
-    what: What,
 }
 
 /// What has that name.
@@ -227,20 +229,20 @@ impl Reader<'_> {
             if matches!(what, What::Directory(_)) {
                 jobs.push(Job { id: children.len(), path: LayerPath::parse(&path)?, verdict });
             }
-            children.push(Child {
+            let child = Child {
                 name,
                 status: Status::of(&stat),
                 mode: stat.st_mode,
                 owner: (stat.st_uid, stat.st_gid),
                 has_other_names: stat.st_nlink > 1,
                 excluded: verdict.is_excluded(),
-                what,
-            });
+            };
+            children.push((child, what));
         }
         let first = queue.reserve(jobs.len());
         for (offset, job) in jobs.iter_mut().enumerate() {
-            if let Some(child) = children.get_mut(job.id) {
-                child.what = What::Directory(first + offset);
+            if let Some((_, what)) = children.get_mut(job.id) {
+                *what = What::Directory(first + offset);
             }
             job.id = first + offset;
         }
@@ -294,112 +296,4 @@ fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
     }
     entries.sort_unstable_by_key(|(inode, _)| *inode);
     Ok(entries.into_iter().map(|(_, name)| name).collect())
-}
-
-/// Puts what was listed into a tree.
-struct Assembly<'a> {
-    context: &'a BuildContext,
-    ctx: &'a Ctx,
-    tree: ContextTree,
-    /// The directories by number.
-    directories: HashMap<usize, NodeId>,
-    /// Those that came before the one that they are in, by number.
-    early: HashMap<usize, Directory>,
-    /// A name of each file that has several, by device and inode.
-    linked: HashMap<(u64, u64), NodeId>,
-    /// Directories that are left out but for what exceptions bring back below them.
-    excluded: Vec<NodeId>,
-}
-
-impl<'a> Assembly<'a> {
-    fn new(context: &'a BuildContext, ctx: &'a Ctx) -> Self {
-        let tree = ContextTree::new();
-        let directories = HashMap::from([(0, tree.root().id())]);
-        Self { context, ctx, tree, directories, early: HashMap::new(), linked: HashMap::new(), excluded: Vec::new() }
-    }
-
-    /// Adds a directory, and those in it that came before; one that comes before the one that it is in waits for that.
-    fn add(&mut self, directory: Directory) -> Result<()> {
-        let mut todo = vec![directory];
-        while let Some(directory) = todo.pop() {
-            match self.directories.remove(&directory.id) {
-                Some(id) => self.fill(id, directory, &mut todo)?,
-                None => drop(self.early.insert(directory.id, directory)),
-            }
-        }
-        Ok(())
-    }
-
-    fn fill(&mut self, parent: NodeId, directory: Directory, todo: &mut Vec<Directory>) -> Result<()> {
-        if !directory.xattrs.is_empty() {
-            let mut metadata = self.tree.node(parent).metadata();
-            metadata.xattrs = directory.xattrs;
-            self.tree.set_metadata(parent, metadata);
-        }
-        for child in directory.children {
-            let metadata = Metadata::new(self.context.modes.mode(child.mode))
-                .with_owner(child.owner.0, child.owner.1)
-                .with_mtime(child.status.modified);
-            let (kind, number) = match child.what {
-                What::Directory(number) => (EntryKind::Directory, Some(number)),
-                What::Symlink(target) => (EntryKind::Symlink { target }, None),
-                What::Other => (EntryKind::Fifo, None),
-                What::File(fact) => {
-                    let file = ContextFile {
-                        status: Some(child.status),
-                        xattrs: None,
-                        fact: fact.map(OnceLock::from).unwrap_or_default(),
-                        facts: OnceLock::new(),
-                    };
-                    let id = self.add_file(parent, &child.name, metadata, file, child.has_other_names);
-                    if child.excluded {
-                        self.excluded.push(id);
-                    }
-                    continue;
-                }
-                What::Socket => {
-                    let subject = self.context.path_of(&directory.path.join(&child.name)?).display().to_string();
-                    self.ctx.notice(NoticeKind::Skipped, &subject, "a socket cannot be copied into an image");
-                    continue;
-                }
-            };
-            let id = self.tree.insert(parent, &child.name, kind, metadata, None);
-            if let Some(number) = number {
-                self.directories.insert(number, id);
-                todo.extend(self.early.remove(&number));
-            }
-            if child.excluded {
-                self.excluded.push(id);
-            }
-        }
-        Ok(())
-    }
-
-    fn add_file(
-        &mut self,
-        parent: NodeId,
-        name: &[u8],
-        metadata: Metadata,
-        file: ContextFile,
-        has_other_names: bool,
-    ) -> NodeId {
-        let key = file.status.filter(|_| has_other_names).map(|status| (status.device, status.inode));
-        if let Some(first) = key.and_then(|key| self.linked.get(&key)) {
-            return self.tree.link(parent, name, *first);
-        }
-        let size = file.status.map_or(0, |status| status.size);
-        let id = self.tree.insert(parent, name, EntryKind::File { size }, metadata, Some(file));
-        self.linked.extend(key.map(|key| (key, id)));
-        id
-    }
-
-    /// The tree, without directories that were left out and turned out to hold nothing.
-    fn finish(mut self) -> ContextTree {
-        for id in self.excluded.into_iter().rev() {
-            if self.tree.node(id).children().next().is_none() {
-                self.tree.remove(id);
-            }
-        }
-        self.tree
-    }
 }

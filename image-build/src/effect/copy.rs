@@ -10,6 +10,7 @@ use image_overlay::{EntryKind, ImageTree, LayerWriter, NodeId, PackOptions, Pack
 
 use super::{
     archive::is_archive,
+    digest,
     part::{Opener, Original, Part},
     place::{Attributes, Placement},
     select::{self, Choice, Selected},
@@ -142,19 +143,12 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
 
     /// The digest of everything taken.
     pub(crate) fn digest(&self) -> Result<Digest> {
-        select::digest(self.files, self.sources())
+        digest::digest(self.files, self.sources())
     }
 
     /// The regular files taken, by path.
     pub(crate) fn files(&self) -> Result<Vec<FileFingerprint>> {
-        let names = select::file_names(self.files.tree(), self.sources());
-        let mut files = Vec::with_capacity(names.len());
-        for (node, path) in names {
-            files.push(FileFingerprint::new(path, self.files.facts(node)?.sha256));
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files.dedup_by(|a, b| a.path == b.path);
-        Ok(files)
+        digest::fingerprints(self.files, self.sources())
     }
 
     /// The sources of one argument, each with its number among all.
@@ -180,7 +174,7 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
 
 impl<S: SourceFiles> Listing for Selection<'_, S> {
     fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()> {
-        select::list(self.files, self.sources(), visit)
+        digest::list(self.files, self.sources(), visit)
     }
 }
 

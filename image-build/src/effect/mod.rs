@@ -4,6 +4,7 @@ pub(crate) mod archive;
 #[cfg(target_os = "linux")]
 pub(crate) mod bind;
 pub(crate) mod copy;
+pub(crate) mod digest;
 pub(crate) mod inline;
 pub(crate) mod meta;
 pub(crate) mod mode;

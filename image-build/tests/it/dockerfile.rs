@@ -10,6 +10,7 @@ use image_build::{
     dockerfile::{Command, CommandLine, Directive, Dockerfile, Healthcheck, Heredoc, Instruction, Rule, Spanned},
 };
 use proptest::prelude::*;
+use test_support::thread_time;
 
 fn parse(source: &str) -> Dockerfile {
     Dockerfile::parse(source).unwrap_or_else(|error| panic!("{source:?}: {error}"))
@@ -563,7 +564,8 @@ fn an_unsupported_instruction_is_named_with_its_place() {
 }
 
 #[test]
-fn limits_hold_and_large_files_are_read() {
+fn limits_hold_and_time_is_linear() {
+    let begin = thread_time();
     assert!(matches!(error(vec![b'#'; (16 << 20) + 1]), Error::LimitExceeded { .. }));
     assert!(parse(&format!("{}\nFROM a", "#".repeat((16 << 20) - 7))).warnings().is_empty());
     // A line may be long, an instruction not too long, whether on one line or on many.
@@ -593,6 +595,7 @@ fn limits_hold_and_large_files_are_read() {
     assert!(matches!(one(&format!("CMD {}", "[".repeat(1 << 19))), Command::Cmd(CommandLine::Shell(_))));
     assert!(error(format!("FROM a\nCMD {}{}", "[".repeat(100), "]".repeat(100))).to_string().contains("strings"));
     assert!(matches!(one(&format!("RUN {}<<A", "'\"".repeat(1 << 18))), Command::Run(_)));
+    assert!(thread_time() - begin < Duration::from_secs(60), "{:?}", thread_time() - begin);
 }
 
 /// Text in which what a Dockerfile gives a meaning is frequent.

@@ -3,11 +3,14 @@
 //! The tables named after patternmatcher state what its public tests (moby/patternmatcher)
 //! expect.
 
+use std::time::Duration;
+
 use image_build::{
     Error,
     ignore::{Ignore, Verdict},
 };
 use proptest::prelude::*;
+use test_support::thread_time;
 
 fn ignore(lines: &[&str]) -> Ignore {
     Ignore::parse(".dockerignore", lines.join("\n").as_bytes()).unwrap_or_else(|error| panic!("{lines:?}: {error}"))
@@ -265,6 +268,7 @@ fn a_large_context_is_walked_quickly() {
         })
         .collect();
     let list = ignore(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let begin = thread_time();
     let mut excluded = 0;
     for directory in 0..1000 {
         let parent = format!("some/dir{directory}");
@@ -275,9 +279,11 @@ fn a_large_context_is_walked_quickly() {
         }
     }
     assert_eq!(excluded, 100 * 1000 / 5);
+    assert!(thread_time() - begin < Duration::from_secs(20), "{:?}", thread_time() - begin);
     // A pattern that takes a backtracking matcher for ever.
     let list = ignore(&[&"*a".repeat(2000), &"**/x*".repeat(500)]);
     assert!(!list.matches(format!("{}b", "a".repeat(4000)).as_bytes()));
+    assert!(thread_time() - begin < Duration::from_secs(40), "{:?}", thread_time() - begin);
 }
 
 /// Whether a pattern matches, tried in every way; the pattern is cleaned up and holds no class.

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use image_build::{BuildContext, Fingerprint, Ignore, ModePolicy, StatCache};
+use image_build::{BuildContext, Error, Fingerprint, Ignore, ModePolicy, StatCache};
 use image_core::{Ctx, Digest, Event, hasher::Sha256, observer::TaskKind};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use test_support::{SmallDisk, TempDir, require_tool, temp_dir};
 
 /// A context and a cache of what is known of it.
@@ -272,6 +273,46 @@ fn modes_are_exact_or_those_that_git_keeps() {
         |files: &Files| files.fingerprint_of(&files.context().with_modes(ModePolicy::Git), temp_dir().path()).0.digest;
     fs::set_permissions(files.path("d0/f00"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_ne!(git(&files), lax.1, "whether a file is executable counts");
+}
+
+/// A context is listed once: what comes in the place of a file before it is read is not taken for it.
+#[test]
+fn what_is_no_file_any_more_when_it_is_read_is_named() {
+    let files = Files::new(2);
+    let cache = StatCache::open(files.cache_directory()).unwrap();
+    type Replacement = (&'static str, fn(&Path));
+    let replacements: [Replacement; 3] = [
+        ("a directory", |path| fs::create_dir(path).unwrap()),
+        ("a fifo", |path| mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap()),
+        ("a symlink", |path| symlink("f01", path).unwrap()),
+    ];
+    for (what, make) in replacements {
+        files.write("d0/f00", "content 00");
+        let context = files.context();
+        let look = |source: &str| context.fingerprint(&[source], &cache, &Ctx::default());
+        look("d1/f01").unwrap();
+        let path = files.path("d0/f00");
+        fs::remove_file(&path).unwrap();
+        make(&path);
+        let error = look("d0/f00").unwrap_err();
+        assert!(error.to_string().contains("d0/f00"), "{what}: {error}");
+        assert_eq!(matches!(error, Error::Changed { .. }), what != "a symlink", "{what}: {error}");
+        if path.is_dir() && !path.is_symlink() {
+            fs::remove_dir(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+    }
+    // A file that is another one by then is taken as it is, and that it was is not kept.
+    for content in ["content", "other content", "longer content 00"] {
+        files.write("d0/f00", "content 00");
+        let context = files.context();
+        let look = |source: &str| context.fingerprint(&[source], &cache, &Ctx::default()).unwrap();
+        look("d1/f01");
+        files.write("d0/f00", content);
+        assert_eq!(look("d0/f00").files[0].digest(), Digest::sha256_of(content.as_bytes()));
+        assert_eq!(files.fingerprint().0, files.truth());
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use image_core::{
 
 use super::{
     docker_json::{DockerImage, MANIFEST},
-    index::{Index, Plain},
+    index::Index,
+    intake::Plain,
 };
 use crate::error::{Error, Result};
 
@@ -34,7 +35,7 @@ impl Plan {
         let names = image.repo_tags.iter().map(|tag| familiar(tag)).collect::<Result<_>>()?;
         let config_name = image.config.into_bytes();
         let config = index.document(&config_name, MAX_DOCUMENT_SIZE)?;
-        let config = Document::<ImageConfig>::parse(config, &super::index::display(&config_name))?;
+        let config = Document::<ImageConfig>::parse(config, &super::names::display(&config_name))?;
         let diff_ids = &config.value().rootfs.diff_ids;
         let (found, expected) = (image.layers.len(), diff_ids.len());
         if found != expected || found > MAX_LAYERS {

@@ -17,8 +17,8 @@ use image_core::{
 use super::{
     docker_json::{DockerImage, DockerImages, MANIFEST, Repositories},
     header,
-    index::blob_name,
     members::padding,
+    names::blob_name,
 };
 use crate::{
     error::Result,

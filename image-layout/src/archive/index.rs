@@ -1,30 +1,24 @@
 //! What an archive holds, by name, while it is being read and when all of it was.
 
-use std::{
-    cell::OnceCell,
-    collections::HashMap,
-    io::{self, Read},
-};
+use std::{cell::OnceCell, collections::HashMap, io::Read};
 
 use image_core::{
-    Compression, Ctx, DiffId, Digest, Error as CoreError,
+    Compression, Ctx, Error as CoreError,
     blob::{BlobSourceExt, BlobStore, BlobWriter, Committed, Expected},
     codec::{DecodeOptions, Decoder},
-    hasher::Hasher,
     observer::Task,
 };
 
 use super::{
     LoadOptions,
+    intake::{Intake, Plain, read_layer, settled},
     members::{Member, MemberKind, Members},
+    names::{clean, digest_of, display, resolve},
 };
 use crate::{
-    error::{Error, Result, excerpt, printable},
+    error::{Error, Result},
     index_file::MAX_INDEX_SIZE,
 };
-
-/// How much is read at once, in bytes.
-const BUFFER: usize = 128 << 10;
 
 /// What is no larger is held in memory, whatever it is, in bytes.
 const SMALL: u64 = 4 << 10;
@@ -57,17 +51,6 @@ enum Entry {
     File(Box<Content>),
     /// A link, and the name that it leads to; `None` where that is outside the archive.
     Link(Option<Vec<u8>>),
-}
-
-/// What a file is when taken for a layer.
-#[derive(Debug, Clone)]
-pub(super) enum Plain {
-    /// Not compressed: its digest is its diffID.
-    Same,
-    /// Compressed.
-    Compressed(Compression, DiffId),
-    /// Not readable as a layer, and why.
-    Broken(String),
 }
 
 /// The members of an archive.
@@ -105,7 +88,7 @@ impl<'a> Index<'a> {
             name_bytes = name_bytes.saturating_add(member.name.len() as u64).saturating_add(target as u64);
             within(count, "number of the archive's members", options.members)?;
             within(name_bytes, "names of the archive's members, in bytes", options.name_bytes)?;
-            index.add(member, &mut Intake { members: &mut members, task, ctx, failure: None })?;
+            index.add(member, &mut Intake::new(&mut members, task, ctx))?;
         }
         members.drain()?;
         Ok(index)
@@ -255,162 +238,7 @@ impl Content {
     }
 }
 
-/// One member on its way in.
-struct Intake<'a, R> {
-    members: &'a mut Members<R>,
-    task: &'a Task<'a>,
-    ctx: &'a Ctx,
-    /// What kept the archive from being read or the blob from being written.
-    failure: Option<Error>,
-}
-
-impl<R: Read> Intake<'_, R> {
-    /// Copies the rest of the member.
-    fn copy(&mut self, to: &mut dyn io::Write) -> Result<()> {
-        let copied = io::copy(&mut Tee { intake: self, to }, &mut io::sink());
-        self.settle(copied.map(drop))
-    }
-
-    /// Copies the member, and reads it as a layer at the same time.
-    fn layer(&mut self, to: &mut dyn io::Write, limit: u64) -> Result<Plain> {
-        let plain = read_layer(Tee { intake: self, to }, limit);
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
-        // What is no layer is still a file.
-        self.copy(to)?;
-        settled(plain)
-    }
-
-    fn settle(&mut self, result: io::Result<()>) -> Result<()> {
-        match (self.failure.take(), result) {
-            (Some(failure), _) => Err(failure),
-            (None, result) => Ok(result.map_err(|error| CoreError::stream("read the archive", error))?),
-        }
-    }
-
-    fn transfer(&mut self, to: &mut dyn io::Write, buf: &mut [u8]) -> Result<usize> {
-        self.ctx.check()?;
-        let count = self.members.read(buf)?;
-        let written = to.write_all(buf.get(..count).unwrap_or_default());
-        written.map_err(|error| CoreError::stream("write the blob", error))?;
-        self.task.advance(count as u64, 0);
-        Ok(count)
-    }
-}
-
-/// Reads a member, and writes what is read.
-struct Tee<'a, 'b, R> {
-    intake: &'a mut Intake<'b, R>,
-    to: &'a mut dyn io::Write,
-}
-
-impl<R: Read> Read for Tee<'_, '_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.intake.failure.is_some() {
-            return Err(io::Error::other("an earlier read of this archive failed"));
-        }
-        self.intake.transfer(self.to, buf).map_err(|error| {
-            let summary = io::Error::other(error.to_string());
-            self.intake.failure = Some(error);
-            summary
-        })
-    }
-}
-
-/// Reads a layer to its end.
-fn read_layer(reader: impl Read, limit: u64) -> Result<Plain, CoreError> {
-    let mut decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
-    let compression = decoder.compression();
-    let mut hasher = (compression != Compression::None).then(Hasher::sha256);
-    let mut buffer = vec![0; BUFFER];
-    let mut size = 0_u64;
-    loop {
-        let count = match decoder.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(CoreError::stream("decompress the layer", error)),
-        };
-        size = size.saturating_add(count as u64);
-        if size > limit {
-            return Err(CoreError::limit("plain layer, in bytes", limit));
-        }
-        if let Some(hasher) = &mut hasher {
-            hasher.update(buffer.get(..count).unwrap_or_default());
-        }
-    }
-    Ok(match hasher {
-        None => Plain::Same,
-        Some(hasher) => Plain::Compressed(compression, DiffId::from_digest(hasher.finish())),
-    })
-}
-
-/// What was read of a layer; past its limit nothing more is.
-fn settled(plain: Result<Plain, CoreError>) -> Result<Plain> {
-    match plain {
-        Ok(plain) => Ok(plain),
-        Err(error @ CoreError::LimitExceeded { .. }) => Err(error.into()),
-        Err(error) => Ok(Plain::Broken(reason(&error))),
-    }
-}
-
-/// An error and its causes in one line.
-fn reason(error: &CoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// Says what there is too much of.
 pub(super) fn within(count: u64, what: &str, limit: u64) -> Result<()> {
     if count > limit { Err(CoreError::limit(what, limit).into()) } else { Ok(()) }
-}
-
-/// A name for a message.
-pub(super) fn display(name: &[u8]) -> String {
-    printable(&excerpt(&String::from_utf8_lossy(name)))
-}
-
-/// A name without `.`, empty components and slashes at its ends; `None` where it leads out of the archive, or to
-/// all of it.
-fn clean(name: &[u8]) -> Option<Vec<u8>> {
-    if name.starts_with(b"/") {
-        return None;
-    }
-    let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
-    if parts.is_empty() || parts.contains(&&b".."[..]) { None } else { Some(parts.join(&b'/')) }
-}
-
-/// What a symbolic link leads to.
-fn resolve(link: &[u8], target: &[u8]) -> Option<Vec<u8>> {
-    if target.starts_with(b"/") {
-        return None;
-    }
-    let mut parts: Vec<&[u8]> = link.split(|byte| *byte == b'/').collect();
-    parts.pop();
-    for part in target.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    if parts.is_empty() { None } else { Some(parts.join(&b'/')) }
-}
-
-/// The name of a blob's file.
-pub(super) fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.encoded())
-}
-
-/// The digest in the name of a blob's file.
-fn digest_of(name: &[u8]) -> Option<Digest> {
-    let (algorithm, encoded) = str::from_utf8(name).ok()?.strip_prefix("blobs/")?.split_once('/')?;
-    let digest: Digest = format!("{algorithm}:{encoded}").parse().ok()?;
-    digest.algorithm().is_supported().then_some(digest)
 }

@@ -23,8 +23,10 @@ mod docker_read;
 mod docker_write;
 mod header;
 mod index;
+mod intake;
 mod load;
 mod members;
+mod names;
 mod oci;
 
 pub use docker_write::{ArchiveFormat, SaveOptions, save};

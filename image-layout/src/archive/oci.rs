@@ -9,10 +9,7 @@ use image_core::{
     hasher::Hasher,
 };
 
-use super::{
-    docker_read::wrong_diff_id,
-    index::{Index, Plain, blob_name},
-};
+use super::{docker_read::wrong_diff_id, index::Index, intake::Plain, names::blob_name};
 use crate::{
     bounds::{Bounds, within},
     error::{Error, Result},

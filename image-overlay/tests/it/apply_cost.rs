@@ -8,6 +8,7 @@ use std::{
 
 use image_core::Ctx;
 use image_overlay::{ApplyOptions, Resolution, apply_layer};
+use test_support::thread_time;
 
 use super::{
     layers::{Item, dir, file, layer, symlink},
@@ -20,13 +21,6 @@ fn memory() -> u64 {
     File::open("/proc/self/status").unwrap().read_to_string(&mut status).unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
-}
-
-/// How long this thread has been at work, whatever else the machine does.
-fn thread_time() -> Duration {
-    let mut spent = String::new();
-    File::open("/proc/thread-self/schedstat").unwrap().read_to_string(&mut spent).unwrap();
-    Duration::from_nanos(spent.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// Layers of one item each, as one stream, that tells how much memory was taken when it ended.

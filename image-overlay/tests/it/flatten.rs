@@ -62,8 +62,8 @@ proptest! {
         Tree::scan_with(again.path(), options).assert_same(&Tree::scan_with(&sandbox.target(), options));
     }
 
-    /// Of layers that diffs made, compressed or not, it makes the last tree, but for the times of directories: they alone
-    /// are no change.
+    /// Layers that diffs made, compressed or not, come to the last tree, but for the times of directories, which alone are
+    /// no change; and to the bytes of what they come to.
     #[test]
     fn flattening_diffs_gives_the_last_tree(trees in arb_stack()) {
         if !require_root() {
@@ -82,6 +82,7 @@ proptest! {
         let again = temp_dir();
         apply(&store, &flat, again.path());
         said(again.path()).assert_same(&said(last.path()));
+        prop_assert_eq!(flat.diff_id, whole(&scan(again.path()), &store));
     }
 }
 
