@@ -34,6 +34,8 @@ pub(crate) struct RootFs {
 struct Merged {
     layers: usize,
     tree: Arc<ImageTree>,
+    /// That of the image's layers alone, which stages on it share.
+    base: Arc<ImageTree>,
 }
 
 impl Clone for RootFs {
@@ -89,14 +91,23 @@ impl RootFs {
     /// The merged tree; layers that nobody asked for yet are merged now.
     pub(crate) fn tree(&self, state: &BuildState, ctx: &Ctx) -> Result<Arc<ImageTree>> {
         let mut merged = self.merged();
+        if merged.layers < self.foreign {
+            let base = state.base_tree(&self.layers[..self.foreign], ctx)?;
+            *merged = Merged { layers: self.foreign, tree: Arc::clone(&base), base };
+        }
         for position in merged.layers..self.layers.len() {
             let toc = state.toc(&self.layers[position], ctx)?;
             // A failed merge leaves a tree that is of no use: it is begun anew the next time.
-            let mut tree = std::mem::take(&mut *merged).tree;
+            let Merged { mut tree, base, .. } = std::mem::take(&mut *merged);
             Arc::make_mut(&mut tree).push(position, &toc)?;
-            *merged = Merged { layers: position + 1, tree };
+            *merged = Merged { layers: position + 1, tree, base };
         }
         Ok(Arc::clone(&merged.tree))
+    }
+
+    /// Frees the merged tree, which is large. It is merged again for who asks for it later.
+    pub(crate) fn release_tree(&self) {
+        *self.merged() = Merged::default();
     }
 
     /// The content of a small file; `None` where there is none at this path.

@@ -44,6 +44,9 @@ const RECORD: usize = 8 * 3 + 12 * 2 + 1 + 32;
 /// The largest cache that is read, in bytes: ten million files.
 const MAX_SIZE: u64 = 1 << 30;
 
+/// How many records are written at once.
+const WRITTEN: usize = 1 << 12;
+
 /// How much older than the moment of reading a file's times must be, in seconds: the coarsest clock of a file system
 /// (FAT's) counts two.
 const SAFE_AGE: i64 = 2;
@@ -105,7 +108,7 @@ impl StatCache {
 
     /// Keeps what is known of the files of the tree with this root, in place of what was known. `begun` is the time
     /// of [`Loaded`]: files that changed since, or just before, are left out, and those of other file systems.
-    pub(crate) fn save(&self, root: &TreeRoot, begun: Timestamp, mut files: Vec<(Status, Fact)>) -> Result<()> {
+    pub(crate) fn save(&self, root: &TreeRoot, begun: Timestamp, mut files: Vec<(&Status, &Fact)>) -> Result<()> {
         if !root.is_dated {
             return Ok(());
         }
@@ -113,17 +116,19 @@ impl StatCache {
         files.retain(|(status, _)| status.device == root.device && status.latest() < safe);
         files.sort_unstable_by_key(|(status, _)| (status.device, status.inode));
         files.dedup_by_key(|(status, _)| (status.device, status.inode));
-        let mut bytes = Vec::with_capacity(HEADER + files.len() * RECORD + 32);
-        bytes.extend_from_slice(VERSION);
-        put_time(&mut bytes, begun);
-        for (status, fact) in &files {
-            put(&mut bytes, status, fact);
-        }
-        let digest = sha256(&bytes);
-        bytes.extend_from_slice(&digest);
         let path = self.path_for(root);
         let failed = |e| Error::io("write", &path, e);
-        let mut file = self.temporary.file().map_err(failed)?;
+        let (mut file, mut hasher) = (self.temporary.file().map_err(failed)?, Sha256::default());
+        let mut bytes = VERSION.to_vec();
+        put_time(&mut bytes, begun);
+        for files in files.chunks(WRITTEN) {
+            files.iter().for_each(|(status, fact)| put(&mut bytes, status, fact));
+            hasher.update(&bytes);
+            file.write_all(&bytes).map_err(failed)?;
+            bytes.clear();
+        }
+        hasher.update(&bytes);
+        bytes.extend_from_slice(&hasher.finish());
         file.write_all(&bytes).map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error))?;
         Ok(())

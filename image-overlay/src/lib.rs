@@ -123,7 +123,7 @@ pub use snapshot::{
 pub use source::{InodeState, OpenFile, TreeSource};
 pub use tar::{Segment, TarEntry, TarReader, TarWriter};
 pub use toc::{Content, LayerToc, TocEntry};
-pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, Resolved};
+pub use tree::{FileTree, Follow, InodeId, NodeId, NodeRef, PathMap, Resolved};
 #[cfg(target_os = "linux")]
 pub use unpack::{UnpackOptions, Unpacked, unpack};
 pub use usage::{LayerUsage, RepeatedPath, Usage, WastedPath};

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, Read},
+    io::{self, Read, Write},
 };
 
 use image_core::{
@@ -144,7 +144,18 @@ impl LayerToc {
     /// This table as bytes: of equal tables, equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(self)
+        let mut bytes = Vec::new();
+        // A vector takes all there is.
+        self.write_to(&mut bytes).unwrap_or_default();
+        bytes
+    }
+
+    /// Writes what [`LayerToc::to_bytes`] gives, without holding it as well.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_to(&self, out: impl Write) -> io::Result<()> {
+        codec::write(self, out)
     }
 
     /// Reads what [`LayerToc::to_bytes`] wrote.
@@ -152,6 +163,14 @@ impl LayerToc {
     /// # Errors
     /// [`Error::is_corrupt`] for bytes of another version of this crate, and bytes that were cut or changed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        codec::decode(bytes.to_vec())
+    }
+
+    /// As [`LayerToc::from_bytes`], and takes no memory beside the bytes.
+    ///
+    /// # Errors
+    /// As [`LayerToc::from_bytes`].
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self> {
         codec::decode(bytes)
     }
 }

@@ -4,15 +4,19 @@
 //! layer and the place in it; a build context's tree knows how to open the file. So one set of
 //! questions (look up a path through symlinks inside the root, list, walk) serves both.
 
+mod children;
+mod chunked;
+mod map;
 mod node;
+mod nodes;
 mod shared;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use image_core::Timestamp;
 
-pub use self::node::NodeRef;
-use self::shared::Shared;
+use self::{chunked::Chunked, nodes::Nodes, shared::Shared};
+pub use self::{map::PathMap, node::NodeRef};
 use crate::{
     entry::{EntryKind, Metadata},
     error::{Error, Result},
@@ -30,16 +34,6 @@ pub struct NodeId(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(u32);
 
-type Children = BTreeMap<Arc<[u8]>, NodeId>;
-
-#[derive(Debug, Clone)]
-struct Node {
-    name: Arc<[u8]>,
-    parent: NodeId,
-    inode: InodeId,
-    children: Option<Box<Children>>,
-}
-
 #[derive(Debug, Clone)]
 struct Inode<C> {
     kind: EntryKind,
@@ -51,11 +45,14 @@ struct Inode<C> {
 
 /// A tree of files whose content is known as `C`.
 ///
-/// Base for [`ImageTree`](crate::ImageTree); the root always exists and is a directory.
+/// Base for [`ImageTree`](crate::ImageTree); the root always exists and is a directory. A clone takes little time and
+/// memory: it shares with the tree whatever neither changes later.
 #[derive(Debug, Clone)]
 pub struct FileTree<C> {
-    nodes: Vec<Node>,
-    inodes: Vec<Inode<C>>,
+    nodes: Nodes<InodeId>,
+    inodes: Chunked<Inode<C>>,
+    /// The files that were given several names.
+    linked: HashSet<InodeId>,
     shared: Shared,
 }
 
@@ -90,11 +87,10 @@ impl<C> FileTree<C> {
     /// A tree of nothing but its root: a directory of mode 0755, owner 0:0 and time 0.
     #[must_use]
     pub fn new() -> Self {
-        let root = Node { name: Arc::from([]), parent: NodeId(0), inode: InodeId(0), children: None };
         let mut shared = Shared::default();
         let (metadata, mtime) = shared.metadata(Metadata::new(0o755));
         let inode = Inode { kind: EntryKind::Directory, metadata, mtime, content: None };
-        Self { nodes: vec![root], inodes: vec![inode], shared }
+        Self { nodes: Nodes::of(InodeId(0)), inodes: Chunked::of(inode), linked: HashSet::new(), shared }
     }
 
     /// The root.
@@ -163,14 +159,7 @@ impl<C> FileTree<C> {
 
     /// All names below and including `start`, a directory before its children, children by name.
     pub fn walk<'a>(&'a self, start: NodeRef<'a, C>) -> impl Iterator<Item = NodeRef<'a, C>> {
-        let mut todo = vec![start.id];
-        std::iter::from_fn(move || {
-            let id = todo.pop()?;
-            if let Some(children) = &self.nodes[id.index()].children {
-                todo.extend(children.values().rev());
-            }
-            Some(self.node(id))
-        })
+        self.nodes.walk(start.id).map(|id| self.node(id))
     }
 
     /// All names that the tree ever had, in the order in which they came; also those that were removed or replaced since.
@@ -189,7 +178,9 @@ impl<C> FileTree<C> {
     pub fn is_empty(&self) -> bool {
         self.root().children().next().is_none()
     }
+}
 
+impl<C: Clone> FileTree<C> {
     /// Adds a name for a new file, in place of what has that name now; a directory on a directory
     /// keeps its children and takes the new metadata.
     pub fn insert(
@@ -200,41 +191,37 @@ impl<C> FileTree<C> {
         metadata: Metadata,
         content: Option<C>,
     ) -> NodeId {
-        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
-            if self.node(existing).is_directory() && kind == EntryKind::Directory {
-                self.set_metadata(existing, metadata);
-                return existing;
-            }
-            self.remove(existing);
+        let place = self.nodes.place(parent, name);
+        if let Ok((_, existing)) = place
+            && kind == EntryKind::Directory
+            && self.node(existing).is_directory()
+        {
+            self.set_metadata(existing, metadata);
+            return existing;
         }
         let inode = InodeId(index(self.inodes.len()));
         let (metadata, mtime) = self.shared.metadata(metadata);
         self.inodes.push(Inode { kind, metadata, mtime, content });
-        self.add_name(parent, name, inode)
+        self.nodes.add(parent, name, place, inode)
     }
 
     /// Adds another name for the file that `target` names, in place of what has that name now.
     pub fn link(&mut self, parent: NodeId, name: &[u8], target: NodeId) -> NodeId {
-        let inode = self.nodes[target.index()].inode;
-        if let Some(existing) = self.node(parent).child(name).map(|node| node.id) {
-            if existing == target {
-                return existing;
+        match self.nodes.place(parent, name) {
+            Ok((_, existing)) if existing == target => existing,
+            place => {
+                let inode = self.nodes[target].value;
+                self.linked.insert(inode);
+                self.nodes.add(parent, name, place, inode)
             }
-            self.remove(existing);
         }
-        self.add_name(parent, name, inode)
     }
 
     /// Removes a name and all below it. The root stays, without its children.
     pub fn remove(&mut self, id: NodeId) {
-        let node = &self.nodes[id.index()];
-        if id == NodeId(0) {
-            self.nodes[0].children = None;
-            return;
-        }
-        let (parent, name) = (node.parent, Arc::clone(&node.name));
-        if let Some(children) = &mut self.nodes[parent.index()].children {
-            children.remove(&name);
+        match id {
+            NodeId(0) => self.nodes.clear(id),
+            _ => self.nodes.remove(id),
         }
     }
 
@@ -252,7 +239,7 @@ impl<C> FileTree<C> {
 
     /// Gives a file other metadata, under all its names.
     pub fn set_metadata(&mut self, id: NodeId, metadata: Metadata) {
-        let inode = self.nodes[id.index()].inode;
+        let inode = self.nodes[id].value;
         let (metadata, mtime) = self.shared.metadata(metadata);
         let inode = &mut self.inodes[inode.index()];
         (inode.metadata, inode.mtime) = (metadata, mtime);
@@ -260,16 +247,8 @@ impl<C> FileTree<C> {
 
     /// Gives a file other content, under all its names.
     pub fn set_content(&mut self, id: NodeId, content: C) {
-        let inode = self.nodes[id.index()].inode;
+        let inode = self.nodes[id].value;
         self.inodes[inode.index()].content = Some(content);
-    }
-
-    fn add_name(&mut self, parent: NodeId, name: &[u8], inode: InodeId) -> NodeId {
-        let id = NodeId(index(self.nodes.len()));
-        let name = self.shared.name(name);
-        self.nodes.push(Node { name: Arc::clone(&name), parent, inode, children: None });
-        self.nodes[parent.index()].children.get_or_insert_default().insert(name, id);
-        id
     }
 }
 

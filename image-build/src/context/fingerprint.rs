@@ -113,7 +113,7 @@ pub(super) fn files(
     ctx: &Ctx,
 ) -> Result<()> {
     let _reading = context.reading();
-    let todo: Vec<_> = files
+    let mut todo: Vec<_> = files
         .iter()
         .filter_map(|node| node.content().map(|content| (*node, content)))
         .filter(|(_, content)| content.facts().is_none())
@@ -121,6 +121,9 @@ pub(super) fn files(
     if todo.is_empty() {
         return Ok(());
     }
+    // As they were listed: as they are likely to lie on a disk.
+    todo.sort_unstable_by_key(|(node, _)| node.inode_id());
+    todo.dedup_by_key(|(node, _)| node.inode_id());
     let bytes = todo.iter().fold(0_u64, |sum, (node, _)| sum.saturating_add(node.kind().size()));
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));

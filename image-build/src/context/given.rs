@@ -137,7 +137,7 @@ fn content(size: u64, sha256: Option<[u8; 32]>, metadata: &mut Metadata) -> Cont
 }
 
 /// Puts a file into a tree. No link is followed, and no directory replaced by what is none.
-pub(super) fn place<C>(tree: &mut FileTree<C>, entry: Entry, content: Option<C>) -> Result<NodeId> {
+pub(super) fn place<C: Clone>(tree: &mut FileTree<C>, entry: Entry, content: Option<C>) -> Result<NodeId> {
     let Entry { path, kind, metadata, .. } = entry;
     let refuse = |reason| Err(Error::ContextEntry { path: path.to_string(), reason });
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -209,7 +209,9 @@ fn prune(tree: &mut ContextTree, ignore: &Ignore) {
 /// Reads and hashes those of the files of which nothing else is known.
 pub(super) fn fingerprint(source: &dyn ContextSource, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
     let files = files.iter().filter_map(|node| Some((*node, node.content()?)));
-    let todo: Vec<_> = files.filter(|(_, content)| content.facts().is_none()).collect();
+    let mut todo: Vec<_> = files.filter(|(_, content)| content.facts().is_none()).collect();
+    todo.sort_unstable_by_key(|(node, _)| node.inode_id());
+    todo.dedup_by_key(|(node, _)| node.inode_id());
     if todo.is_empty() {
         return Ok(());
     }

@@ -106,7 +106,7 @@ struct Stats {
 }
 
 /// What is known of a regular file of the context.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ContextFile {
     /// What it was like when it was listed; `None` for a file that is in no directory.
     status: Option<Status>,
@@ -124,6 +124,11 @@ impl ContextFile {
     fn given(xattrs: Option<Box<Xattrs>>, facts: Option<FileFacts>) -> Self {
         let facts = facts.map(|facts| OnceLock::from(Box::new(facts))).unwrap_or_default();
         Self { status: None, xattrs, fact: OnceLock::new(), facts }
+    }
+
+    /// What its content is, and in which state.
+    fn known(&self) -> Option<(&Status, &Fact)> {
+        Some((self.status.as_ref()?, self.fact.get()?))
     }
 
     /// All that a copy needs to know of it; `None` for a file that was not read yet.
@@ -225,11 +230,8 @@ impl BuildContext {
         if !stats.learned.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let known = |node: NodeRef<'_, ContextFile>| {
-            let file = node.content()?;
-            Some((file.status?, *file.fact.get()?))
-        };
-        cache.save(&stats.root, stats.begun, tree.walk(tree.root()).filter_map(known).collect())
+        let files = tree.walk(tree.root()).filter_map(NodeRef::content).filter_map(ContextFile::known);
+        cache.save(&stats.root, stats.begun, files.collect())
     }
 
     /// Notes that more is known of the files.

@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Sender},
+        mpsc::{self, SyncSender},
     },
     thread,
 };
@@ -41,12 +41,15 @@ const THREADS: usize = 8;
 /// How many names a thread finds before it hands them on.
 const BATCH: usize = 1 << 10;
 
+/// How many batches wait to be put into the tree.
+const AHEAD: usize = 4;
+
 /// Lists the files of a context. What `known` knows of a file's content is put beside it.
 pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
     let task = ctx.begin(TaskKind::Fingerprint, &format!("list {}", context.path.display()), None);
     let queue = Queue::new(Job { id: 0, path: LayerPath::root(), verdict: Verdict::default() });
     let reader = Reader { context, root, known, ctx };
-    let (found, listed) = mpsc::channel();
+    let (found, listed) = mpsc::sync_channel(AHEAD);
     let mut assembly = Assembly::new(context, ctx);
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
@@ -146,12 +149,13 @@ struct Directory {
     id: usize,
     path: LayerPath,
     xattrs: Xattrs,
+    names: Names,
     children: Vec<(Child, What)>,
 }
 
 /// A name in a directory.
 struct Child {
-    name: Vec<u8>,
+    name: Name,
     status: Status,
     mode: u32,
     owner: (u32, u32),
@@ -179,7 +183,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Lists directories as long as there are any. Nobody listens any more after an error.
-    fn work(&self, queue: &Queue, found: &Sender<Result<Vec<Directory>>>) {
+    fn work(&self, queue: &Queue, found: &SyncSender<Result<Vec<Directory>>>) {
         let (mut batch, mut names) = (Vec::new(), 0);
         while let Some(job) = queue.next() {
             let jobs = match self.read(&job, queue) {
@@ -208,29 +212,29 @@ impl Reader<'_> {
         self.ctx.check()?;
         let failed = |e: Errno| Error::io("list", self.context.path_of(&job.path), e.into());
         let directory = open_directory(self.root, &job.path).map_err(failed)?;
-        let names = names(&directory).map_err(failed)?;
+        let names = Names::read(&directory).map_err(failed)?;
         let ignore = &self.context.ignore;
-        let (mut children, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
+        let (mut children, mut jobs) = (Vec::with_capacity(names.list.len()), Vec::new());
         let mut known = self.known.lookup();
         let mut path = job.path.as_bytes().to_vec();
         if !path.is_empty() {
             path.push(b'/');
         }
         let above = path.len();
-        for (name, kind) in names {
+        for name in &names.list {
             path.truncate(above);
-            path.extend_from_slice(&name);
+            path.extend_from_slice(names.bytes(name));
             let verdict = ignore.verdict(job.verdict, &path);
-            let may_be_directory = matches!(kind, None | Some(FileType::Directory));
+            let may_be_directory = matches!(name.kind, FileType::Unknown | FileType::Directory);
             if verdict.is_excluded() && (!may_be_directory || ignore.may_skip(verdict, &path)) {
                 continue;
             }
-            let Some((stat, what)) = self.look(&directory, &name, &path, &mut known)? else { continue };
+            let Some((stat, what)) = self.look(&directory, names.bytes(name), &path, &mut known)? else { continue };
             if matches!(what, What::Directory(_)) {
                 jobs.push(Job { id: children.len(), path: LayerPath::parse(&path)?, verdict });
             }
             let child = Child {
-                name,
+                name: *name,
                 status: Status::of(&stat),
                 mode: stat.st_mode,
                 owner: (stat.st_uid, stat.st_gid),
@@ -247,7 +251,7 @@ impl Reader<'_> {
             job.id = first + offset;
         }
         let xattrs = xattrs(&directory).map_err(failed)?;
-        Ok((Directory { id: job.id, path: job.path.clone(), xattrs, children }, jobs))
+        Ok((Directory { id: job.id, path: job.path.clone(), xattrs, names, children }, jobs))
     }
 
     /// What has a name in a directory; `None` for what is gone since it was listed.
@@ -278,22 +282,42 @@ impl Reader<'_> {
     }
 }
 
-/// A name in a directory, with its type where the file system tells.
-type Name = (Vec<u8>, Option<FileType>);
-
 /// The names in a directory but `.` and `..`, in the order in which their files are likely to lie on a disk.
-fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
-    let mut buffer = Vec::with_capacity(32 << 10);
-    let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-    let mut entries = Vec::new();
-    while let Some(entry) = listing.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if !matches!(name, b"." | b"..") {
-            let kind = Some(entry.file_type()).filter(|kind| *kind != FileType::Unknown);
-            entries.push((entry.ino(), (name.to_vec(), kind)));
+struct Names {
+    /// Of all of them, one behind the other.
+    bytes: Vec<u8>,
+    list: Vec<Name>,
+}
+
+#[derive(Clone, Copy)]
+struct Name {
+    inode: u64,
+    /// Where its bytes begin.
+    start: usize,
+    length: usize,
+    /// What it names, where the file system tells.
+    kind: FileType,
+}
+
+impl Names {
+    fn read(directory: &OwnedFd) -> Result<Self, Errno> {
+        let mut buffer = Vec::with_capacity(32 << 10);
+        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
+        let mut names = Self { bytes: Vec::new(), list: Vec::new() };
+        while let Some(entry) = listing.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                let (start, length) = (names.bytes.len(), name.len());
+                names.bytes.extend_from_slice(name);
+                names.list.push(Name { inode: entry.ino(), start, length, kind: entry.file_type() });
+            }
         }
+        names.list.sort_unstable_by_key(|name| name.inode);
+        Ok(names)
     }
-    entries.sort_unstable_by_key(|(inode, _)| *inode);
-    Ok(entries.into_iter().map(|(_, name)| name).collect())
+
+    fn bytes(&self, name: &Name) -> &[u8] {
+        &self.bytes[name.start..name.start + name.length]
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) fn pack(
             writer.append(entry, &mut io::empty(), ctx)?;
             return Ok(());
         };
-        let (Some(opener), Some(part)) = (openers.get(copied.part), parts.get(copied.part)) else { return Ok(()) };
+        let (Some(opener), Some(part)) = (openers.get(copied.part()), parts.get(copied.part())) else { return Ok(()) };
         let mut data = opener.open(copied.node)?;
         let written = writer.append(entry, &mut data, ctx).map_err(|error| match error {
             image_overlay::Error::ContentLength { .. } => Error::changed(part.path(copied.node)),
@@ -130,10 +130,7 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
     }
 
     fn read(self, ctx: &Ctx) -> Result<Self> {
-        if !self.files.keeps_owner() {
-            refuse_special(self.files, self.sources())?;
-        }
-        self.files.fingerprint(&select::regular_files(self.files.tree(), self.sources()), ctx)?;
+        self.files.fingerprint(&select::regular_files(self.files, self.sources())?, ctx)?;
         Ok(self)
     }
 
@@ -236,23 +233,4 @@ impl<S: SourceFiles> Opener for OpenSelection<'_, S> {
     fn open(&self, node: NodeId) -> Result<Box<dyn io::Read>> {
         self.fetched.open(self.files.tree().node(node))
     }
-}
-
-/// A context's devices and fifos are this machine's, and reading them may never end.
-fn refuse_special<'s, 'a: 's, S: SourceFiles>(
-    files: &'a S,
-    sources: impl Iterator<Item = &'s Selected<'a, S::Content>>,
-) -> Result<()>
-where
-    S::Content: 'a,
-{
-    let special = |kind: &EntryKind| {
-        matches!(kind, EntryKind::Fifo | EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. })
-    };
-    for source in sources {
-        if let Some(node) = source.walk(files.tree()).find(|node| special(node.kind())) {
-            return Err(Error::SpecialFile { path: node.path().to_string(), tree: files.name().into() });
-        }
-    }
-    Ok(())
 }

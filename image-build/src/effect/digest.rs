@@ -28,19 +28,21 @@ where
     for source in sources {
         // A directory's own name and attributes are not copied, only what is in it.
         let directory = source.node.is_directory();
-        let mut inodes = HashMap::new();
+        let (mut count, mut linked) = (0_u64, HashMap::new());
         parts.put(if directory { b"directory" } else { b"file" });
         // Paths begin with a slash, but where they begin at the root of the tree.
         let (mut paths, above) = (Paths::default(), source.node.path().as_bytes().len());
         for node in source.walk(files.tree()).skip(usize::from(directory)) {
             parts.put(if directory { &paths.of(node)[above..] } else { &source.name });
-            let count = inodes.len();
-            let first = *inodes.entry(node.inode_id()).or_insert(count);
-            if first != count && !node.is_directory() {
-                parts.put(b"link");
-                parts.put(&(first as u64).to_le_bytes());
-                continue;
+            if node.is_linked() {
+                let first = *linked.entry(node.inode_id()).or_insert(count);
+                if first != count {
+                    parts.put(b"link");
+                    parts.put(&first.to_le_bytes());
+                    continue;
+                }
             }
+            count += 1;
             put_node(&mut parts, files, node)?;
         }
         parts.put(b"end");
@@ -141,12 +143,12 @@ pub(crate) fn list<'s, 'a: 's, S: SourceFiles>(
 where
     S::Content: 'a,
 {
-    let (mut paths, mut inodes) = (Paths::default(), HashMap::new());
+    let (mut paths, mut linked) = (Paths::default(), HashMap::new());
     let tree = files.tree();
     for node in once_each(tree, sources) {
-        let id = node.id();
-        let first = *inodes.entry(node.inode_id()).or_insert(id);
         let mut file = listed(files, node, paths.of(node).to_vec())?;
+        let id = node.id();
+        let first = if node.is_linked() { *linked.entry(node.inode_id()).or_insert(id) } else { id };
         if first != id {
             file.kind = b'h';
             file.content = beginning(&sha256(tree.node(first).path().as_bytes()));

@@ -1,9 +1,9 @@
 //! Where the files of a COPY go: BuildKit's destination rules, on a tree in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use image_core::Timestamp;
-use image_overlay::{Entry, EntryKind, Follow, ImageTree, InodeId, LayerPath, Metadata, NodeId, NodeRef};
+use image_overlay::{Entry, EntryKind, Follow, ImageTree, InodeId, LayerPath, Metadata, NodeId, NodeRef, PathMap};
 
 use super::{
     mode::ModeChange,
@@ -27,24 +27,33 @@ pub(crate) struct Attributes<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copied {
     /// The part, by its number.
-    pub(crate) part: usize,
+    part: u32,
     /// Which of the part's sources it belongs to.
-    pub(crate) source: usize,
+    source: u32,
     /// Its name in the part's tree.
     pub(crate) node: NodeId,
     /// The file it names there.
     pub(crate) inode: InodeId,
     pub(crate) is_directory: bool,
+    /// Whether it may have other names.
+    is_linked: bool,
 }
 
 impl Copied {
     pub(super) fn new<C>(part: usize, source: usize, node: NodeRef<'_, C>) -> Self {
-        Self { part, source, node: node.id(), inode: node.inode_id(), is_directory: node.is_directory() }
+        // A line of a Dockerfile is too short for more.
+        let [part, source] = [part, source].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let (is_directory, is_linked) = (node.is_directory(), node.is_linked());
+        Self { part, source, node: node.id(), inode: node.inode_id(), is_directory, is_linked }
+    }
+
+    pub(crate) fn part(&self) -> usize {
+        self.part as usize
     }
 }
 
 /// One path of the new layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Item {
     /// A directory that is there already, on the way to something new.
     Passed,
@@ -60,7 +69,7 @@ pub(super) enum Item {
 pub(crate) struct Placement<'a> {
     root: &'a ImageTree,
     attributes: Attributes<'a>,
-    items: BTreeMap<LayerPath, Item>,
+    items: PathMap<Item>,
 }
 
 /// What stands at a path once everything placed so far is there.
@@ -74,7 +83,7 @@ pub(super) enum Standing {
 impl<'a> Placement<'a> {
     /// Nothing placed yet on top of `root`.
     pub(crate) fn new(root: &'a ImageTree, attributes: Attributes<'a>) -> Self {
-        Self { root, attributes, items: BTreeMap::new() }
+        Self { root, attributes, items: PathMap::new() }
     }
 
     /// What it is placed on.
@@ -107,7 +116,7 @@ impl<'a> Placement<'a> {
                 self.children(source, part, number, &base)?;
             } else if into || self.standing(&base) == Standing::Directory {
                 self.directory(&base)?;
-                self.copy(Copied::new(part, number, source.node), base.join(&source.name)?)?;
+                self.copy(Copied::new(part, number, source.node), &base.join(&source.name)?)?;
             } else if several {
                 return Err(Error::destination(
                     &base,
@@ -115,7 +124,7 @@ impl<'a> Placement<'a> {
                 ));
             } else {
                 self.directory(&base.parent().unwrap_or_default())?;
-                self.copy(Copied::new(part, number, source.node), base.clone())?;
+                self.copy(Copied::new(part, number, source.node), &base)?;
             }
         }
         Ok(())
@@ -126,7 +135,7 @@ impl<'a> Placement<'a> {
         let mut missing = Vec::new();
         let mut next = Some(path.clone());
         while let Some(path) = next {
-            if self.items.contains_key(&path) && self.standing(&path) == Standing::Directory {
+            if self.items.get(&path).is_some() && self.standing(&path) == Standing::Directory {
                 break;
             }
             next = path.parent();
@@ -134,10 +143,8 @@ impl<'a> Placement<'a> {
         }
         for path in missing.into_iter().rev().filter(|path| !path.is_root()) {
             match self.standing(&path) {
-                Standing::Directory => {
-                    self.items.insert(path, Item::Passed);
-                }
-                Standing::Nothing => drop(self.items.insert(path, Item::Made)),
+                Standing::Directory => self.items.insert(&path, Item::Passed),
+                Standing::Nothing => self.items.insert(&path, Item::Made),
                 Standing::Other => return Err(Error::destination(&path, "it is no directory")),
             }
         }
@@ -149,7 +156,7 @@ impl<'a> Placement<'a> {
         while let Some((directory, path)) = todo.pop() {
             for child in source.children(directory) {
                 let path = path.join(child.name())?;
-                self.copy(Copied::new(part, number, child), path.clone())?;
+                self.copy(Copied::new(part, number, child), &path)?;
                 if child.is_directory() {
                     todo.push((child, path));
                 }
@@ -158,10 +165,10 @@ impl<'a> Placement<'a> {
         Ok(())
     }
 
-    fn copy(&mut self, source: Copied, path: LayerPath) -> Result<()> {
-        match (self.standing(&path), source.is_directory) {
-            (Standing::Other, true) => Err(Error::destination(&path, "a directory cannot be copied onto what is none")),
-            (Standing::Directory, false) => Err(Error::destination(&path, "a file cannot be copied onto a directory")),
+    fn copy(&mut self, source: Copied, path: &LayerPath) -> Result<()> {
+        match (self.standing(path), source.is_directory) {
+            (Standing::Other, true) => Err(Error::destination(path, "a directory cannot be copied onto what is none")),
+            (Standing::Directory, false) => Err(Error::destination(path, "a file cannot be copied onto a directory")),
             _ => {
                 self.items.insert(path, Item::Copied(source));
                 Ok(())
@@ -170,12 +177,9 @@ impl<'a> Placement<'a> {
     }
 
     /// Puts something in place of whatever is there, a directory in place of a directory excepted.
-    pub(super) fn replace(&mut self, path: LayerPath, item: Item) {
+    pub(super) fn replace(&mut self, path: &LayerPath, item: Item) {
         if !item.is_directory() {
-            let below: Vec<LayerPath> = self.items.range(&path..).map(|(path, _)| path.clone()).collect();
-            for gone in below.into_iter().take_while(|below| below.starts_with(&path)) {
-                self.items.remove(&gone);
-            }
+            self.items.remove_below(path);
         }
         self.items.insert(path, item);
     }
@@ -200,11 +204,14 @@ impl<'a> Placement<'a> {
     /// The names that are copied from a part, directories aside.
     pub(crate) fn copied_from(&self, part: usize) -> Vec<NodeId> {
         let copied = self.items.values().filter_map(|item| match item {
-            Item::Copied(copied) if copied.part == part && !copied.is_directory => Some((copied.inode, copied.node)),
+            Item::Copied(copied) if copied.part() == part && !copied.is_directory => Some((copied.inode, copied.node)),
             _ => None,
         });
         // One name for each file.
-        copied.collect::<HashMap<InodeId, NodeId>>().into_values().collect()
+        let mut names: Vec<_> = copied.collect();
+        names.sort_unstable();
+        names.dedup_by_key(|(inode, _)| *inode);
+        names.into_iter().map(|(_, node)| node).collect()
     }
 
     /// Gives every entry of the layer, in canonical order, with what it is a copy of.
@@ -214,31 +221,34 @@ impl<'a> Placement<'a> {
         mut visit: impl FnMut(Entry, Option<(&Copied, Original)>) -> Result<()>,
     ) -> Result<()> {
         // Names of one file within a source stay names of one file; each source is copied on its own.
-        let mut first_names: HashMap<(usize, usize, InodeId), &LayerPath> = HashMap::new();
-        for (path, item) in &self.items {
+        let mut first_names: HashMap<(u32, u32, InodeId), LayerPath> = HashMap::new();
+        for (path, item) in self.items.iter() {
             let Item::Copied(copied) = item else {
-                if let Some(entry) = self.directory_entry(path, item) {
+                if let Some(entry) = self.directory_entry(&path, item) {
                     visit(entry, None)?;
                 }
                 continue;
             };
-            let first = *first_names.entry((copied.part, copied.source, copied.inode)).or_insert(path);
-            let Some(part) = parts.get(copied.part) else { continue };
+            let Some(part) = parts.get(copied.part()) else { continue };
             let mut original = part.original(copied.node)?;
             self.change(part.takes_mode(), &mut original);
             let metadata = original.metadata.clone();
-            if first != path && !copied.is_directory {
-                visit(Entry::new(path.clone(), EntryKind::HardLink { target: first.clone() }, metadata), None)?;
-                continue;
+            if copied.is_linked {
+                let file = (copied.part, copied.source, copied.inode);
+                if let Some(first) = first_names.get(&file) {
+                    visit(Entry::new(path, EntryKind::HardLink { target: first.clone() }, metadata), None)?;
+                    continue;
+                }
+                first_names.insert(file, path.clone());
             }
-            visit(Entry::new(path.clone(), original.kind.clone(), metadata), Some((copied, original)))?;
+            visit(Entry::new(path, original.kind.clone(), metadata), Some((copied, original)))?;
         }
         Ok(())
     }
 
     /// The directories of the layer that are no copies, in canonical order.
     pub(crate) fn directories(&self) -> impl Iterator<Item = Entry> {
-        self.items.iter().filter_map(|(path, item)| self.directory_entry(path, item))
+        self.items.iter().filter_map(|(path, item)| self.directory_entry(&path, item))
     }
 
     fn directory_entry(&self, path: &LayerPath, item: &Item) -> Option<Entry> {

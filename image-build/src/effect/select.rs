@@ -183,16 +183,25 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     names.join(&b'/')
 }
 
-/// The regular files at and below the sources, once for each.
-pub(crate) fn regular_files<'s, 'a: 's, C>(
-    tree: &'a FileTree<C>,
-    sources: impl Iterator<Item = &'s Selected<'a, C>>,
-) -> Vec<NodeRef<'a, C>> {
-    let mut files: Vec<_> = sources
-        .flat_map(|source| source.walk(tree))
-        .filter(|node| matches!(node.kind(), EntryKind::File { .. }))
-        .collect();
-    files.sort_unstable_by_key(|node| node.inode_id());
-    files.dedup_by_key(|node| node.inode_id());
-    files
+/// The regular files at and below the sources, under each of their names.
+///
+/// Devices and fifos of a context are this machine's, and reading them may never end: they are refused.
+pub(crate) fn regular_files<'s, 'a: 's, S: SourceFiles>(
+    files: &'a S,
+    sources: impl Iterator<Item = &'s Selected<'a, S::Content>>,
+) -> Result<Vec<NodeRef<'a, S::Content>>>
+where
+    S::Content: 'a,
+{
+    let mut found = Vec::new();
+    for node in sources.flat_map(|source| source.walk(files.tree())) {
+        match node.kind() {
+            EntryKind::File { .. } => found.push(node),
+            EntryKind::Fifo | EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. } if !files.keeps_owner() => {
+                return Err(Error::SpecialFile { path: node.path().to_string(), tree: files.name().into() });
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
 }

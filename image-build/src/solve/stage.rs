@@ -16,7 +16,7 @@ use crate::{
     effect::meta::Line,
     error::Result,
     expand::Expander,
-    graph::{Base, Stage},
+    graph::{Base, CopyFrom, Stage},
     miss::{Origin, StageSteps, StageTrace},
     options::Explanations,
 };
@@ -177,12 +177,25 @@ impl<'b> StageBuild<'b> {
         Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
+    /// Frees what a stage was copied from by, as far as none of the copies that follow is from it.
+    fn release(&self, number: usize, later: &[Option<CopyFrom>]) {
+        if let Some(stage) = self.built.get(&number)
+            && !later.iter().any(|from| matches!(from, Some(CopyFrom::Stage(other)) if *other == number))
+        {
+            stage.rootfs.release_tree();
+        }
+    }
+
     fn step(&mut self, instruction: &Instruction, copies: &mut usize) -> Result<Outcome> {
         match &instruction.command {
             Command::Copy(copy) => {
                 let from = self.stage.copies.get(*copies).and_then(Option::as_ref);
                 *copies += 1;
-                self.copy(copy, from)
+                let outcome = self.copy(copy, from)?;
+                if let Some(CopyFrom::Stage(number)) = from {
+                    self.release(*number, self.stage.copies.get(*copies..).unwrap_or_default());
+                }
+                Ok(outcome)
             }
             Command::Add(add) => self.add(add),
             Command::Workdir(path) => self.workdir(path),

@@ -7,10 +7,11 @@ mod selected;
 #[cfg(target_os = "linux")]
 mod snapshots;
 mod steps;
+mod trees;
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,8 +21,7 @@ pub use export::CacheExport;
 pub(crate) use layers::{LayerCheck, Trust};
 pub use steps::LastStep;
 
-use image_core::{BlobSource, Ctx, DiffId, Digest, FsBlobStore, Timestamp};
-use image_overlay::{LayerBlob, LayerToc, Limits};
+use image_core::{BlobSource, DiffId, Digest, FsBlobStore};
 
 use crate::{
     cache::{
@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Result},
     miss::Listing,
     stat_cache::StatCache,
-    temporary::{Temporary, TemporaryDirectory, set_time},
+    temporary::{Temporary, TemporaryDirectory},
     turn::Turns,
 };
 
@@ -40,9 +40,6 @@ const VERSION: &str = "image-build state 1\n";
 
 /// The file that tells the version.
 const VERSION_FILE: &str = "version";
-
-/// The largest table of contents that is read back, in bytes.
-const MAX_TOC: u64 = 1 << 30;
 
 /// A directory with the results of earlier builds: `blobs/` (layers), `verified/` (which of them were found whole),
 /// `records/` (what they are the result of), `toc/` (their tables of contents), `selected/` (digests of what a COPY takes
@@ -67,6 +64,8 @@ pub struct BuildState {
     temporary: Temporary,
     /// Whose table of contents is being read off the layer.
     reading: Turns<DiffId>,
+    /// The trees of bases that are in use.
+    bases: trees::Bases,
     #[cfg(target_os = "linux")]
     snapshots: std::sync::OnceLock<image_overlay::Snapshots>,
 }
@@ -101,6 +100,7 @@ impl BuildState {
             chains,
             temporary,
             reading: Turns::default(),
+            bases: trees::Bases::default(),
             #[cfg(target_os = "linux")]
             snapshots: std::sync::OnceLock::new(),
         })
@@ -171,42 +171,6 @@ impl BuildState {
         self.temporary.directory().map_err(failed)
     }
 
-    /// The table of contents of a layer: kept from before, or read off the layer, which is
-    /// verified on the way and kept.
-    pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
-        let _turn = self.reading.take(&layer.diff_id);
-        if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
-            return Ok(toc);
-        }
-        let toc = layer.toc(&Limits::default(), ctx)?;
-        self.keep_toc(&layer.diff_id, &toc)?;
-        Ok(toc)
-    }
-
-    /// Keeps the table of contents of a layer.
-    pub(crate) fn keep_toc(&self, diff_id: &DiffId, toc: &LayerToc) -> Result<()> {
-        let path = self.toc_path(diff_id);
-        let failed = |e| Error::io("write", &path, e);
-        let mut file = self.temporary.file().map_err(failed)?;
-        file.write_all(&toc.to_bytes()).map_err(failed)?;
-        file.persist(&path).map_err(|e| failed(e.error))?;
-        Ok(())
-    }
-
-    /// A table that is damaged counts as none: the layer is read again. When it last served is its file's time.
-    fn kept_toc(&self, diff_id: &DiffId, now: Timestamp) -> Result<Option<LayerToc>> {
-        let path = self.toc_path(diff_id);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("open", path, e)),
-        };
-        set_time(&file, now).map_err(|e| Error::io("set the time of", &path, e))?;
-        let mut bytes = Vec::new();
-        file.take(MAX_TOC).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
-        Ok(LayerToc::from_bytes(&bytes).ok())
-    }
-
     /// Keeps the list of the files that a step took, whose digest this is.
     pub(crate) fn keep_files(&self, digest: &Digest, files: &dyn Listing) -> Result<()> {
         let path = self.files.join(digest.encoded());
@@ -233,10 +197,6 @@ impl BuildState {
             Ok(())
         })?;
         Ok(if is_whole { comparison.finish().ok() } else { None })
-    }
-
-    fn toc_path(&self, diff_id: &DiffId) -> PathBuf {
-        self.toc.join(diff_id.as_digest().encoded())
     }
 }
 

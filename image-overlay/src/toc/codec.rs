@@ -4,6 +4,8 @@
 //! unsigned LEB128, and byte strings follow their length. A path says how many bytes it shares with the
 //! path before it, since most share a directory.
 
+use std::io::{self, Write};
+
 use image_core::Timestamp;
 
 use super::{Content, Entry, EntryKind, Error, Hasher, LayerToc, Result, Segment, TocEntry};
@@ -57,14 +59,13 @@ impl Encoded {
     }
 }
 
-pub(super) fn encode(toc: &LayerToc) -> Vec<u8> {
-    let mut out = VERSION.to_vec();
-    put_number(&mut out, toc.tar_size);
-    put_number(&mut out, toc.entries.count);
-    out.extend_from_slice(&toc.entries.bytes);
-    let checksum = checksum(&out);
-    out.extend_from_slice(checksum.as_bytes());
-    out
+pub(super) fn write(toc: &LayerToc, mut out: impl Write) -> io::Result<()> {
+    let mut header = VERSION.to_vec();
+    put_number(&mut header, toc.tar_size);
+    put_number(&mut header, toc.entries.count);
+    let parts = [&header, &toc.entries.bytes];
+    parts.iter().try_for_each(|part| out.write_all(part))?;
+    out.write_all(checksum(&parts).as_bytes())
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &TocEntry) {
@@ -135,13 +136,13 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn checksum(bytes: &[u8]) -> String {
+fn checksum(parts: &[impl AsRef<[u8]>]) -> String {
     let mut hasher = Hasher::sha256();
-    hasher.update(bytes);
+    parts.iter().for_each(|part| hasher.update(part.as_ref()));
     hasher.finish().encoded().to_owned()
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
+pub(super) fn decode(mut bytes: Vec<u8>) -> Result<LayerToc> {
     let fault = |offset, reason| Err(Error::InvalidToc { offset, reason });
     if !bytes.starts_with(VERSION) {
         return fault(0, "it is of another version");
@@ -150,7 +151,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
     else {
         return fault(bytes.len(), "it ends too early");
     };
-    if checksum(body).as_bytes() != stored {
+    if checksum(&[body]).as_bytes() != stored {
         return fault(body.len(), "its checksum does not match");
     }
     let mut input = Decoder { bytes: body, at: VERSION.len() };
@@ -174,7 +175,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LayerToc> {
     if input.at != body.len() {
         return fault(input.at, "something follows its entries");
     }
-    let bytes = body.get(start..).unwrap_or_default().to_vec();
+    let end = body.len();
+    bytes.truncate(end);
+    bytes.drain(..start);
     Ok(LayerToc { entries: Encoded { bytes, count, segments }, tar_size })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FileTree, Inode, InodeId, Node, NodeId};
+use super::{FileTree, Inode, InodeId, NodeId, nodes::Node};
 use crate::{
     entry::{EntryKind, Metadata},
     path::LayerPath,
@@ -30,24 +30,30 @@ impl<'a, C> NodeRef<'a, C> {
         self.id
     }
 
-    fn node(self) -> &'a Node {
-        &self.tree.nodes[self.id.index()]
+    fn node(self) -> &'a Node<InodeId> {
+        &self.tree.nodes[self.id]
     }
 
     fn inode(self) -> &'a Inode<C> {
-        &self.tree.inodes[self.node().inode.index()]
+        &self.tree.inodes[self.node().value.index()]
     }
 
     /// The last component of its path; empty for the root.
     #[must_use]
     pub fn name(self) -> &'a [u8] {
-        &self.node().name
+        self.tree.nodes.name(self.id)
     }
 
     /// The file it names: equal for hard links.
     #[must_use]
     pub fn inode_id(self) -> InodeId {
-        self.node().inode
+        self.node().value
+    }
+
+    /// Whether the file was ever given another name than this one.
+    #[must_use]
+    pub fn is_linked(self) -> bool {
+        self.tree.linked.contains(&self.inode_id())
     }
 
     /// What kind of file it is; never [`EntryKind::HardLink`].
@@ -94,14 +100,14 @@ impl<'a, C> NodeRef<'a, C> {
     /// The name below it, if there is one.
     #[must_use]
     pub fn child(self, name: &[u8]) -> Option<Self> {
-        let id = self.node().children.as_ref()?.get(name)?;
-        Some(self.tree.node(*id))
+        let (_, id) = self.tree.nodes.place(self.id, name).ok()?;
+        Some(self.tree.node(id))
     }
 
     /// The names in it, in bytewise order.
     pub fn children(self) -> impl Iterator<Item = Self> + use<'a, C> {
         let tree = self.tree;
-        self.node().children.iter().flat_map(|children| children.values()).map(move |id| tree.node(*id))
+        tree.nodes.children(self.id).map(move |id| tree.node(id))
     }
 
     /// Its path from the root.

@@ -6,31 +6,30 @@ use image_core::Timestamp;
 
 use crate::entry::Metadata;
 
-/// Values that many files share, each kept once: names, and metadata but for their times.
+/// Metadata that many files share, but for its times: each kept once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
-    names: HashSet<Arc<[u8]>>,
     metadata: HashSet<Arc<Metadata>>,
+    /// What was asked for last, which mostly is asked for again.
+    last: Arc<Metadata>,
 }
 
 impl Shared {
-    pub(super) fn name(&mut self, name: &[u8]) -> Arc<[u8]> {
-        if let Some(known) = self.names.get(name) {
-            return Arc::clone(known);
-        }
-        let new: Arc<[u8]> = name.into();
-        self.names.insert(Arc::clone(&new));
-        new
-    }
-
     pub(super) fn metadata(&mut self, metadata: Metadata) -> (Arc<Metadata>, Timestamp) {
         let mtime = metadata.mtime;
         let timeless = metadata.with_mtime(Timestamp::UNIX_EPOCH);
+        if *self.last != timeless {
+            self.last = self.known(timeless);
+        }
+        (Arc::clone(&self.last), mtime)
+    }
+
+    fn known(&mut self, timeless: Metadata) -> Arc<Metadata> {
         if let Some(known) = self.metadata.get(&timeless) {
-            return (Arc::clone(known), mtime);
+            return Arc::clone(known);
         }
         let new = Arc::new(timeless);
         self.metadata.insert(Arc::clone(&new));
-        (new, mtime)
+        new
     }
 }

@@ -89,7 +89,7 @@ impl Plan {
         let mut first_names: HashMap<InodeId, NodeId> = HashMap::new();
         for node in tree.walk(tree.root()) {
             let id = node.id();
-            let first = *first_names.entry(node.inode_id()).or_insert(id);
+            let first = if node.is_linked() { *first_names.entry(node.inode_id()).or_insert(id) } else { id };
             if first != id {
                 plan.names.push((first, id));
             } else if let Some(at) = node.content() {

@@ -54,18 +54,19 @@ impl<'a> Assembly<'a> {
             self.tree.set_metadata(parent, metadata);
         }
         for (child, what) in directory.children {
+            let name = directory.names.bytes(&child.name);
             let id = match what {
-                What::File(fact) => self.add_file(parent, &child, fact),
+                What::File(fact) => self.add_file(parent, name, &child, fact),
                 What::Directory(number) => {
-                    let id = self.insert(parent, &child, EntryKind::Directory);
+                    let id = self.insert(parent, name, &child, EntryKind::Directory);
                     self.directories.insert(number, id);
                     todo.extend(self.early.remove(&number));
                     id
                 }
-                What::Symlink(target) => self.insert(parent, &child, EntryKind::Symlink { target }),
-                What::Other => self.insert(parent, &child, EntryKind::Fifo),
+                What::Symlink(target) => self.insert(parent, name, &child, EntryKind::Symlink { target }),
+                What::Other => self.insert(parent, name, &child, EntryKind::Fifo),
                 What::Socket => {
-                    let subject = self.context.path_of(&directory.path.join(&child.name)?).display().to_string();
+                    let subject = self.context.path_of(&directory.path.join(name)?).display().to_string();
                     self.ctx.notice(NoticeKind::Skipped, &subject, "a socket cannot be copied into an image");
                     continue;
                 }
@@ -77,16 +78,16 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
-    fn insert(&mut self, parent: NodeId, child: &Child, kind: EntryKind) -> NodeId {
-        self.tree.insert(parent, &child.name, kind, self.metadata(child), None)
+    fn insert(&mut self, parent: NodeId, name: &[u8], child: &Child, kind: EntryKind) -> NodeId {
+        self.tree.insert(parent, name, kind, self.metadata(child), None)
     }
 
-    fn add_file(&mut self, parent: NodeId, child: &Child, fact: Option<Fact>) -> NodeId {
+    fn add_file(&mut self, parent: NodeId, name: &[u8], child: &Child, fact: Option<Fact>) -> NodeId {
         let key = (child.status.device, child.status.inode);
         if child.has_other_names
             && let Some(first) = self.linked.get(&key)
         {
-            return self.tree.link(parent, &child.name, *first);
+            return self.tree.link(parent, name, *first);
         }
         let file = ContextFile {
             status: Some(child.status),
@@ -95,7 +96,7 @@ impl<'a> Assembly<'a> {
             facts: OnceLock::new(),
         };
         let kind = EntryKind::File { size: child.status.size };
-        let id = self.tree.insert(parent, &child.name, kind, self.metadata(child), Some(file));
+        let id = self.tree.insert(parent, name, kind, self.metadata(child), Some(file));
         if child.has_other_names {
             self.linked.insert(key, id);
         }

@@ -77,7 +77,7 @@ impl ArchivePart {
             }
             _ => {
                 placement.directory(&path.parent().unwrap_or_default())?;
-                placement.replace(path.clone(), item);
+                placement.replace(&path, item);
             }
         }
         Ok(path)
@@ -149,7 +149,7 @@ impl Part for ArchivePart {
                     let path = self.directory(number, child, path, &base, placement)?;
                     todo.push((child, path));
                 } else {
-                    placement.replace(path, self.item(number, child));
+                    placement.replace(&path, self.item(number, child));
                 }
             }
         }
