@@ -14,7 +14,7 @@ use crate::path::LayerPath;
 ///     sizes.insert(&LayerPath::parse(path.as_bytes())?, size);
 /// }
 /// let paths: Vec<String> = sizes.iter().map(|(path, _)| path.to_string()).collect();
-/// assert_eq!(paths, ["usr", "usr/bin", "usr-merged"]);
+/// assert_eq!(paths, ["/usr", "/usr/bin", "/usr-merged"]);
 /// # Ok::<(), image_overlay::Error>(())
 /// ```
 #[derive(Debug, Clone)]

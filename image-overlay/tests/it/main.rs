@@ -15,6 +15,7 @@ mod capture;
 mod diff;
 mod edits;
 mod error;
+mod file_tree;
 mod flatten;
 mod hostile;
 mod image_limits;
