@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""An archive of docker save into a layout, layers as they are: beside skopeo, which makes a directory of blobs of it."""
+"""An archive of docker save into a layout, layers as they are: beside skopeo, which makes a directory of blobs of it, podman and containerd."""
 
+from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
 
 options = arguments(__doc__, archive="an archive: docker save debian:12 -o ARCHIVE")
@@ -8,9 +9,17 @@ with Work() as work:
     disk, archive = work.disk(), options.archive.resolve()
     skopeo = ["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}"]
     podman = ["podman", "--root", f"{disk.path}/store", "--runroot", f"{work.path}/run", "--storage-driver", "vfs"]
+    containerd = Containerd(work, disk)
+    ctr = [*containerd.client, "images", "import", "--no-unpack", str(archive)]
+
+    def renew():
+        containerd.close()
+        disk.renew()
+
     compare("load", [
-        Tool("image-toolkit", [ours("load"), str(archive), f"{disk.path}/layout"], before=disk.renew),
-        Tool("skopeo copy docker-archive: dir:", [*skopeo, f"dir:{disk.path}/dir"], ["skopeo"], disk.renew),
-        Tool("skopeo copy docker-archive: oci: (compresses)", [*skopeo, f"oci:{disk.path}/oci:x"], ["skopeo"], disk.renew),
-        Tool("podman load", [*podman, "load", "--input", str(archive)], ["podman"], disk.renew),
+        Tool("image-toolkit", [ours("load"), str(archive), f"{disk.path}/layout"], before=renew),
+        Tool("skopeo copy docker-archive: dir:", [*skopeo, f"dir:{disk.path}/dir"], ["skopeo"], renew),
+        Tool("skopeo copy docker-archive: oci: (compresses)", [*skopeo, f"oci:{disk.path}/oci:x"], ["skopeo"], renew),
+        Tool("podman load", [*podman, "load", "--input", str(archive)], ["podman"], renew),
+        Tool("ctr images import --no-unpack", ctr, containerd.needs(), containerd.renew, containerd),
     ], options)

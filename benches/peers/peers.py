@@ -1,7 +1,7 @@
 """Runs our example programs beside the tools that a user would take instead, in turn, and prints what each took.
 
-Every figure is of a whole process and its children, as the kernel accounts for them and GNU time tells; what a daemon does
-on its own account is not in them. Within a round the tools follow each other, so that a machine that slows down slows all of them; the ratio
+Every figure is of a whole process and its children, as the kernel accounts for them and GNU time tells; where a daemon works for it,
+processor time and memory of that are added. Within a round the tools follow each other, so that a machine that slows down slows all of them; the ratio
 is taken round by round, and the median of these is what counts.
 """
 
@@ -9,6 +9,7 @@ import argparse
 import html
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,8 +23,8 @@ TREE = Path(__file__).resolve().parents[2]
 class Tool:
     """A program and what is done before each of its runs, which is not timed."""
 
-    def __init__(self, name, command, needs=(), before=None):
-        self.name, self.command, self.needs, self.before = name, command, needs, before
+    def __init__(self, name, command, needs=(), before=None, daemon=None):
+        self.name, self.command, self.needs, self.before, self.daemon = name, command, needs, before, daemon
         self.wall, self.cpu, self.peak = [], [], []
 
     def missing(self):
@@ -35,12 +36,16 @@ class Tool:
         command = ["bash", "-c", self.command] if isinstance(self.command, str) else self.command
         with tempfile.NamedTemporaryFile("r") as figures:
             timed = ["/usr/bin/time", "--format", "%U %S %M", "--output", figures.name, *command]
+            cpu = self.daemon.begin() if self.daemon else 0
             begin = time.perf_counter()
             done = subprocess.run(timed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             wall = time.perf_counter() - begin
             if done.returncode != 0:
                 raise SystemExit(f"{self.name} failed: {done.stderr.decode(errors='replace')[-2000:]}")
             user, system, peak = map(float, figures.read().split())
+        if self.daemon:
+            system += self.daemon.cpu() - cpu
+            peak += self.daemon.peak() * 1024
         self.wall.append(wall)
         self.cpu.append(user + system)
         self.peak.append(peak / 1024)
@@ -53,8 +58,8 @@ class Disk:
     looks past them, so that who unpacks where something was deleted before measures the deletion.
     """
 
-    def __init__(self, work, size="24G"):
-        self.path, self.image, self.size = work / "disk", work / "disk.img", size
+    def __init__(self, path, size="24G"):
+        self.path, self.image, self.size = path, path.with_suffix(".img"), size
         self.path.mkdir()
 
     def renew(self):
@@ -143,14 +148,17 @@ class Work:
     def __enter__(self):
         self.path = Path(tempfile.mkdtemp(prefix="peers."))
         self.path.chmod(0o755)
-        self.disks = []
+        self.disks, self.services = [], []
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # So that nothing is left then either.
         return self
 
     def disk(self):
-        self.disks.append(Disk(self.path))
+        self.disks.append(Disk(self.path / f"disk-{len(self.disks)}"))
         return self.disks[-1]
 
     def __exit__(self, *_):
+        for service in self.services:
+            service.close()
         for disk in self.disks:
             disk.close()
         shutil.rmtree(self.path, ignore_errors=True)

@@ -17,7 +17,7 @@ pub fn run(bytes: &[u8]) {
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let layout = OciLayout::create(dir.path().join("layout")).expect("a layout");
-    let options = LoadOptions::default().with_layer_bytes(Some(1 << 20));
+    let options = LoadOptions::default().with_layer_bytes(Some(1 << 20)).with_total_bytes(Some(8 << 20));
     let loaded = layout.load(&bytes[..], &options, &Ctx::default());
     assert_eq!(names(dir.path()), ["layout"]);
     let own = ["blobs", "index.json", "ingest", "leases", "corrupt", "oci-layout", ".index.json.lock"];

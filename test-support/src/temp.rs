@@ -63,6 +63,14 @@ impl SmallDisk {
         }
     }
 
+    /// Lets nobody write to it any more.
+    ///
+    /// # Panics
+    /// Where that is not possible, though mounting it was.
+    pub fn make_read_only(&self) {
+        crate::tool::run(Command::new("mount").args(["-o", "remount,ro"]).arg(self.dir.path()));
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {

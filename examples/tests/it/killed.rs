@@ -1,7 +1,7 @@
 //! Killed at any moment, a program leaves nothing wrong behind, and the next run completes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use image_core::Digest;
+use image_layout::OciLayout;
 use test_support::{Tree, require_root, temp_dir};
 
 use crate::{
@@ -145,6 +147,43 @@ fn killed_loads_copies_saves_and_collections_leave_what_verifies() {
     assert_eq!(left, 0, "nothing of the killed runs is left");
     for directory in ["ingest", "leases"] {
         assert_eq!(fs::read_dir(layout.join(directory)).map_or(0, Iterator::count), 0, "{directory}");
+    }
+}
+
+#[test]
+fn a_killed_tag_leaves_every_name_that_was_given() {
+    let Some(base) = base_image(Form::Gzip) else { return };
+    let dir = temp_dir();
+    let layout = dir.path().join("layout");
+    let name = |name: &str| image(&layout, name);
+    program::succeed(program("copy").arg(image(base, SHORT_NAME)).arg(name("image:0")));
+    let tag = |to: &str| {
+        let mut command = program("copy");
+        command.arg(name("image:0")).arg(name(to));
+        command
+    };
+    let started = Instant::now();
+    program::succeed(&mut tag("image:1"));
+    let whole = started.elapsed();
+    let names = || -> BTreeMap<String, Digest> {
+        let tags = OciLayout::open(&layout).unwrap().tags().unwrap();
+        tags.iter().map(|tag| (tag.name().to_owned(), tag.descriptor().digest.clone())).collect()
+    };
+    let mut given = names();
+    let image = given["image:0"].clone();
+    for moment in 0..MOMENTS {
+        let new = format!("new:{moment}");
+        kill_at(&mut tag(&new), whole * moment / MOMENTS);
+        verify(&layout);
+        let found = names();
+        if found.contains_key(&new) {
+            given.insert(new, image.clone());
+        }
+        assert_eq!(found, given, "after a kill at moment {moment}");
+        let after = format!("after:{moment}");
+        program::succeed(&mut tag(&after));
+        given.insert(after, image.clone());
+        assert_eq!(names(), given, "after the next");
     }
 }
 

@@ -9,11 +9,14 @@ use std::{
 
 use image_core::hasher::{Hasher, HashingReader};
 use serde_json::json;
-use test_support::{require_tool, temp_dir, tool};
+use test_support::{
+    raw_tar::{Raw, file},
+    require_tool, temp_dir, tool,
+};
 
 use crate::{
     base_image::{Form, base_image},
-    program::{self, program, succeed},
+    program::{self, Said, program},
     project::{Built, Project},
 };
 
@@ -140,15 +143,72 @@ fn loading_and_saving_a_large_image_stays_smaller_still() {
     }
 }
 
+/// Of load where an archive has as many members as it may, in bytes: some hundred for each.
+const MOST_OF_MEMBERS: u64 = 160 << 20;
+
+/// What an archive of a stranger is, how it is made, and what is said of it where it is refused.
+type Greedy = (&'static str, fn() -> Vec<u8>, Option<&'static str>);
+
+/// Archives that ask for much.
+const GREEDY: [Greedy; 5] = [
+    ("a million members", || many(1_000_000), Some("neither a file manifest.json")),
+    ("more than a million members", || many(1_000_001), Some("limit of 1000000")),
+    ("256 MiB of zeros", || [file("zeros", vec![0; 256 << 20]), none()].concat(), None),
+    ("an extended header of 4 GiB", || Raw::new(b'x', b"big", 1 << 32).block(), Some("extended headers")),
+    ("100 MiB of what looks like documents", || [documents(100), none()].concat(), None),
+];
+
+fn many(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|n| file(format!("{n}"), "")).collect()
+}
+
+fn documents(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|n| file(format!("{n}"), vec![b'['; (1 << 20) + n])).collect()
+}
+
+/// The `manifest.json` of no images.
+fn none() -> Vec<u8> {
+    file("manifest.json", "[]")
+}
+
+#[test]
+fn loading_what_strangers_made_stays_small_too() {
+    if !["time", "zstd"].into_iter().all(require_tool) {
+        return;
+    }
+    let dir = temp_dir();
+    let (plain, packed) = (dir.path().join("archive"), dir.path().join("archive.zst"));
+    for (number, (name, make, refused)) in GREEDY.into_iter().enumerate() {
+        fs::write(&plain, make()).unwrap();
+        tool::run(Command::new("zstd").args(["--quiet", "--force", "--rm", "-3", "-o"]).arg(&packed).arg(&plain));
+        let layout = dir.path().join(format!("layout-{number}"));
+        let (said, bytes) = timed(program("load").arg(&packed).arg(&layout));
+        println!("{name}: {} MiB at most", bytes >> 20);
+        match refused {
+            None => assert_eq!(said.status, Some(0), "{name}: {said}"),
+            Some(text) => assert!(said.status == Some(1) && said.stderr.contains(text), "{name}: {said}"),
+        }
+        assert!(bytes < MOST_OF_MEMBERS, "{name} takes {bytes} bytes of memory");
+        fs::remove_dir_all(layout).unwrap();
+    }
+}
+
 /// Runs a program and gives the size of the most memory that it had resident, in bytes.
 fn peak(command: &mut Command) -> u64 {
+    let (said, peak) = timed(command);
+    assert_eq!(said.status, Some(0), "{command:?}: {said}");
+    peak
+}
+
+fn timed(command: &mut Command) -> (Said, u64) {
     let dir = temp_dir();
     let report = dir.path().join("peak");
     let mut timed = Command::new("time");
     timed.args(["--format=%M", "--output"]).arg(&report).arg(command.get_program()).args(command.get_args());
-    succeed(timed.env_remove("SOURCE_DATE_EPOCH"));
-    let kibibytes: u64 = fs::read_to_string(report).unwrap().trim().parse().unwrap();
-    kibibytes << 10
+    let said = program::run(timed.env_remove("SOURCE_DATE_EPOCH"));
+    // A line about the exit status goes before, where that is not 0.
+    let kibibytes: u64 = fs::read_to_string(report).unwrap().lines().last().unwrap().parse().unwrap();
+    (said, kibibytes << 10)
 }
 
 /// Writes bytes that do not compress, the same each time.

@@ -1,6 +1,7 @@
 //! Round trips with the engines that people run: what we save they load as the same images, and the other way round.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::Command,
@@ -8,9 +9,15 @@ use std::{
 
 use image_core::{Document, ImageConfig};
 use serde_json::Value;
-use test_support::{Containerd, Docker, TempDir, Tree, TreeBuilder, TreeOptions, require_root, temp_dir, tool};
+use test_support::{
+    Containerd, Docker, TempDir, Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir, tool,
+};
 
-use crate::program::{image, program, succeed, unpack, verify};
+use crate::{
+    program::{image, program, succeed, unpack, verify},
+    tools::Storage,
+    unpack::umoci_unpack,
+};
 
 /// The image, and the image that it was made of.
 const NAMES: [&str; 2] = ["localhost/app:2", "localhost/app:1"];
@@ -274,4 +281,128 @@ fn containerd_imports_what_we_save_and_exports_what_we_load() {
         }
         containerd.run(["images", "rm", "--sync", NAMES[0], NAMES[1]]);
     }
+}
+
+#[test]
+fn skopeo_copies_what_we_save_and_writes_what_we_load() {
+    if !require_root() || !require_tool("skopeo") {
+        return;
+    }
+    let images = Images::new();
+    let skopeo = |from: String, to: String| {
+        tool::run(Command::new("skopeo").args(["--insecure-policy", "copy", "--quiet", &from, &to]));
+    };
+    let theirs = images.path("oci");
+    for name in NAMES {
+        skopeo(format!("oci:{}", image(&images.layout(), name)), format!("oci:{}", image(&theirs, name)));
+    }
+    verify(&theirs);
+    images.assert_same(&theirs);
+    for (format, kind) in [("docker", "docker-archive"), ("oci", "oci-archive")] {
+        let (ours, loaded) = (images.save(format), images.path(&format!("loaded-{format}")));
+        for (number, name) in (0..).zip(NAMES) {
+            let theirs = images.path(&format!("{kind}-{number}.tar"));
+            skopeo(format!("{kind}:{}:{name}", ours.display()), format!("{kind}:{}:{name}", theirs.display()));
+            succeed(program("load").arg(&theirs).arg(&loaded));
+        }
+        verify(&loaded);
+        images.assert_same(&loaded);
+    }
+}
+
+#[test]
+fn umoci_unpacks_what_we_load_as_we_do() {
+    if !require_root() || !require_tool("umoci") {
+        return;
+    }
+    let images = Images::new();
+    for format in ["docker", "oci"] {
+        let loaded = images.load(&images.save(format), &format!("loaded-{format}"));
+        let theirs = umoci_unpack(&image(&loaded, NAMES[0]), &images.path(&format!("bundle-{format}")));
+        scan(&theirs).assert_same(&scan(&images.tree()));
+        // An image that it makes of ours, by another name: what it did not change is the same.
+        let changed = "changed";
+        let mut config = Command::new("umoci");
+        config.args(["config", "--image", &image(&loaded, NAMES[0]), "--tag", changed, "--config.label", "a=b"]);
+        tool::run(&mut config);
+        let archive = images.path(&format!("changed-{format}.tar"));
+        succeed(program("save").arg(image(&loaded, changed)).arg(&archive));
+        let again = images.path(&format!("again-{format}"));
+        succeed(program("load").arg(&archive).arg(&again));
+        let (before, after) = (facts(&loaded, changed), facts(&again, changed));
+        assert_eq!(after, before);
+        assert_eq!(after.diff_ids, facts(&images.layout(), NAMES[0]).diff_ids);
+    }
+}
+
+/// The archives that one of podman and buildah wrote, loaded.
+fn assert_written(images: &Images, archives: &[PathBuf]) {
+    let loaded = images.path("loaded");
+    for archive in archives {
+        succeed(program("load").arg(archive).arg(&loaded));
+    }
+    verify(&loaded);
+    images.assert_same(&loaded);
+}
+
+#[test]
+fn podman_shows_what_we_save_and_saves_what_we_load() {
+    if !require_root() || !require_tool("podman") {
+        return;
+    }
+    let (images, storage) = (Images::new(), Storage::new());
+    let podman = |arguments: &[&OsStr]| tool::run(storage.command("podman").args(arguments));
+    let policy = storage.path("policy.json");
+    let [ours, theirs] = [images.save("docker"), images.path("theirs.tar")];
+    let text = OsStr::new;
+    podman(&[
+        text("load"),
+        text("--quiet"),
+        text("--signature-policy"),
+        policy.as_ref(),
+        text("--input"),
+        ours.as_ref(),
+    ]);
+    for name in NAMES {
+        let said: Value = serde_json::from_str(&podman(&["image", "inspect", name].map(text))).unwrap();
+        let id = format!("sha256:{}", said[0]["Id"].as_str().unwrap());
+        let theirs = Facts { id, diff_ids: texts(&said[0]["RootFS"]["Layers"]) };
+        assert_eq!(theirs, facts(&images.layout(), name), "{name}");
+    }
+    let mounted = podman(&["image", "mount", NAMES[0]].map(text));
+    scan(mounted.trim().as_ref()).assert_same(&scan(&images.tree()));
+    podman(&["image", "unmount", NAMES[0]].map(text));
+    let save = ["save", "--quiet", "--multi-image-archive", "--output"].map(text);
+    podman(&[&save[..], &[theirs.as_ref(), text(NAMES[0]), text(NAMES[1])]].concat());
+    assert_written(&images, &[theirs]);
+}
+
+#[test]
+fn buildah_shows_what_we_save_and_pushes_what_we_load() {
+    if !require_root() || !require_tool("buildah") {
+        return;
+    }
+    let (images, storage) = (Images::new(), Storage::new());
+    let buildah = |arguments: &[&str]| tool::run(storage.command("buildah").args(arguments)).trim().to_owned();
+    let policy = storage.path("policy.json").display().to_string();
+    let mut archives = Vec::new();
+    for format in ["docker", "oci"] {
+        let ours = images.save(format);
+        for (number, name) in (0..).zip(NAMES) {
+            let from = format!("{format}-archive:{}:{name}", ours.display());
+            let id = buildah(&["pull", "--quiet", "--signature-policy", &policy, &from]);
+            assert_eq!(format!("sha256:{id}"), facts(&images.layout(), name).id, "{from}");
+            if name == NAMES[0] {
+                let container = buildah(&["from", "--quiet", "--pull-never", "--signature-policy", &policy, &id]);
+                let mounted = buildah(&["mount", &container]);
+                scan(mounted.as_ref()).assert_same(&scan(&images.tree()));
+                buildah(&["rm", &container]);
+            }
+            let theirs = images.path(&format!("theirs-{format}-{number}.tar"));
+            let to = format!("docker-archive:{}:{name}", theirs.display());
+            buildah(&["push", "--quiet", "--signature-policy", &policy, &id, &to]);
+            archives.push(theirs);
+        }
+    }
+    assert_written(&images, &archives);
 }

@@ -19,20 +19,20 @@ fn built() -> Option<(Project, String)> {
 }
 
 /// An image store of podman and buildah that is gone after the test.
-struct Storage {
+pub(crate) struct Storage {
     dir: TempDir,
 }
 
 impl Storage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: temp_dir() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn command(&self, tool: &str) -> Command {
+    pub(crate) fn command(&self, tool: &str) -> Command {
         let policy = self.path("policy.json");
         fs::write(&policy, r#"{"default": [{"type": "insecureAcceptAnything"}]}"#).unwrap();
         let mut command = Command::new(tool);

@@ -204,6 +204,48 @@ fn an_image_that_is_too_large_does_not_push_out_the_others() {
 }
 
 #[test]
+fn each_reason_is_told_in_text_and_in_json() {
+    let f = Fixture::new();
+    f.name("unused", &f.image("unused", vec![f.layer("u", 1000)]), 9);
+    f.name("kept", &f.image("kept", vec![f.layer("k", 1000)]), 1);
+    f.name("over", &f.image("over", vec![f.layer("o", 30_000)]), 2);
+    f.name("large", &f.image("large", vec![f.layer("l", 50_000)]), 0);
+    let over = f.roots.borrow()[2].target.clone();
+    let mut note = ImageManifest::new(f.blob(b"{}", MediaType::OciEmpty), vec![]);
+    note.subject = Some(over.clone());
+    let note = f.manifest(note);
+    f.add(Root::new("note", note, Timestamp::from_seconds(NOW)).with_subject(Some(over.digest.clone())));
+    let week = Duration::from_secs(7 * 86_400);
+    let collected = f.collect(&now().with_keep_for(Some(week)).with_keep_bytes(Some(31_000)));
+    let told: Vec<(&str, String, serde_json::Value)> = collected
+        .dropped
+        .iter()
+        .map(|dropped| (dropped.name.as_str(), dropped.reason.to_string(), serde_json::to_value(dropped).unwrap()))
+        .collect();
+    let expected = [
+        ("unused", "not used since 2033-05-11T03:33:20Z".to_owned(), "unused"),
+        ("over", "with what was used later it needs ".to_owned(), "over-limit"),
+        ("note", format!("it is about {}, which nothing needs", over.digest), "orphaned"),
+        ("large", "it alone needs ".to_owned(), "too-large"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for ((name, text, json), expected) in told.iter().zip(&expected) {
+        assert_eq!((*name, json["reason"].as_str().unwrap()), (expected.0, expected.2), "{told:#?}");
+        assert!(text.starts_with(&expected.1), "{text}");
+        match expected.2 {
+            "unused" => assert_eq!(json["since"], "2033-05-11T03:33:20Z"),
+            "orphaned" => assert_eq!(json["subject"], over.digest.to_string()),
+            _ => {
+                assert!(json["needed"].as_u64().unwrap() > 31_000 && json["limit"] == 31_000, "{json}");
+                assert!(text.ends_with("bytes, 31000 may be kept"), "{text}");
+            }
+        }
+        assert!(json["lastUsed"].is_string() && json["digest"].is_string(), "{json}");
+    }
+    assert_eq!(collected.kept, 3);
+}
+
+#[test]
 fn what_is_shared_counts_once() {
     let f = Fixture::new();
     let base = f.layer("base", 100_000);

@@ -3,13 +3,13 @@
 use std::io::{self, Read};
 
 use image_core::{
-    Compression, Ctx, DiffId, Error as CoreError,
+    Compression, DiffId, Error as CoreError,
     codec::{DecodeOptions, Decoder},
     hasher::Hasher,
     observer::Task,
 };
 
-use super::members::Members;
+use super::{budget::Budget, members::Members};
 use crate::error::{Error, Result};
 
 /// How much is read at once, in bytes.
@@ -30,15 +30,15 @@ pub(super) enum Plain {
 pub(super) struct Intake<'a, R> {
     pub(super) members: &'a mut Members<R>,
     task: &'a Task<'a>,
-    ctx: &'a Ctx,
+    budget: &'a Budget<'a>,
     /// What kept the archive from being read or the blob from being written.
     failure: Option<Error>,
 }
 
 impl<'a, R: Read> Intake<'a, R> {
     /// The member that was read last.
-    pub(super) fn new(members: &'a mut Members<R>, task: &'a Task<'a>, ctx: &'a Ctx) -> Self {
-        Self { members, task, ctx, failure: None }
+    pub(super) fn new(members: &'a mut Members<R>, task: &'a Task<'a>, budget: &'a Budget<'a>) -> Self {
+        Self { members, task, budget, failure: None }
     }
 
     /// Copies the rest of the member.
@@ -48,8 +48,9 @@ impl<'a, R: Read> Intake<'a, R> {
     }
 
     /// Copies the member, and reads it as a layer at the same time.
-    pub(super) fn layer(&mut self, to: &mut dyn io::Write, limit: u64) -> Result<Plain> {
-        let plain = read_layer(Tee { intake: self, to }, limit);
+    pub(super) fn layer(&mut self, to: &mut dyn io::Write) -> Result<Plain> {
+        let budget = self.budget;
+        let plain = read_layer(Tee { intake: self, to }, budget);
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -66,7 +67,6 @@ impl<'a, R: Read> Intake<'a, R> {
     }
 
     fn transfer(&mut self, to: &mut dyn io::Write, buf: &mut [u8]) -> Result<usize> {
-        self.ctx.check()?;
         let count = self.members.read(buf)?;
         let written = to.write_all(buf.get(..count).unwrap_or_default());
         written.map_err(|error| CoreError::stream("write the blob", error))?;
@@ -95,7 +95,7 @@ impl<R: Read> Read for Tee<'_, '_, R> {
 }
 
 /// Reads a layer to its end.
-pub(super) fn read_layer(reader: impl Read, limit: u64) -> Result<Plain, CoreError> {
+pub(super) fn read_layer(reader: impl Read, budget: &Budget<'_>) -> Result<Plain, CoreError> {
     let mut decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
     let compression = decoder.compression();
     let mut hasher = (compression != Compression::None).then(Hasher::sha256);
@@ -109,10 +109,10 @@ pub(super) fn read_layer(reader: impl Read, limit: u64) -> Result<Plain, CoreErr
             Err(error) => return Err(CoreError::stream("decompress the layer", error)),
         };
         size = size.saturating_add(count as u64);
-        if size > limit {
-            return Err(CoreError::limit("plain layer, in bytes", limit));
-        }
+        budget.check_layer(size)?;
+        // What is not compressed was counted as the archive was read.
         if let Some(hasher) = &mut hasher {
+            budget.admit(count as u64)?;
             hasher.update(buffer.get(..count).unwrap_or_default());
         }
     }
@@ -122,11 +122,11 @@ pub(super) fn read_layer(reader: impl Read, limit: u64) -> Result<Plain, CoreErr
     })
 }
 
-/// What was read of a layer; past its limit nothing more is.
+/// What was read of a layer; past a limit nothing more is, nor when somebody cancels.
 pub(super) fn settled(plain: Result<Plain, CoreError>) -> Result<Plain> {
     match plain {
         Ok(plain) => Ok(plain),
-        Err(error @ CoreError::LimitExceeded { .. }) => Err(error.into()),
+        Err(error @ (CoreError::LimitExceeded { .. } | CoreError::Cancelled)) => Err(error.into()),
         Err(error) => Ok(Plain::Broken(reason(&error))),
     }
 }

@@ -9,6 +9,7 @@ use image_core::{
 };
 
 use super::{
+    budget::Budget,
     docker_json::{DockerImages, MANIFEST, MAX_MANIFEST_SIZE},
     docker_read,
     index::{Index, within},
@@ -40,11 +41,14 @@ pub struct LoadOptions {
     pub name_bytes: u64,
     /// How many bytes a layer may have when uncompressed; `None`, the default, is unlimited.
     pub layer_bytes: Option<u64>,
+    /// How many bytes the archive may have when uncompressed, together with what its compressed layers
+    /// have; `None`, the default, is unlimited.
+    pub total_bytes: Option<u64>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { name: None, members: 1_000_000, name_bytes: 64 << 20, layer_bytes: None }
+        Self { name: None, members: 1_000_000, name_bytes: 64 << 20, layer_bytes: None, total_bytes: None }
     }
 }
 
@@ -72,6 +76,12 @@ impl LoadOptions {
     pub fn with_layer_bytes(self, layer_bytes: Option<u64>) -> Self {
         Self { layer_bytes, ..self }
     }
+
+    /// With this bound on the bytes of the uncompressed archive, together with those of its compressed layers.
+    #[must_use]
+    pub fn with_total_bytes(self, total_bytes: Option<u64>) -> Self {
+        Self { total_bytes, ..self }
+    }
 }
 
 /// An image, or an index of images, out of an archive.
@@ -96,7 +106,8 @@ pub struct Loaded {
 /// their diffIDs. An image's blobs are stored when all of the archive has been read.
 ///
 /// Memory is bounded, whatever the archive's size, by 16 MiB of documents, fixed buffers, and the names of members and of what
-/// links lead to. An archive may have 4,096 images with 10,000 names, 1,000 indexes, 10,000 manifests and 100,000 other blobs.
+/// links lead to. An archive may have 4,096 images with 10,000 names, 1,000 indexes, 10,000 manifests and 100,000 other blobs, and
+/// documents of 256 MiB, each as often as it is named.
 ///
 /// # Errors
 /// [`Error::is_corrupt`] where the archive or an image in it is not right, or a layer compressed with anything but
@@ -110,7 +121,8 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
     let task = ctx.begin(TaskKind::Copy, "archive", None);
     let batch = store.batch()?;
     let store: &dyn BlobStore = &*batch;
-    let mut index = Index::read(reader, store, options, &task, ctx)?;
+    let budget = Budget::new(options, ctx);
+    let mut index = Index::read(reader, store, options, &task, &budget)?;
     let has_docker = index.has(MANIFEST.as_bytes());
     let mut images = Images::default();
     if index.has(MARKER.as_bytes()) {

@@ -18,6 +18,7 @@
 //! [`save`] writes what both kinds of readers understand: an OCI layout with Docker's `manifest.json` beside it, or the
 //! layout alone. The same images under the same names make the same bytes on every machine.
 
+mod budget;
 mod docker_json;
 mod docker_read;
 mod docker_write;

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use image_layout::{Error, OciLayout};
+use image_core::{Ctx, gc::GcOptions};
+use image_layout::{CopyOptions, Error, LoadOptions, OciLayout, SaveOptions, copy, fsck::VerifyOptions, save};
+use test_support::SmallDisk;
 
 use crate::fixture::{Fixture, read};
 
@@ -127,6 +129,43 @@ fn reading_writes_nothing() {
     layout.tags().unwrap();
     OciLayout::open_or_create(fixture.path()).unwrap();
     assert_eq!(files(fixture.path()), before);
+}
+
+#[test]
+fn a_layout_on_a_read_only_file_system_is_read_and_not_changed() {
+    let Some(disk) = SmallDisk::mount(1 << 20) else { return };
+    let from = Fixture::new();
+    let image = from.image("linux/amd64", "a");
+    let path = disk.path().join("layout");
+    let layout = OciLayout::create(&path).unwrap();
+    let ctx = Ctx::default();
+    copy(from.layout.blobs(), layout.blobs(), &image, &CopyOptions::default(), &ctx).unwrap();
+    layout.tag("a", &image).unwrap();
+    disk.make_read_only();
+
+    let layout = OciLayout::open_or_create(&path).unwrap();
+    let opened = layout.image("a", None).unwrap();
+    assert!(layout.verify(None, &VerifyOptions::default().with_unreachable(), &ctx).unwrap().is_clean());
+    let mut archive = Vec::new();
+    save(&[(opened, vec!["a:1".to_owned()])], &mut archive, &SaveOptions::default(), &ctx).unwrap();
+    let to = Fixture::new();
+    assert_eq!(copy(layout.blobs(), to.layout.blobs(), &image, &CopyOptions::default(), &ctx).unwrap().blobs, 3);
+    assert_eq!(layout.collect(&GcOptions::default().with_dry_run(), &ctx).unwrap().kept, 3);
+
+    let other = from.image("linux/amd64", "b");
+    let errors = [
+        layout.tag("b", &image).unwrap_err(),
+        layout.untag("a").unwrap_err(),
+        layout.load(&*archive, &LoadOptions::default(), &ctx).unwrap_err(),
+        copy(from.layout.blobs(), layout.blobs(), &other, &CopyOptions::default(), &ctx).unwrap_err(),
+        layout.collect(&GcOptions::default().with_keep_bytes(Some(0)), &ctx).unwrap_err(),
+    ];
+    for error in errors {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(cause.contains("Read-only file system"), "{error}: {cause}");
+    }
+    assert_eq!(layout.tags().unwrap().len(), 1);
 }
 
 #[test]

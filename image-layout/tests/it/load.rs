@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Read},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use image_core::{
@@ -12,8 +13,9 @@ use image_core::{
     blob::{BlobSource, BlobSourceExt, BlobStore},
     hasher::Hasher,
 };
-use image_layout::{CopyOptions, Error, LoadOptions, Loaded, copy, fsck::VerifyOptions};
+use image_layout::{CopyOptions, Error, LoadOptions, Loaded, OciLayout, copy, fsck::VerifyOptions};
 use serde_json::json;
+use test_support::{SmallDisk, hostile::ArchiveLimit, thread_time};
 
 use crate::{
     archive::{Archive, compress, config, diff_id, layer, manifest, record},
@@ -437,7 +439,16 @@ fn documents_past_what_is_held_in_memory() {
 fn archives_that_are_not_right_leave_nothing_behind() {
     for case in test_support::hostile::archives() {
         let fixture = Fixture::new();
-        let error = load(&fixture, &case.archive).expect_err(case.name);
+        let options = match case.limit {
+            None => LoadOptions::default(),
+            Some(ArchiveLimit::Members(members)) => LoadOptions::default().with_members(members),
+            Some(ArchiveLimit::NameBytes(bytes)) => LoadOptions::default().with_name_bytes(bytes),
+            Some(ArchiveLimit::LayerBytes(bytes)) => LoadOptions::default().with_layer_bytes(Some(bytes)),
+            Some(ArchiveLimit::TotalBytes(bytes)) => LoadOptions::default().with_total_bytes(Some(bytes)),
+        };
+        let start = thread_time();
+        let error = fixture.layout.load(&*case.archive, &options, &Ctx::default()).expect_err(case.name);
+        assert!(thread_time() - start < Duration::from_secs(5), "{}: {:?}", case.name, thread_time() - start);
         let mut text = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
@@ -650,4 +661,99 @@ fn it_stops_when_asked() {
     assert!(error.unwrap_err().is_cancelled());
     assert_untouched(&fixture, "cancelled");
     assert_eq!(fixture.layout.blobs().stat(&Digest::sha256_of(b"")).unwrap(), None);
+}
+
+/// An archive of any length: what it begins with, then zeros without end, until somebody has cancelled.
+struct Endless<'a> {
+    beginning: &'a [u8],
+    given: usize,
+    cancel: &'a CancelToken,
+}
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        const BEFORE: usize = 1 << 20;
+        const MOST: usize = 4 << 20;
+        if !self.beginning.is_empty() {
+            return self.beginning.read(buf);
+        }
+        buf.fill(0);
+        self.given += buf.len();
+        if self.given > BEFORE {
+            self.cancel.cancel();
+        }
+        assert!(self.given < MOST, "it goes on reading when cancelled");
+        Ok(buf.len())
+    }
+}
+
+#[test]
+fn what_nobody_needs_is_not_read_for_ever() {
+    let huge = |name: &str| Archive::default().lying(name, (1 << 33) - 1).end();
+    let cases = [
+        ("a member that leads out of the archive", huge("../huge")),
+        ("a member that may be a layer", huge("huge")),
+        ("what follows the end of the archive", archive(&simple(Compression::Gzip))),
+    ];
+    for (case, beginning) in cases {
+        let fixture = Fixture::new();
+        let cancel = CancelToken::default();
+        let endless = Endless { beginning: &beginning, given: 0, cancel: &cancel };
+        let ctx = Ctx::default().with_cancel(cancel.clone());
+        let error = fixture.layout.load(endless, &LoadOptions::default(), &ctx).unwrap_err();
+        assert!(error.is_cancelled(), "{case}: {error}");
+        assert_untouched(&fixture, case);
+
+        let options = LoadOptions::default().with_total_bytes(Some(500_000));
+        let endless = Endless { beginning: &beginning, given: 0, cancel: &cancel };
+        let error = fixture.layout.load(endless, &options, &Ctx::default()).unwrap_err();
+        assert!(error.to_string().contains("limit of 500000"), "{case}: {error}");
+        assert_untouched(&fixture, case);
+    }
+}
+
+/// As many images as an archive may have, all with one configuration as large as one may be.
+#[test]
+fn a_document_that_is_named_often_is_not_read_for_ever() {
+    let layer = layer("one");
+    let plain = config(&[&layer]);
+    let large = [plain.bytes(), &*vec![b' '; (4 << 20) - plain.bytes().len()]].concat();
+    let image = |number: usize| {
+        // The same layer under names that look different.
+        let prefix: String = (0..13).map(|bit| if number >> bit & 1 == 0 { "./" } else { ".//" }).collect();
+        json!({"Config": "c.json", "Layers": [format!("{prefix}l.tar")]})
+    };
+    let of = |count: usize| {
+        let images: serde_json::Value = (0..count).map(image).collect();
+        let archive = Archive::default().file("l.tar", &layer).file("c.json", &large);
+        archive.file("manifest.json", images.to_string()).end()
+    };
+    let fixture = Fixture::new();
+    assert_eq!(load(&fixture, &of(50)).unwrap().len(), 50);
+    let fixture = Fixture::new();
+    let error = load(&fixture, &of(4096)).unwrap_err();
+    assert!(error.to_string().contains("limit of 268435456"), "{error}");
+    assert_untouched(&fixture, "documents");
+}
+
+#[test]
+fn a_layer_is_on_the_disk_once() {
+    let noise = |seed: u8| {
+        let blocks = (0..700_u16).flat_map(|n| [seed, n.to_le_bytes()[0], n.to_le_bytes()[1]]).collect::<Vec<_>>();
+        let content = blocks
+            .chunks(3)
+            .flat_map(|block| Digest::sha256_of(block).encoded().bytes().cycle().take(512).collect::<Vec<_>>());
+        Archive::default().file("content", content.collect::<Vec<_>>()).end()
+    };
+    let layers = [noise(1), noise(2)];
+    assert!(layers.iter().map(Vec::len).sum::<usize>() > 700 << 10);
+    let config = config(&[&layers[0], &layers[1]]);
+    let plain = Archive::default().files(&[("a", &layers[0]), ("b", &layers[1]), ("c", config.bytes())]);
+    let plain = plain.file("manifest.json", manifest("c", &["app:1"], &["a", "b"])).end();
+    for compression in ALL {
+        let Some(disk) = SmallDisk::mount(1 << 20) else { return };
+        let layout = OciLayout::create(disk.path().join("layout")).unwrap();
+        layout.load(&*compress(&plain, compression), &LoadOptions::default(), &Ctx::default()).unwrap();
+        assert_eq!(layout.tags().unwrap().len(), 1, "two copies would not have fitted");
+    }
 }

@@ -1,21 +1,22 @@
-//! Archives of images, in Docker's form, that are not right.
+//! Archives of images, most of them in Docker's form, that are not right.
 
 use super::{
-    ArchiveCase,
+    ArchiveCase, ArchiveLimit,
     Requirement::{
-        self, ArchivesAreIndexed, ContentIsVerified, DocumentBytes, Documents, ExtensionBytes, LayersOfArchives,
-        NothingIsSetAside, OneMeaningOfTar,
+        self, ArchivesAreIndexed, ContentIsVerified, DocumentBytes, Documents, ExtensionBytes, IndexDepth, JsonNesting,
+        LayerBytes, LayersOfAnImage, LayersOfArchives, NoRecursion, NothingIsSetAside, OneMeaningOfTar, PathBytes,
+        ZstdWindow,
     },
 };
 use crate::{
-    layout::{digest, gzip, zstd},
+    layout::{blob_name, digest, gzip, zstd},
     raw_tar::{Raw, archive, extended, fifo, file, hard_link, pax, symlink},
 };
 
 /// All cases of archives; every one is refused, and leaves no name and no blob.
 #[must_use]
 pub fn archives() -> Vec<ArchiveCase> {
-    [layers(), members(), documents(), streams()].concat()
+    [layers(), members(), links(), documents(), indexes(), streams(), compressed(), bombs()].concat()
 }
 
 /// A layer that is larger than what is held in memory, compressed too; different for each text.
@@ -58,7 +59,7 @@ fn from(config: &str, layers: &[&str]) -> Vec<u8> {
 }
 
 fn case(requirement: Requirement, name: &'static str, archive: Vec<u8>, refused: &'static str) -> ArchiveCase {
-    ArchiveCase { name, requirement, archive, refused }
+    ArchiveCase { name, requirement, archive, limit: None, refused }
 }
 
 fn layers() -> Vec<ArchiveCase> {
@@ -129,6 +130,45 @@ fn members() -> Vec<ArchiveCase> {
     ]
 }
 
+/// Links as older versions of Docker write them for layers that images share, but without an end.
+fn links() -> Vec<ArchiveCase> {
+    let endless = "more than 8 links";
+    let linked = |links: &[Vec<u8>]| {
+        let [manifest, config, ..] = image();
+        let members = [manifest, config].map(|(name, content)| file(name, content));
+        archive(&[&members, links].concat())
+    };
+    let without_manifest = |link: Vec<u8>| archive(&[link, file("config.json", "{}")]);
+    let case = |name, archive, refused| case(NoRecursion, name, archive, refused);
+    vec![
+        case(
+            "two layers that are links to each other",
+            linked(&[symlink("a.tar", "b.tar"), symlink("b.tar", "./a.tar")]),
+            endless,
+        ),
+        case(
+            "two layers that are hard links to each other",
+            linked(&[hard_link("a.tar", "b.tar"), hard_link("b.tar", "a.tar")]),
+            endless,
+        ),
+        case(
+            "a layer that is a link and a hard link in turn",
+            linked(&[symlink("a.tar", "x/../b.tar"), hard_link("b.tar", "c"), symlink("c", "a.tar")]),
+            endless,
+        ),
+        case(
+            "a configuration that is a link to itself",
+            in_place_of("config.json", &symlink("config.json", "config.json")),
+            endless,
+        ),
+        case(
+            "a manifest that is a link to itself",
+            without_manifest(symlink("manifest.json", "manifest.json")),
+            "neither a file manifest.json",
+        ),
+    ]
+}
+
 fn documents() -> Vec<ArchiveCase> {
     let documents = |name, archive, refused| case(Documents, name, archive, refused);
     let json = |text: &str| with("manifest.json", text.as_bytes());
@@ -136,6 +176,17 @@ fn documents() -> Vec<ArchiveCase> {
     let members = image();
     let twice = members.iter().chain(&members[..1]).map(|(name, content)| file(name, content)).collect::<Vec<_>>();
     let without = members[1..].iter().map(|(name, content)| file(name, content)).collect::<Vec<_>>();
+    let manifest_member = file("manifest.json", &members[0].1);
+    let spelled = [without.clone(), vec![manifest_member.clone(), file(".//manifest.json", "[]")]].concat();
+    let linked = [without.clone(), vec![symlink("manifest.json", "a.tar"), manifest_member.clone()]].concat();
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let layers = vec!["a.tar"; 4097];
+    let diff_ids = vec![format!("\"{}\"", digest(&layer("lower"))); 4097].join(",");
+    let many = [
+        ("manifest.json", manifest("config.json", "app:1", &layers)),
+        ("config.json", format!(r#"{{"rootfs":{{"type":"layers","diff_ids":[{diff_ids}]}}}}"#).into_bytes()),
+        ("a.tar", gzip(&layer("lower"))),
+    ];
     let neither = "neither a file manifest.json";
     vec![
         documents("a layer as configuration", from("a.tar", &["a.tar", "b.tar"]), "a.tar: it is not a JSON document"),
@@ -148,7 +199,19 @@ fn documents() -> Vec<ArchiveCase> {
             "not a valid document",
         ),
         documents("manifest.json twice", archive(&twice), "manifest.json: it is there twice"),
+        documents("manifest.json twice, spelled otherwise", archive(&spelled), "manifest.json: it is there twice"),
+        documents("manifest.json as a link and as itself", archive(&linked), "manifest.json: it is there twice"),
+        documents(
+            "index.json twice",
+            archive(&[file("index.json", "{}"), file("index.json", "{}")]),
+            "index.json: it is there twice",
+        ),
         documents("no manifest.json", archive(&without), neither),
+        documents(
+            "manifest.json after the end of the archive",
+            [archive(&without), archive(std::slice::from_ref(&manifest_member))].concat(),
+            neither,
+        ),
         documents("no bytes", Vec::new(), neither),
         documents("a name without a tag", named("app"), "invalid name \"app\""),
         documents("a name that commands a terminal", named("\\u001b[31mapp:1"), "invalid name \"\\u{1b}[31mapp:1\""),
@@ -156,6 +219,20 @@ fn documents() -> Vec<ArchiveCase> {
             "a name with a digest",
             named("app@sha256:0000000000000000000000000000000000000000000000000000000000000000"),
             "invalid name",
+        ),
+        case(JsonNesting, "a manifest.json nested 200 deep", json(&nested(200)), "recursion limit"),
+        case(JsonNesting, "a manifest.json nested a million deep", json(&nested(1_000_000)), "recursion limit"),
+        case(
+            JsonNesting,
+            "a configuration nested 200 deep",
+            with("config.json", format!(r#"{{"x":{}}}"#, nested(200)).as_bytes()),
+            "recursion limit",
+        ),
+        case(
+            LayersOfAnImage,
+            "4097 layers",
+            archive(&many.each_ref().map(|(name, content)| file(name, content))),
+            "at most 4096 may be",
         ),
         case(
             DocumentBytes,
@@ -168,6 +245,55 @@ fn documents() -> Vec<ArchiveCase> {
             "a manifest.json of more than 4 MiB",
             with("manifest.json", &vec![b' '; (4 << 20) + 1]),
             "limit of 4194304",
+        ),
+    ]
+}
+
+/// An archive in OCI's form of these documents, in which each names the one before it so often.
+fn nested(levels: usize, times: usize) -> Vec<u8> {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let index = |entry: &str| {
+        let entries = vec![entry; times].join(",");
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entries}]}}"#)
+    };
+    let mut members = Vec::new();
+    let mut document = r#"{"schemaVersion":2,"manifests":[]}"#.to_owned();
+    for _ in 0..levels {
+        let digest = digest(document.as_bytes());
+        members.push(file(blob_name(&digest), &document));
+        document = index(&format!(r#"{{"mediaType":"{INDEX}","digest":"{digest}","size":{}}}"#, document.len()));
+    }
+    members.push(file("index.json", &document));
+    archive(&members)
+}
+
+fn indexes() -> Vec<ArchiveCase> {
+    let index = |json: String| archive(&[file("index.json", json)]);
+    let entry = |media_type: &str, content: &str| {
+        let digest = digest(content.as_bytes());
+        let size = content.len();
+        let entry = format!(
+            r#"{{"mediaType":"application/vnd.oci.image.{media_type}.v1+json","digest":"{digest}","size":{size}}}"#
+        );
+        archive(&[
+            file("index.json", format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#)),
+            file(blob_name(&digest), content),
+        ])
+    };
+    let both = r#"{"schemaVersion":2,"manifests":[],"layers":[]}"#;
+    let climbing = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:../../x","size":1}]}"#;
+    vec![
+        case(IndexDepth, "an index in an index, 20 deep", nested(20, 1), "limit of 8"),
+        case(IndexDepth, "10^20 ways through 20 indexes", nested(20, 10), "limit of 8"),
+        case(Documents, "an index that is a manifest too", entry("index", both), "could be read as a manifest"),
+        case(Documents, "a manifest that is an index", entry("manifest", both), "config"),
+        case(Documents, "an index with a key twice", index(both.replace("layers", "manifests")), "twice"),
+        case(Documents, "an entry whose digest climbs", index(climbing.to_owned()), "wrong length"),
+        case(
+            DocumentBytes,
+            "an index.json of more than 8 MiB",
+            index(format!(r#"{{"schemaVersion":2,"manifests":[]}}{}"#, " ".repeat(8 << 20))),
+            "limit of 8388608",
         ),
     ]
 }
@@ -191,6 +317,11 @@ fn streams() -> Vec<ArchiveCase> {
         ),
         tar("a record of a wrong length", &[extended(b'x', b"11 path=abc"), empty()], "wrong length"),
         tar("a path with NUL", &[pax(&[("path", b"a\0b")]), empty()], "NUL"),
+        tar(
+            "a size below 0 in binary",
+            &[lying(b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF")],
+            "size is not a number",
+        ),
         tar("a sparse member", &[pax(&[("GNU.sparse.major", b"1")]), empty()], "sparse"),
         tar("a size below 0", &[pax(&[("size", b"-1")]), empty()], "size is not a number"),
         tar("an extended header and no member", &[pax(&[("path", b"a")])], "no member after it"),
@@ -209,5 +340,60 @@ fn streams() -> Vec<ArchiveCase> {
             archive(&[extended(b'g', b"").repeat(17), empty()]),
             "extended headers",
         ),
+    ]
+}
+
+/// All of an archive compressed.
+fn compressed() -> Vec<ArchiveCase> {
+    let whole = gzip(&archive(&image().map(|(name, content)| file(name, content))));
+    let cut = |by: usize| whole[..whole.len() - by].to_vec();
+    let mut flipped = whole.clone();
+    let at = flipped.len() - 8;
+    flipped[at] ^= 1;
+    // A frame that says that its window has 2 GiB.
+    let window = [b"\x28\xb5\x2f\xfd\x00\xa8".to_vec(), zstd(&archive(&[file("a", "")]))[6..].to_vec()].concat();
+    let content = |name, archive| case(ContentIsVerified, name, archive, "corrupt gzip stream");
+    vec![
+        content("a compressed archive that is cut", cut(9)),
+        content("a compressed archive without its checksum", cut(4)),
+        content("a compressed archive with another checksum", flipped),
+        content(
+            "a compressed archive, and a second member of gzip that is cut",
+            [whole.clone(), cut(20)[..20].to_vec()].concat(),
+        ),
+        case(ZstdWindow, "a compressed archive with a window of 2 GiB", window, "zstd"),
+    ]
+}
+
+/// Archives that are much longer than what is stored of them, and more members than are wanted, against bounds on them.
+fn bombs() -> Vec<ArchiveCase> {
+    const PLAIN_BYTES: usize = 32 << 20;
+    let zeros = || file("zeros", vec![0; PLAIN_BYTES]);
+    let total = |name, archive| {
+        case(LayerBytes, name, archive, "limit of 1048576").with_limit(ArchiveLimit::TotalBytes(1 << 20))
+    };
+    let layer = |name, archive| {
+        case(LayerBytes, name, archive, "limit of 1048576").with_limit(ArchiveLimit::LayerBytes(1 << 20))
+    };
+    let skipped = archive(&[file("../zeros", vec![0; PLAIN_BYTES])]);
+    let behind = [archive(&[file("a", "")]), vec![0; PLAIN_BYTES]].concat();
+    let many = |count: usize| archive(&(0..count).map(|n| file(format!("m{n}"), "")).collect::<Vec<_>>());
+    vec![
+        total("a file of zeros in an archive by gzip", gzip(&archive(&[zeros()]))),
+        total("a file of zeros in an archive by zstd", zstd(&archive(&[zeros()]))),
+        total("a file that nobody reads in an archive by zstd", zstd(&skipped)),
+        total("zeros after the end of an archive by zstd", zstd(&behind)),
+        total("a layer of zeros by gzip", with("a.tar", &gzip(&archive(&[zeros()])))),
+        total(
+            "a layer of zeros by zstd, small enough to be held in memory",
+            with("a.tar", &zstd(&archive(&[zeros()]))),
+        ),
+        layer("one layer of zeros by gzip", with("a.tar", &gzip(&archive(&[zeros()])))),
+        layer("one layer of zeros by zstd", with("a.tar", &zstd(&archive(&[zeros()])))),
+        layer("a plain layer of zeros in an archive by zstd", zstd(&archive(&[zeros()]))),
+        case(NothingIsSetAside, "more members than are wanted", many(1001), "limit of 1000")
+            .with_limit(ArchiveLimit::Members(1000)),
+        case(PathBytes, "longer names than are wanted", many(1000), "limit of 3000")
+            .with_limit(ArchiveLimit::NameBytes(3000)),
     ]
 }

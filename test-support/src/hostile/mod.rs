@@ -147,6 +147,20 @@ impl LayoutCase {
     }
 }
 
+/// A bound that an archive is loaded with, other than the one that holds by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "what runs a case must know every bound")]
+pub enum ArchiveLimit {
+    /// Members.
+    Members(u64),
+    /// Bytes of the members' names.
+    NameBytes(u64),
+    /// Bytes of a layer when it is plain.
+    LayerBytes(u64),
+    /// Bytes of the archive when it is plain, and of its compressed layers.
+    TotalBytes(u64),
+}
+
 /// An archive that is refused.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -157,8 +171,16 @@ pub struct ArchiveCase {
     pub requirement: Requirement,
     /// The archive.
     pub archive: Vec<u8>,
+    /// Of another value than by default.
+    pub limit: Option<ArchiveLimit>,
     /// What the error and its causes say.
     pub refused: &'static str,
+}
+
+impl ArchiveCase {
+    fn with_limit(self, limit: ArchiveLimit) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
 }
 
 /// Runs all cases, so that all that fail are told of, and not the first alone.
