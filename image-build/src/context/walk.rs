@@ -3,6 +3,7 @@
 mod assembly;
 
 use std::{
+    ffi::CStr,
     mem,
     os::fd::OwnedFd,
     sync::{
@@ -18,7 +19,7 @@ use image_core::{
 };
 use image_overlay::LayerPath;
 use rustix::{
-    fs::{AtFlags, FileType, RawDir, Stat},
+    fs::{AtFlags, FileType, Stat},
     io::Errno,
 };
 
@@ -232,7 +233,7 @@ impl Reader<'_> {
             let child = Child {
                 name,
                 status: Status::of(&stat),
-                mode: stat.st_mode,
+                mode: mode(&stat),
                 owner: (stat.st_uid, stat.st_gid),
                 has_other_names: stat.st_nlink > 1,
                 excluded: verdict.is_excluded(),
@@ -283,17 +284,39 @@ type Name = (Vec<u8>, Option<FileType>);
 
 /// The names in a directory but `.` and `..`, in the order in which their files are likely to lie on a disk.
 fn names(directory: &OwnedFd) -> Result<Vec<Name>, Errno> {
-    let mut buffer = Vec::with_capacity(32 << 10);
-    let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut entries = Vec::new();
-    while let Some(entry) = listing.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
+    go_over(directory, |inode, name, kind| {
+        let name = name.to_bytes();
         if !matches!(name, b"." | b"..") {
-            let kind = Some(entry.file_type()).filter(|kind| *kind != FileType::Unknown);
-            entries.push((entry.ino(), (name.to_vec(), kind)));
+            let kind = Some(kind).filter(|kind| *kind != FileType::Unknown);
+            entries.push((inode, (name.to_vec(), kind)));
         }
-    }
+    })?;
     entries.sort_unstable_by_key(|(inode, _)| *inode);
     Ok(entries.into_iter().map(|(_, name)| name).collect())
+}
+
+#[cfg(target_os = "linux")]
+fn go_over(directory: &OwnedFd, mut found: impl FnMut(u64, &CStr, FileType)) -> Result<(), Errno> {
+    let mut buffer = Vec::with_capacity(32 << 10);
+    let mut listing = rustix::fs::RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = listing.next() {
+        let entry = entry?;
+        found(entry.ino(), entry.file_name(), entry.file_type());
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn go_over(directory: &OwnedFd, mut found: impl FnMut(u64, &CStr, FileType)) -> Result<(), Errno> {
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        found(entry.ino(), entry.file_name(), entry.file_type());
+    }
+    Ok(())
+}
+
+#[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
+fn mode(stat: &Stat) -> u32 {
+    stat.st_mode.into()
 }
