@@ -41,7 +41,7 @@ impl Temporary {
                 Err(e) => return Err(e),
             }
             // Another process may have taken it for abandoned before it was locked.
-            if has_name(file.as_file())? {
+            if has_name(&file)? {
                 return Ok(file);
             }
         }
@@ -76,16 +76,16 @@ impl Temporary {
     }
 }
 
-/// Whether an open file was not removed.
+/// Whether a file was not removed since it was made.
 #[cfg(unix)]
-fn has_name(file: &File) -> io::Result<bool> {
-    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) > 0)
+fn has_name(file: &NamedTempFile) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.as_file().metadata()?) > 0)
 }
 
-/// What is open keeps its name.
+/// Whether a file was not removed since it was made.
 #[cfg(not(unix))]
-fn has_name(_: &File) -> io::Result<bool> {
-    Ok(true)
+fn has_name(file: &NamedTempFile) -> io::Result<bool> {
+    fs::exists(file.path())
 }
 
 /// Sets the time that a file was last written at.
