@@ -51,6 +51,9 @@
 //! files go, and reads only the files that it copies. For a RUN that is not cached its layers become snapshots in the
 //! state, each once; the command runs on top of them, and what it changes is the next.
 //!
+//! # Platforms
+//! Builds without RUN are for Unix systems. [`cache`], [`dockerfile`], [`expand`] and [`ignore`] are for all.
+//!
 //! # Limits
 //! RUN is for Linux, and needs the [`exec::Executor`] that the caller gives ([`Builder::with_executor`]); ADD from an
 //! address asks the [`Fetcher`] that the caller gives. Without them, both are errors that name the line.
@@ -63,57 +66,89 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
 mod args;
+#[cfg(unix)]
 mod assemble;
 pub mod cache;
+#[cfg(unix)]
 mod chosen;
+#[cfg(unix)]
 mod context;
+#[cfg(unix)]
 mod copy_step;
+#[cfg(unix)]
 mod copy_words;
 pub mod dockerfile;
+#[cfg(unix)]
 mod effect;
 pub mod env;
 pub mod error;
 pub mod exec;
 pub mod expand;
+#[cfg(unix)]
 pub mod fetch;
+#[cfg(unix)]
 mod files;
+#[cfg(unix)]
 mod graph;
 #[cfg(target_os = "linux")]
 mod id_map;
 pub mod ignore;
+#[cfg(unix)]
 mod image_steps;
+#[cfg(unix)]
 mod input;
+#[cfg(unix)]
 mod miss;
+#[cfg(unix)]
 mod named;
+#[cfg(unix)]
 mod options;
+#[cfg(unix)]
 mod pattern;
+#[cfg(unix)]
 mod rootfs;
+#[cfg(unix)]
 mod run_mount;
 #[cfg(target_os = "linux")]
 mod run_step;
+#[cfg(unix)]
 mod run_words;
+#[cfg(unix)]
 mod solve;
+#[cfg(unix)]
 mod stat_cache;
+#[cfg(unix)]
 mod state;
+#[cfg(unix)]
 mod step;
 mod suggest;
 mod temporary;
+#[cfg(unix)]
 mod turn;
 
+#[cfg(unix)]
 pub use assemble::{BuiltImage, BuiltIndex, StepRecord};
-#[cfg(feature = "conformance")]
+#[cfg(all(unix, feature = "conformance"))]
 pub use context::conformance as context_conformance;
+#[cfg(unix)]
 pub use context::{
     BuildContext, ContextSource, FileFingerprint, Fingerprint, MemoryContext, ModePolicy, SourceEntry, TarContext,
 };
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
+#[cfg(unix)]
 pub use fetch::Fetcher;
 pub use ignore::Ignore;
+#[cfg(unix)]
 pub use image_steps::{AddOptions, CommandMount, CommandOptions, CopyOptions, ImageSteps};
+#[cfg(unix)]
 pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
+#[cfg(unix)]
 pub use solve::Builder;
+#[cfg(unix)]
 pub use stat_cache::StatCache;
+#[cfg(unix)]
 pub use state::{BuildState, CacheExport, LastStep, Removed, StateExpiry};

@@ -3,12 +3,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use image_core::Timestamp;
-use rustix::fs::{AtFlags, Timespec, Timestamps};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -43,7 +41,7 @@ impl Temporary {
                 Err(e) => return Err(e),
             }
             // Another process may have taken it for abandoned before it was locked.
-            if file.as_file().metadata()?.nlink() > 0 {
+            if has_name(&file)? {
                 return Ok(file);
             }
         }
@@ -78,19 +76,53 @@ impl Temporary {
     }
 }
 
+/// Whether a file was not removed since it was made.
+#[cfg(unix)]
+fn has_name(file: &NamedTempFile) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.as_file().metadata()?) > 0)
+}
+
+/// Whether a file was not removed since it was made.
+#[cfg(not(unix))]
+fn has_name(file: &NamedTempFile) -> io::Result<bool> {
+    fs::exists(file.path())
+}
+
 /// Sets the time that a file was last written at.
+#[cfg(unix)]
 pub(crate) fn set_time(file: &File, time: Timestamp) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &timestamps(time))?)
 }
 
 /// Sets the time that the file of a path was last written at.
+#[cfg(unix)]
 pub(crate) fn set_time_of(path: &Path, time: Timestamp) -> io::Result<()> {
-    Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &timestamps(time), AtFlags::SYMLINK_NOFOLLOW)?)
+    use rustix::fs::{AtFlags, CWD, utimensat};
+    Ok(utimensat(CWD, path, &timestamps(time), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-fn timestamps(time: Timestamp) -> Timestamps {
-    let time = Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() };
-    Timestamps { last_access: time, last_modification: time }
+#[cfg(unix)]
+fn timestamps(time: Timestamp) -> rustix::fs::Timestamps {
+    let time = rustix::fs::Timespec { tv_sec: time.seconds(), tv_nsec: time.nanoseconds().into() };
+    rustix::fs::Timestamps { last_access: time, last_modification: time }
+}
+
+/// Sets the time that a file was last written at.
+#[cfg(not(unix))]
+pub(crate) fn set_time(file: &File, time: Timestamp) -> io::Result<()> {
+    use std::time::{Duration, SystemTime};
+    let seconds = Duration::from_secs(time.seconds().unsigned_abs());
+    let epoch = SystemTime::UNIX_EPOCH;
+    let whole = if time.seconds() < 0 { epoch.checked_sub(seconds) } else { epoch.checked_add(seconds) };
+    let time = whole.and_then(|whole| whole.checked_add(Duration::from_nanos(time.nanoseconds().into())));
+    let time = time.ok_or(io::ErrorKind::InvalidInput)?;
+    file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time))
+}
+
+/// Sets the time that the file of a path was last written at.
+#[cfg(not(unix))]
+pub(crate) fn set_time_of(path: &Path, time: Timestamp) -> io::Result<()> {
+    set_time(&File::options().write(true).open(path)?, time)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a directory of this module's own, which no link leads out of")]

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::error::{Error, excerpt};
+
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, and the nanoseconds on top.
 ///
 /// Times before 1970 have negative seconds; the nanoseconds always count forward.
@@ -76,11 +78,13 @@ impl fmt::Display for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = jiff::Error;
+    type Err = Error;
 
     /// Reads RFC 3339 with any offset.
-    fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        let time: jiff::Timestamp = text.parse()?;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let reason = "times are written as RFC 3339 has them: 2024-05-06T07:08:09Z";
+        let invalid = |_| Error::InvalidTimestamp { input: excerpt(text), reason };
+        let time: jiff::Timestamp = text.parse().map_err(invalid)?;
         Ok(SystemTime::from(time).into())
     }
 }
@@ -130,5 +134,20 @@ impl FixedClock {
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() -> Result<(), Error> {
+        let time = Timestamp { seconds: -1, nanoseconds: 500_000_000 };
+        assert_eq!(time.to_string().parse::<Timestamp>()?, time);
+        assert_eq!("1970-01-01T02:00:00+02:00".parse::<Timestamp>()?, Timestamp::default());
+        let invalid = "yesterday".parse::<Timestamp>();
+        assert!(matches!(&invalid, Err(Error::InvalidTimestamp { input, .. }) if input == "yesterday"), "{invalid:?}");
+        Ok(())
     }
 }

@@ -41,6 +41,15 @@ pub enum Error {
         /// The rule it breaks.
         reason: &'static str,
     },
+    /// A string is not a time.
+    #[error("invalid time {input:?}: {reason}")]
+    #[non_exhaustive]
+    InvalidTimestamp {
+        /// The text as given, shortened to 256 characters.
+        input: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
     /// A digest of an algorithm that this crate cannot compute was to be verified or stored.
     #[error("{digest}: the digest algorithm is not supported (sha256 and sha512 are)")]
     #[non_exhaustive]

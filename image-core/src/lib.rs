@@ -27,6 +27,9 @@
 //!   the seam from a name to an [`Image`].
 //! - [`Ctx`]: observer, cancel token and clock.
 //!
+//! # Platforms
+//! All but [`FsBlobStore`] and [`gc`], which are for Unix systems.
+//!
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
 //!
@@ -67,7 +70,9 @@ pub mod resolve;
 pub mod verify;
 
 pub use artifact::Artifact;
-pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, MemoryBlobStore};
+#[cfg(unix)]
+pub use blob::FsBlobStore;
+pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, MemoryBlobStore};
 pub use cancel::CancelToken;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use codec::Compression;

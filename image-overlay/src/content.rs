@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
     path::Path,
     sync::Arc,
 };
@@ -275,10 +274,20 @@ impl Stored {
     }
 }
 
+#[cfg(unix)]
+fn read_file_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn read_file_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
 impl Read for Stored {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = match &self.bytes {
-            Bytes::Spool(file) => file.read_at(buf, self.at)?,
+            Bytes::Spool(file) => read_file_at(file, buf, self.at)?,
             Bytes::Blob(blob) => blob.read_at(buf, self.at)?,
         };
         self.at += n as u64;

@@ -20,6 +20,7 @@ impl<'a, R> Counted<'a, R> {
     }
 
     /// The reader below, after all that was read is told of.
+    #[cfg(target_os = "linux")]
     pub(crate) fn into_inner(mut self) -> R {
         self.tell();
         self.inner

@@ -40,6 +40,9 @@
 //! - [`mount`]: layers as one tree by the kernel; [`snapshot`]: the layers of many images on disk, each once, to be
 //!   mounted, changed and collected. Linux only.
 //!
+//! # Platforms
+//! What reads, compares and makes layers is for all; what is said to be Linux only is not there elsewhere.
+//!
 //! # Limits
 //! What one entry may hold is bounded by [`Limits`]; memory does not grow with the size of files.
 

@@ -103,7 +103,7 @@ pub(super) fn list(source: &dyn ContextSource, ignore: &Ignore, modes: ModePolic
         ctx.check()?;
         let SourceEntry { mut entry, sha256 } = file;
         let kind = file_type(&entry.kind);
-        entry.metadata.mode = modes.mode(kind.as_raw_mode() | (entry.metadata.mode & 0o7777));
+        entry.metadata.mode = modes.mode(raw_mode(kind) | (entry.metadata.mode & 0o7777));
         entry.metadata.xattrs.retain(|name, _| belongs(name));
         let content = match entry.kind {
             EntryKind::File { size } => Some(content(size, sha256, &mut entry.metadata)),
@@ -115,6 +115,11 @@ pub(super) fn list(source: &dyn ContextSource, ignore: &Ignore, modes: ModePolic
     prune(&mut tree, ignore);
     task.end(Outcome::Done);
     Ok(tree)
+}
+
+#[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
+fn raw_mode(kind: FileType) -> u32 {
+    kind.as_raw_mode().into()
 }
 
 fn file_type(kind: &EntryKind) -> FileType {

@@ -1,6 +1,6 @@
 //! Modes of a context's files.
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, RawMode};
 
 /// Which modes files and directories of a context have in keys and images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum ModePolicy {
 impl ModePolicy {
     /// The permission bits for a file's mode and type.
     pub(super) fn mode(self, mode: u32) -> u32 {
-        match (self, FileType::from_raw_mode(mode)) {
+        match (self, FileType::from_raw_mode(mode as RawMode)) {
             (Self::Git, FileType::Directory) => 0o755,
             (Self::Git, FileType::RegularFile) if mode & 0o100 != 0 => 0o755,
             (Self::Git, FileType::RegularFile) => 0o644,

@@ -9,26 +9,35 @@ use std::{
 
 use image_overlay::{LayerPath, XattrClass};
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 
 /// How files are opened: no symlink is followed, and no fifo's writer waited for.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
+/// How directories on the way to a file are opened, which need not be readable where the system has handles for that.
+#[cfg(target_os = "linux")]
+const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const ON_THE_WAY: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// Opens a file below a directory without following any symlink, and without waiting for a fifo's writer.
 pub(super) fn open_beneath(root: &OwnedFd, path: &LayerPath) -> Result<File, Errno> {
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(root, path.as_bytes(), FILE, Mode::empty(), beneath) {
-        Err(Errno::NOSYS | Errno::PERM) => {}
-        other => return other.map(File::from),
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(root, path.as_bytes(), FILE, Mode::empty(), beneath) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return other.map(File::from),
+        }
     }
     // Without openat2: component by component.
-    let mut here = rustix::fs::openat(root, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let mut here = rustix::fs::openat(root, c".", ON_THE_WAY, Mode::empty())?;
     let (parent, name) = (path.parent().unwrap_or_default(), path.file_name().unwrap_or(b"."));
     for name in parent.components() {
-        let directory = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        here = rustix::fs::openat(&here, name, directory, Mode::empty())?;
+        here = rustix::fs::openat(&here, name, ON_THE_WAY, Mode::empty())?;
     }
     open_in(&here, name)
 }

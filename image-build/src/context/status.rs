@@ -21,7 +21,7 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) fn of(stat: &Stat) -> Self {
         Self {
-            device: stat.st_dev,
+            device: device(stat),
             inode: stat.st_ino,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: timestamp(stat.st_mtime, stat.st_mtime_nsec),
@@ -55,12 +55,17 @@ impl TreeRoot {
         let stat = rustix::fs::fstat(&directory)?;
         let [a, b, c, d, ..] = rustix::fs::fstatfs(&directory)?.f_type.to_le_bytes();
         Ok(Self {
-            device: stat.st_dev,
+            device: device(&stat),
             inode: stat.st_ino,
             file_system: rustix::fs::fstatvfs(&directory)?.f_fsid,
             is_dated: !IMAGES.contains(&u32::from_le_bytes([a, b, c, d])),
         })
     }
+}
+
+#[expect(clippy::unnecessary_cast, reason = "the number is a signed one elsewhere")]
+fn device(stat: &Stat) -> u64 {
+    stat.st_dev as u64
 }
 
 fn timestamp(seconds: i64, nanoseconds: impl TryInto<u32>) -> Timestamp {

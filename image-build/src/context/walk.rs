@@ -1,6 +1,7 @@
 //! Listing a context: directories are read on several threads, and their files put into one tree as they come.
 
 mod assembly;
+mod names;
 
 use std::{
     mem,
@@ -18,11 +19,14 @@ use image_core::{
 };
 use image_overlay::LayerPath;
 use rustix::{
-    fs::{AtFlags, FileType, RawDir, Stat},
+    fs::{AtFlags, FileType, Stat},
     io::Errno,
 };
 
-use self::assembly::Assembly;
+use self::{
+    assembly::Assembly,
+    names::{Name, Names},
+};
 use super::{
     BuildContext, ContextTree,
     open::{open_directory, xattrs},
@@ -236,7 +240,7 @@ impl Reader<'_> {
             let child = Child {
                 name: *name,
                 status: Status::of(&stat),
-                mode: stat.st_mode,
+                mode: mode(&stat),
                 owner: (stat.st_uid, stat.st_gid),
                 has_other_names: stat.st_nlink > 1,
                 excluded: verdict.is_excluded(),
@@ -282,42 +286,7 @@ impl Reader<'_> {
     }
 }
 
-/// The names in a directory but `.` and `..`, in the order in which their files are likely to lie on a disk.
-struct Names {
-    /// Of all of them, one behind the other.
-    bytes: Vec<u8>,
-    list: Vec<Name>,
-}
-
-#[derive(Clone, Copy)]
-struct Name {
-    inode: u64,
-    /// Where its bytes begin.
-    start: usize,
-    length: usize,
-    /// What it names, where the file system tells.
-    kind: FileType,
-}
-
-impl Names {
-    fn read(directory: &OwnedFd) -> Result<Self, Errno> {
-        let mut buffer = Vec::with_capacity(32 << 10);
-        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-        let mut names = Self { bytes: Vec::new(), list: Vec::new() };
-        while let Some(entry) = listing.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if !matches!(name, b"." | b"..") {
-                let (start, length) = (names.bytes.len(), name.len());
-                names.bytes.extend_from_slice(name);
-                names.list.push(Name { inode: entry.ino(), start, length, kind: entry.file_type() });
-            }
-        }
-        names.list.sort_unstable_by_key(|name| name.inode);
-        Ok(names)
-    }
-
-    fn bytes(&self, name: &Name) -> &[u8] {
-        &self.bytes[name.start..name.start + name.length]
-    }
+#[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
+fn mode(stat: &Stat) -> u32 {
+    stat.st_mode.into()
 }

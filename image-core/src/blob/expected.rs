@@ -96,6 +96,7 @@ impl Intake {
     }
 
     /// How many bytes came in.
+    #[cfg(unix)]
     pub(super) fn count(&self) -> u64 {
         self.hasher.count()
     }

@@ -55,6 +55,7 @@ impl Status {
         }
     }
 
+    #[expect(clippy::useless_conversion, reason = "the number of links is narrower on other processors")]
     fn from_stat(stat: &Stat) -> Self {
         Self {
             id: FileId { device: stat.st_dev, inode: stat.st_ino },
@@ -65,7 +66,7 @@ impl Status {
             mtime: timestamp(stat.st_mtime, stat.st_mtime_nsec),
             ctime: timestamp(stat.st_ctime, stat.st_ctime_nsec),
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            links: stat.st_nlink,
+            links: stat.st_nlink.into(),
             device: stat.st_rdev,
         }
     }

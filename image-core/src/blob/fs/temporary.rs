@@ -114,6 +114,7 @@ impl Drop for Temporary {
 /// How a content is shared.
 pub(super) enum Shared {
     /// The file that was there has it now, and each may change without the other.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no reflinks elsewhere"))]
     Cloned,
     /// This is a second name of the other file.
     Linked(Temporary),
