@@ -95,6 +95,8 @@ struct Jobs {
     todo: Vec<Job>,
     /// How many are waiting or being listed.
     open: usize,
+    /// How many threads wait for one.
+    idle: usize,
     /// How many there were so far.
     count: usize,
     /// Whether nobody wants to hear of more.
@@ -104,7 +106,7 @@ struct Jobs {
 impl Queue {
     fn new(first: Job) -> Self {
         Self {
-            state: Mutex::new(Jobs { todo: vec![first], open: 1, count: 1, stopped: false }),
+            state: Mutex::new(Jobs { todo: vec![first], open: 1, idle: 0, count: 1, stopped: false }),
             changed: Condvar::new(),
         }
     }
@@ -121,7 +123,11 @@ impl Queue {
                 _ if jobs.stopped => return None,
                 Some(job) => return Some(job),
                 None if jobs.open == 0 => return None,
-                None => jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    jobs.idle += 1;
+                    jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                    jobs.idle -= 1;
+                }
             }
         }
     }
@@ -138,7 +144,10 @@ impl Queue {
         let mut jobs = self.lock();
         jobs.open = (jobs.open + found.len()).saturating_sub(1);
         jobs.todo.extend(found);
-        self.changed.notify_all();
+        // To wake nobody is a system call too.
+        if jobs.idle > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Nothing more is to be listed.
