@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""An image's layers onto a plain tree: beside umoci, and GNU tar layer by layer, which verifies nothing and obeys no whiteout."""
+"""An image's layers onto a plain tree: beside umoci, GNU tar layer by layer, which verifies nothing and obeys no whiteout, and containerd, which unpacks them one over the other for overlayfs."""
 
 import json
 import shlex
+import subprocess
 
+from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
+
+NAME = "localhost/peer:1"
 
 
 def layers(layout, ref):
@@ -22,8 +26,22 @@ with Work() as work:
     disk, layout = work.disk(), options.layout.resolve()
     extract = "tar --extract --numeric-owner --same-permissions --xattrs --directory"
     by_tar = [f"{extract} {disk.path}/tree --file {shlex.quote(str(layer))}" for layer in layers(layout, "latest")]
+    containerd, archive = Containerd(work, work.disk()), work.path / "image.tar"
+
+    def imported():
+        containerd.renew()
+        containerd.run("images", "import", "--no-unpack", str(archive))
+        images = subprocess.run([*containerd.client, "images", "list"], check=True, capture_output=True, text=True).stdout
+        digest = next(word for word in images.split() if word.startswith("sha256:"))
+        ctr.command = [*containerd.client, "snapshots", "unpack", digest]
+
+    ctr = Tool("ctr snapshots unpack", [], containerd.needs(), imported, containerd)
+    if not ctr.missing():
+        subprocess.run([ours("copy"), f"{layout}:latest", f"{work.path}/layout:{NAME}"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([ours("save"), "--format", "oci", f"{work.path}/layout:{NAME}", archive], check=True, stdout=subprocess.DEVNULL)
     compare("unpack", [
         Tool("image-toolkit", [ours("unpack"), f"{layout}:latest", f"{disk.path}/tree"], before=disk.renew),
         Tool("umoci unpack", ["umoci", "unpack", "--image", f"{layout}:latest", f"{disk.path}/bundle"], ["umoci"], disk.renew),
+        ctr,
         Tool("GNU tar, layer by layer", f"mkdir {disk.path}/tree && " + " && ".join(by_tar), ["tar", "gzip"], disk.renew),
     ], options)
