@@ -13,6 +13,7 @@ with Work() as work:
     tree, git_dir = work.path / "tree", work.path / "git"
     shutil.copytree(options.context, tree, symlinks=True)
     (tree / ".dockerignore").unlink(missing_ok=True)  # The same files for all.
+    subprocess.run(["sync"], check=True)  # Else the kernel still writes them while others are measured.
     program, here = ours("fingerprint"), shlex.quote(str(tree))
     compare("fingerprint, nothing known", [
         Tool("image-toolkit", [program, str(tree)]),
@@ -24,6 +25,7 @@ with Work() as work:
         subprocess.run([*git, "config", "core.bare", "false"], check=True)
         subprocess.run([*git, "add", "--all", "."], cwd=tree, check=True)
         subprocess.run([*git, "commit", "--quiet", "--message", "all"], cwd=tree, check=True)
+    subprocess.run(["sync"], check=True)
     time.sleep(4)  # What is too young is read again, here as there.
     compare("fingerprint, all known", [
         Tool("image-toolkit", [program, "--state", f"{work.path}/state", str(tree)]),
