@@ -53,6 +53,8 @@ pub struct FileTree<C> {
     inodes: Chunked<Inode<C>>,
     /// The files that were given several names.
     linked: HashSet<InodeId>,
+    /// How many directories were made that nobody named.
+    implied: usize,
     shared: Shared,
 }
 
@@ -90,7 +92,7 @@ impl<C> FileTree<C> {
         let mut shared = Shared::default();
         let (metadata, mtime) = shared.metadata(Metadata::new(0o755));
         let inode = Inode { kind: EntryKind::Directory, metadata, mtime, content: None };
-        Self { nodes: Nodes::of(InodeId(0)), inodes: Chunked::of(inode), linked: HashSet::new(), shared }
+        Self { nodes: Nodes::of(InodeId(0)), inodes: Chunked::of(inode), linked: HashSet::new(), implied: 0, shared }
     }
 
     /// The root.
@@ -165,6 +167,12 @@ impl<C> FileTree<C> {
     /// All names that the tree ever had, in the order in which they came; also those that were removed or replaced since.
     pub(crate) fn all_names(&self) -> impl Iterator<Item = NodeRef<'_, C>> {
         (0..self.nodes.len()).map(|place| self.node(NodeId(index(place))))
+    }
+
+    /// Counts a directory that is made though nobody names it; how many there were by now.
+    pub(crate) fn count_implied(&mut self) -> usize {
+        self.implied += 1;
+        self.implied
     }
 
     /// How many names the tree has, its root included.

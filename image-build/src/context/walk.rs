@@ -201,7 +201,7 @@ impl Reader<'_> {
         while let Some(job) = queue.next() {
             let jobs = match self.read(&job, queue) {
                 Ok((directory, jobs)) => {
-                    names += directory.children.len();
+                    names += 1 + directory.children.len();
                     batch.push(directory);
                     jobs
                 }

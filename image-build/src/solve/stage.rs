@@ -177,11 +177,13 @@ impl<'b> StageBuild<'b> {
         Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
-    /// Frees what a stage was copied from by, as far as none of the copies that follow is from it.
+    /// Frees the tree of a stage where nothing is taken from it any more: not by the copies that follow here, nor elsewhere.
     fn release(&self, number: usize, later: &[Option<CopyFrom>]) {
-        if let Some(stage) = self.built.get(&number)
-            && !later.iter().any(|from| matches!(from, Some(CopyFrom::Stage(other)) if *other == number))
-        {
+        let mut own = later.iter().chain(&self.stage.mounts);
+        let mut others = self.build.graph.stages().filter(|stage| stage.number != self.stage.number);
+        let is_wanted = own.any(|from| matches!(from, Some(CopyFrom::Stage(other)) if *other == number))
+            || others.any(|stage| stage.dependencies().any(|needed| needed == number));
+        if let Some(stage) = self.built.get(&number).filter(|_| !is_wanted) {
             stage.rootfs.release_tree();
         }
     }

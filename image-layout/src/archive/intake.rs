@@ -50,13 +50,14 @@ impl<'a, R: Read> Intake<'a, R> {
     /// Copies the member, and reads it as a layer at the same time.
     pub(super) fn layer(&mut self, to: &mut dyn io::Write) -> Result<Plain> {
         let budget = self.budget;
-        let plain = read_layer(Tee { intake: self, to }, budget);
+        let plain = settled(read_layer(Tee { intake: self, to }, budget));
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
+        let plain = plain?;
         // What is no layer is still a file.
         self.copy(to)?;
-        settled(plain)
+        Ok(plain)
     }
 
     fn settle(&mut self, result: io::Result<()>) -> Result<()> {

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use image_core::Error as CoreError;
+
 use super::{ImageTree, LayerContent};
 use crate::{
     entry::{Entry, EntryKind, Metadata},
@@ -20,6 +22,12 @@ use crate::{
 /// The mode of a directory that no layer names.
 const IMPLIED_MODE: u32 = 0o755;
 
+/// How many directories a tree may have that no layer names: a path, or a link, may lead through thousands.
+const MAX_IMPLIED: usize = 1_000_000;
+
+/// How many steps the links on the ways of a layer's entries may lead to, all together.
+const MAX_LINK_STEPS: usize = 20_000_000;
+
 /// Who is told of what is odd in a layer, and of which path.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(Oddity, &LayerPath);
 
@@ -30,6 +38,8 @@ pub(super) struct Merge<'a> {
     /// Kept only where the layer has markers, or somebody is to be told of what it brings twice.
     brought: Option<Brought>,
     tell: Option<Tell<'a>>,
+    /// How many steps links have led to so far.
+    link_steps: usize,
 }
 
 /// What the layer has brought so far.
@@ -76,7 +86,7 @@ impl<'a> Merge<'a> {
             let origin = Origin { fresh: is_empty, ours: is_empty, named: false };
             Brought { dirs: HashMap::from([(tree.root().id(), origin)]), others: HashSet::new() }
         });
-        Self { tree, layer, brought, tell }
+        Self { tree, layer, brought, tell, link_steps: 0 }
     }
 
     pub(super) fn add(&mut self, TocEntry { entry, content }: TocEntry) -> Result<()> {
@@ -192,7 +202,12 @@ impl<'a> Merge<'a> {
                 if target.starts_with(b"/") {
                     here = self.tree.root().id();
                 }
-                todo.extend(components_reversed(target));
+                let steps = components_reversed(target);
+                self.link_steps += steps.len();
+                if self.link_steps > MAX_LINK_STEPS {
+                    return Err(CoreError::limit("steps of links in a layer", MAX_LINK_STEPS as u64).into());
+                }
+                todo.extend(steps);
                 continue;
             }
             here = match child.filter(|node| node.is_directory()).map(|node| node.id()) {
@@ -216,6 +231,9 @@ impl<'a> Merge<'a> {
         if let Some(existing) = self.tree.node(dir).child(name).map(|node| node.id()) {
             self.odd(Oddity::FileInTheWay, path);
             self.odd_if_brought(dir, existing, path);
+        }
+        if self.tree.count_implied() > MAX_IMPLIED {
+            return Err(CoreError::limit("directories of an image that no layer names", MAX_IMPLIED as u64).into());
         }
         let made = self.tree.insert(dir, name, EntryKind::Directory, Metadata::new(IMPLIED_MODE), None);
         if let Some(brought) = &mut self.brought {

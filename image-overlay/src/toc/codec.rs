@@ -14,8 +14,9 @@ use crate::{entry::Metadata, path::LayerPath};
 const VERSION: &[u8] = b"image-overlay toc 1\n";
 const CHECKSUM_BYTES: usize = 64;
 
-/// About what an entry takes in a tree beside its bytes here, and a segment of a sparse file.
-const NODE_BYTES: u64 = 128;
+/// About what an entry takes in a tree beside its bytes here, a directory that a path implies, and a segment of a sparse file.
+const NODE_BYTES: u64 = 160;
+const IMPLIED_BYTES: u64 = 330;
 const SEGMENT_BYTES: u64 = size_of::<Segment>() as u64;
 
 /// Entries one behind the other, as bytes that are known to decode.
@@ -23,13 +24,15 @@ const SEGMENT_BYTES: u64 = size_of::<Segment>() as u64;
 pub(super) struct Encoded {
     bytes: Vec<u8>,
     count: u64,
+    /// How many directories paths imply, those left out that the path before has too.
+    implied: u64,
     segments: u64,
 }
 
 impl Encoded {
     /// About how much memory the entries take, here and in a tree.
     pub(super) fn memory(&self) -> u64 {
-        self.bytes.len() as u64 + self.count * NODE_BYTES + self.segments * SEGMENT_BYTES
+        self.bytes.len() as u64 + self.count * NODE_BYTES + self.implied * IMPLIED_BYTES + self.segments * SEGMENT_BYTES
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -39,9 +42,10 @@ impl Encoded {
     /// Adds an entry behind the one whose path is `previous`.
     pub(super) fn push(&mut self, previous: &[u8], entry: &TocEntry) {
         let path = entry.entry.path.as_bytes();
-        let shared = path.iter().zip(previous).take_while(|(a, b)| a == b).count();
+        let (shared, rest) = beyond(previous, path);
         put_number(&mut self.bytes, shared as u64);
-        put_bytes(&mut self.bytes, path.get(shared..).unwrap_or_default());
+        put_bytes(&mut self.bytes, rest);
+        self.implied += implied(rest);
         put_entry(&mut self.bytes, entry);
         self.count += 1;
         self.segments += segments_of(entry);
@@ -57,6 +61,17 @@ impl Encoded {
             Some(entry)
         })
     }
+}
+
+/// How many bytes a path has in common with the one before it, and the rest.
+fn beyond<'p>(previous: &[u8], path: &'p [u8]) -> (usize, &'p [u8]) {
+    let shared = path.iter().zip(previous).take_while(|(a, b)| a == b).count();
+    (shared, path.get(shared..).unwrap_or_default())
+}
+
+/// How many directories the rest of a path may imply.
+fn implied(rest: &[u8]) -> u64 {
+    rest.iter().skip(1).filter(|byte| **byte == b'/').count() as u64
 }
 
 pub(super) fn write(toc: &LayerToc, mut out: impl Write) -> io::Result<()> {
@@ -159,9 +174,10 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<LayerToc> {
     let count = input.number()?;
     let start = input.at;
     let mut previous = LayerPath::root();
-    let mut segments = 0;
+    let (mut segments, mut directories) = (0, 0);
     for _ in 0..count {
         let entry = input.entry_after(&previous)?;
+        directories += implied(beyond(previous.as_bytes(), entry.entry.path.as_bytes()).1);
         if entry
             .content
             .as_ref()
@@ -178,7 +194,7 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<LayerToc> {
     let end = body.len();
     bytes.truncate(end);
     bytes.drain(..start);
-    Ok(LayerToc { entries: Encoded { bytes, count, segments }, tar_size })
+    Ok(LayerToc { entries: Encoded { bytes, count, implied: directories, segments }, tar_size })
 }
 
 fn segments_of(entry: &TocEntry) -> u64 {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use test_support::{SmallDisk, raw_tar::Raw, require_root};
 
 use super::{
-    layers::{file, layer},
+    layers::{dir, file, layer, symlink},
     mount::support,
     on_disk::causes,
     raw_tar::{archive, pax},
@@ -124,4 +124,44 @@ fn snapshots_of_layers_that_are_compressed_otherwise_are_refused_by_the_strict()
     let text = causes(&ensure(Strictness::Strict).unwrap_err());
     assert!(text.ends_with("the media type is application/vnd.oci.image.layer.v1.tar, but it is gzip"), "{text}");
     ensure(Strictness::Lenient).unwrap();
+}
+
+/// A path costs a few bytes in a layer and a directory for each of its names in memory.
+#[test]
+fn directories_that_paths_imply_count_as_memory() {
+    let deep = |top: &str| format!("{top}{}", "/a".repeat(2000));
+    let tar = layer(&[file(deep("1"), ""), file(deep("2"), "")]);
+    let read = |bytes| LayerToc::read(&tar[..], &Limits::default().with_toc_bytes(bytes), &Ctx::default());
+    let error = read(1_000_000).unwrap_err().to_string();
+    assert!(error.starts_with("tar entry 2 ") && error.ends_with("exceed the limit of 1000000"), "{error}");
+    read(2_000_000).unwrap();
+    // Beside one that is named, a path costs what is new in it.
+    let siblings: Vec<_> = (0..1000).map(|n| file(format!("{}/{n:04}", deep("1")), "")).collect();
+    let tar = layer(&siblings);
+    LayerToc::read(&tar[..], &Limits::default().with_toc_bytes(1_200_000), &Ctx::default()).unwrap();
+}
+
+/// Entries of a few bytes, behind links that lead far.
+#[test]
+fn what_links_lead_to_is_bounded() {
+    let far = |name: &str, step: &str| symlink(name, &step.repeat(4090 / step.len()));
+    // Each pair of entries makes two thousand directories, and puts a file in their place.
+    let mut entries = vec![far("s", "b/")];
+    for n in 0..600 {
+        entries.extend([file("b", ""), file(format!("s/{n}"), "")]);
+    }
+    let toc = LayerToc::read(&layer(&entries)[..], &Limits::default(), &Ctx::default()).unwrap();
+    let error = causes(&ImageTree::of_layers([&toc]).unwrap_err());
+    assert!(error.contains("directories of an image that no layer names") && error.contains("1000000"), "{error}");
+
+    // Each entry goes up and down eighty thousand times.
+    let mut entries = vec![dir("a")];
+    entries.extend((0..40).map(|n| {
+        let (name, next) = (format!("l{n:02}"), format!("l{:02}", n + 1));
+        symlink(&name, &format!("{}{}", "a/../".repeat(810), if n < 39 { &next } else { "a" }))
+    }));
+    entries.extend((0..400).map(|n| file(format!("l00/{n}"), "")));
+    let toc = LayerToc::read(&layer(&entries)[..], &Limits::default(), &Ctx::default()).unwrap();
+    let error = causes(&ImageTree::of_layers([&toc]).unwrap_err());
+    assert!(error.contains("steps of links in a layer") && error.contains("20000000"), "{error}");
 }
