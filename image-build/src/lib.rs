@@ -128,27 +128,22 @@ mod temporary;
 #[cfg(unix)]
 mod turn;
 
-#[cfg(unix)]
-pub use assemble::{BuiltImage, BuiltIndex, StepRecord};
 #[cfg(all(unix, feature = "conformance"))]
 pub use context::conformance as context_conformance;
-#[cfg(unix)]
-pub use context::{
-    BuildContext, ContextSource, FileFingerprint, Fingerprint, MemoryContext, ModePolicy, SourceEntry, TarContext,
-};
 pub use dockerfile::Dockerfile;
 pub use env::Env;
 pub use error::{Error, Result};
-#[cfg(unix)]
-pub use fetch::Fetcher;
 pub use ignore::Ignore;
 #[cfg(unix)]
-pub use image_steps::{AddOptions, CommandMount, CommandOptions, CopyOptions, ImageSteps};
-#[cfg(unix)]
-pub use options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter};
-#[cfg(unix)]
-pub use solve::Builder;
-#[cfg(unix)]
-pub use stat_cache::StatCache;
-#[cfg(unix)]
-pub use state::{BuildState, CacheExport, LastStep, Removed, StateExpiry};
+pub use {
+    assemble::{BuiltImage, BuiltIndex, StepRecord},
+    context::{
+        BuildContext, ContextSource, FileFingerprint, Fingerprint, MemoryContext, ModePolicy, SourceEntry, TarContext,
+    },
+    fetch::Fetcher,
+    image_steps::{AddOptions, CommandMount, CommandOptions, CopyOptions, ImageSteps},
+    options::{BuildOptions, CachePolicy, Explanations, NoCacheFilter},
+    solve::Builder,
+    stat_cache::StatCache,
+    state::{BuildState, CacheExport, LastStep, Removed, StateExpiry},
+};

@@ -3,7 +3,15 @@
 use std::{
     collections::BTreeSet,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use image_core::Ctx;
+
+use crate::error::Result;
+
+/// How often who waits looks whether the work is cancelled.
+const CHECKED: Duration = Duration::from_millis(100);
 
 /// Who works on what.
 #[derive(Debug)]
@@ -20,12 +28,13 @@ impl<K> Default for Turns<K> {
 
 impl<K: Ord + Clone> Turns<K> {
     /// Waits until no other thread works on this. Whoever takes several takes them in an order that all keep to.
-    pub(crate) fn take(&self, key: &K) -> Turn<'_, K> {
+    pub(crate) fn take(&self, key: &K, ctx: &Ctx) -> Result<Turn<'_, K>> {
         let mut taken = self.lock();
         while !taken.insert(key.clone()) {
-            taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
+            ctx.check()?;
+            (taken, _) = self.given_back.wait_timeout(taken, CHECKED).unwrap_or_else(PoisonError::into_inner);
         }
-        Turn { turns: self, key: key.clone() }
+        Ok(Turn { turns: self, key: key.clone() })
     }
 }
 

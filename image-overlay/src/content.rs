@@ -133,7 +133,7 @@ impl LayerBlob {
 pub struct Contents<'a> {
     layers: &'a [LayerBlob],
     /// `None` where no file is in it.
-    spool: Option<File>,
+    spool: Option<Blob>,
     spooled: BTreeMap<(usize, u64), u64>,
     /// Layers whose blobs are plain tars.
     plain: BTreeSet<usize>,
@@ -155,14 +155,22 @@ impl<'a> Contents<'a> {
             by_layer.entry(*layer).or_default().insert(content.offset, content);
         }
         let mut contents = Self { layers, spool: None, spooled: BTreeMap::new(), plain: BTreeSet::new() };
+        let mut spool = None;
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
             if layer.is_plain().map_err(|e| layer.named(e))? {
                 contents.plain.insert(position);
-            } else {
-                contents.spool(position, layer, &wanted, directory, ctx).map_err(|e| layer.named(e))?;
+                continue;
             }
+            let file = match spool.take() {
+                Some(file) => file,
+                None => tempfile::tempfile_in(directory)
+                    .map_err(|e| Error::io("create a temporary file in", directory, e))?,
+            };
+            let file = spool.insert(file);
+            contents.spool(position, layer, &wanted, (file, directory), ctx).map_err(|e| layer.named(e))?;
         }
+        contents.spool = spool.map(|file| Blob::from_file(file, directory)).transpose()?;
         Ok(contents)
     }
 
@@ -171,19 +179,13 @@ impl<'a> Contents<'a> {
         position: usize,
         layer: &LayerBlob,
         wanted: &BTreeMap<u64, &Content>,
-        directory: &Path,
+        (spool, directory): (&mut File, &Path),
         ctx: &Ctx,
     ) -> Result<()> {
         let read = |e| Error::stream("read the layer", e);
         let write = |e| Error::io("write a temporary file in", directory, e);
         let mut tar = layer.open()?;
         let mut at = 0;
-        let mut spool = match self.spool.take() {
-            Some(spool) => spool,
-            None => {
-                tempfile::tempfile_in(directory).map_err(|e| Error::io("create a temporary file in", directory, e))?
-            }
-        };
         let mut end = spool.seek(SeekFrom::End(0)).map_err(write)?;
         let mut buffer = vec![0; 256 << 10];
         for (offset, content) in wanted {
@@ -209,7 +211,6 @@ impl<'a> Contents<'a> {
             at = offset + stored;
             end += stored;
         }
-        self.spool = Some(spool);
         Ok(())
     }
 
@@ -223,10 +224,9 @@ impl<'a> Contents<'a> {
         let layer = self.layers.get(file.layer).ok_or_else(|| Error::NoLayer { position: file.layer })?;
         let spooled = self.spooled.get(&(file.layer, content.offset));
         let (bytes, at) = if let (Some(start), Some(spool)) = (spooled, &self.spool) {
-            let spool = spool.try_clone().map_err(|e| Error::stream("read a temporary file", e))?;
-            (Bytes::Spool(spool), *start)
+            (spool.clone(), *start)
         } else if self.plain.contains(&file.layer) {
-            (Bytes::Blob(layer.source.require(&layer.descriptor.digest)?), content.offset)
+            (layer.source.require(&layer.descriptor.digest)?, content.offset)
         } else {
             return Err(Error::stream("read a file that was not asked for", io::ErrorKind::NotFound.into()));
         };
@@ -246,14 +246,9 @@ impl<'a> Contents<'a> {
     }
 }
 
-enum Bytes {
-    Spool(File),
-    Blob(Blob),
-}
-
 /// The stored bytes of a file, one behind the other, verified with the last of them.
 struct Stored {
-    bytes: Bytes,
+    bytes: Blob,
     at: u64,
     left: u64,
     hasher: Sha256,
@@ -274,22 +269,9 @@ impl Stored {
     }
 }
 
-#[cfg(unix)]
-fn read_file_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buf, offset)
-}
-
-#[cfg(windows)]
-fn read_file_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
-}
-
 impl Read for Stored {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = match &self.bytes {
-            Bytes::Spool(file) => read_file_at(file, buf, self.at)?,
-            Bytes::Blob(blob) => blob.read_at(buf, self.at)?,
-        };
+        let n = self.bytes.read_at(buf, self.at)?;
         self.at += n as u64;
         self.hasher.update(&buf[..n]);
         if n > 0 {

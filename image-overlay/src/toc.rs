@@ -129,6 +129,12 @@ impl LayerToc {
         self.entries.count()
     }
 
+    /// About how much memory it takes together with the tree that it is merged into, in bytes: what [`Limits::toc_bytes`] bounds.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.entries.memory()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -19,7 +19,7 @@ use image_overlay::{NodeId, NodeRef};
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
-    BuildContext, ContextFile,
+    BuildContext, ContextFile, Unread,
     open::{open_directory, open_in, read_in, xattrs},
     source::ContextFiles,
     status::Status,
@@ -105,26 +105,9 @@ impl FileFingerprint {
     }
 }
 
-/// Reads and hashes those of the files that were not read yet, on several threads.
-pub(super) fn files(
-    context: &BuildContext,
-    root: &OwnedFd,
-    files: &[NodeRef<'_, ContextFile>],
-    ctx: &Ctx,
-) -> Result<()> {
-    let _reading = context.reading();
-    let mut todo: Vec<_> = files
-        .iter()
-        .filter_map(|node| node.content().map(|content| (node.inode_id(), *node, content)))
-        .filter(|(.., content)| content.facts().is_none())
-        .collect();
-    if todo.is_empty() {
-        return Ok(());
-    }
-    // As they were listed: as they are likely to lie on a disk.
-    todo.sort_unstable_by_key(|(inode, ..)| *inode);
-    todo.dedup_by_key(|(inode, ..)| *inode);
-    let bytes = todo.iter().fold(0_u64, |sum, (_, node, _)| sum.saturating_add(node.kind().size()));
+/// Reads and hashes files on several threads.
+pub(super) fn files(context: &BuildContext, root: &OwnedFd, todo: &[Unread<'_>], ctx: &Ctx) -> Result<()> {
+    let bytes = todo.iter().fold(0_u64, |sum, (node, _)| sum.saturating_add(node.kind().size()));
     let task =
         ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), context.path().display()), Some(bytes));
     let next = AtomicUsize::new(0);
@@ -132,7 +115,7 @@ pub(super) fn files(
     let work = || {
         let mut reader = Reader { context, root, task: &task, ctx, buffer: vec![0; 256 << 10], directory: None };
         while let Some(batch) = todo.get(next.fetch_add(BATCH, Ordering::Relaxed)..).filter(|rest| !rest.is_empty()) {
-            for (_, node, content) in batch.iter().take(BATCH) {
+            for (node, content) in batch.iter().take(BATCH) {
                 if let Err(error) = reader.read(*node, content) {
                     next.store(todo.len(), Ordering::Relaxed);
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

@@ -8,9 +8,9 @@ use image_core::{
     observer::{Outcome, TaskKind},
 };
 use image_overlay::{Entry, EntryKind, FileTree, LayerPath, Metadata, NodeId, NodeRef};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, RawMode};
 
-use super::{ContextFile, ContextTree, ModePolicy, open::belongs};
+use super::{ContextFile, ContextTree, ModePolicy, Unread, open::belongs};
 use crate::{
     error::{Error, Result},
     files::FileFacts,
@@ -103,7 +103,7 @@ pub(super) fn list(source: &dyn ContextSource, ignore: &Ignore, modes: ModePolic
         ctx.check()?;
         let SourceEntry { mut entry, sha256 } = file;
         let kind = file_type(&entry.kind);
-        entry.metadata.mode = modes.mode(raw_mode(kind) | (entry.metadata.mode & 0o7777));
+        entry.metadata.mode = modes.mode(kind.as_raw_mode() | (entry.metadata.mode & 0o7777) as RawMode);
         entry.metadata.xattrs.retain(|name, _| belongs(name));
         let content = match entry.kind {
             EntryKind::File { size } => Some(content(size, sha256, &mut entry.metadata)),
@@ -115,11 +115,6 @@ pub(super) fn list(source: &dyn ContextSource, ignore: &Ignore, modes: ModePolic
     prune(&mut tree, ignore);
     task.end(Outcome::Done);
     Ok(tree)
-}
-
-#[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
-fn raw_mode(kind: FileType) -> u32 {
-    kind.as_raw_mode().into()
 }
 
 fn file_type(kind: &EntryKind) -> FileType {
@@ -211,15 +206,8 @@ fn prune(tree: &mut ContextTree, ignore: &Ignore) {
     }
 }
 
-/// Reads and hashes those of the files of which nothing else is known.
-pub(super) fn fingerprint(source: &dyn ContextSource, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
-    let files = files.iter().filter_map(|node| Some((*node, node.content()?)));
-    let mut todo: Vec<_> = files.filter(|(_, content)| content.facts().is_none()).collect();
-    todo.sort_unstable_by_key(|(node, _)| node.inode_id());
-    todo.dedup_by_key(|(node, _)| node.inode_id());
-    if todo.is_empty() {
-        return Ok(());
-    }
+/// Reads and hashes files.
+pub(super) fn fingerprint(source: &dyn ContextSource, todo: &[Unread<'_>], ctx: &Ctx) -> Result<()> {
     let bytes = todo.iter().map(|(node, _)| node.kind().size()).sum();
     let task = ctx.begin(TaskKind::Fingerprint, &format!("{} files of {}", todo.len(), source.name()), Some(bytes));
     let mut buffer = vec![0; 256 << 10];

@@ -87,6 +87,9 @@ impl fmt::Debug for Files {
 /// The files of a build context.
 pub(crate) type ContextTree = FileTree<ContextFile>;
 
+/// A regular file that is to be read.
+type Unread<'t> = (NodeRef<'t, ContextFile>, &'t ContextFile);
+
 /// What was found when a context was listed.
 #[derive(Debug)]
 struct Listed {
@@ -218,9 +221,19 @@ impl BuildContext {
 
     /// Makes sure of the facts of these regular files.
     fn read_facts(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
+        let _reading = self.reading();
+        let files = files.iter().filter_map(|node| Some((node.inode_id(), *node, node.content()?)));
+        let mut todo: Vec<_> = files.filter(|(.., content)| content.facts().is_none()).collect();
+        if todo.is_empty() {
+            return Ok(());
+        }
+        // Each once, as they were listed: as they are likely to lie on a disk.
+        todo.sort_unstable_by_key(|(inode, ..)| *inode);
+        todo.dedup_by_key(|(inode, ..)| *inode);
+        let todo: Vec<_> = todo.into_iter().map(|(_, node, content)| (node, content)).collect();
         match &self.files {
-            Files::Directory(root) => fingerprint::files(self, root, files, ctx),
-            Files::Given(source) => given::fingerprint(source, files, ctx),
+            Files::Directory(root) => fingerprint::files(self, root, &todo, ctx),
+            Files::Given(source) => given::fingerprint(source, &todo, ctx),
         }
     }
 

@@ -15,8 +15,10 @@ pub enum ModePolicy {
 
 impl ModePolicy {
     /// The permission bits for a file's mode and type.
-    pub(super) fn mode(self, mode: u32) -> u32 {
-        match (self, FileType::from_raw_mode(mode as RawMode)) {
+    #[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
+    pub(super) fn mode(self, raw: RawMode) -> u32 {
+        let mode = u32::from(raw);
+        match (self, FileType::from_raw_mode(raw)) {
             (Self::Git, FileType::Directory) => 0o755,
             (Self::Git, FileType::RegularFile) if mode & 0o100 != 0 => 0o755,
             (Self::Git, FileType::RegularFile) => 0o644,

@@ -19,7 +19,7 @@ use image_core::{
 };
 use image_overlay::LayerPath;
 use rustix::{
-    fs::{AtFlags, FileType, Stat},
+    fs::{AtFlags, FileType, RawMode, Stat},
     io::Errno,
 };
 
@@ -170,7 +170,7 @@ struct Directory {
 struct Child {
     name: Name,
     status: Status,
-    mode: u32,
+    mode: RawMode,
     owner: (u32, u32),
     has_other_names: bool,
     excluded: bool,
@@ -249,7 +249,7 @@ impl Reader<'_> {
             let child = Child {
                 name: *name,
                 status: Status::of(&stat),
-                mode: mode(&stat),
+                mode: stat.st_mode,
                 owner: (stat.st_uid, stat.st_gid),
                 has_other_names: stat.st_nlink > 1,
                 excluded: verdict.is_excluded(),
@@ -293,9 +293,4 @@ impl Reader<'_> {
         };
         Ok(Some((stat, what)))
     }
-}
-
-#[expect(clippy::useless_conversion, reason = "modes are narrower elsewhere")]
-fn mode(stat: &Stat) -> u32 {
-    stat.st_mode.into()
 }

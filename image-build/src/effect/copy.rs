@@ -58,7 +58,7 @@ pub(crate) fn pack(
             writer.append(entry, &mut io::empty(), ctx)?;
             return Ok(());
         };
-        let (Some(opener), Some(part)) = (openers.get(copied.part()), parts.get(copied.part())) else { return Ok(()) };
+        let (Some(opener), Some(part)) = (openers.get(copied.part), parts.get(copied.part)) else { return Ok(()) };
         let mut data = opener.open(copied.node)?;
         let written = writer.append(entry, &mut data, ctx).map_err(|error| match error {
             image_overlay::Error::ContentLength { .. } => Error::changed(part.path(copied.node)),

@@ -27,9 +27,9 @@ pub(crate) struct Attributes<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copied {
     /// The part, by its number.
-    part: u32,
+    pub(crate) part: usize,
     /// Which of the part's sources it belongs to.
-    source: u32,
+    pub(crate) source: usize,
     /// Its name in the part's tree.
     pub(crate) node: NodeId,
     /// The file it names there.
@@ -41,14 +41,8 @@ pub(crate) struct Copied {
 
 impl Copied {
     pub(super) fn new<C>(part: usize, source: usize, node: NodeRef<'_, C>) -> Self {
-        // A line of a Dockerfile is too short for more.
-        let [part, source] = [part, source].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let (is_directory, is_linked) = (node.is_directory(), node.is_linked());
         Self { part, source, node: node.id(), inode: node.inode_id(), is_directory, is_linked }
-    }
-
-    pub(crate) fn part(&self) -> usize {
-        self.part as usize
     }
 }
 
@@ -204,7 +198,7 @@ impl<'a> Placement<'a> {
     /// The names that are copied from a part, directories aside.
     pub(crate) fn copied_from(&self, part: usize) -> Vec<NodeId> {
         let copied = self.items.values().filter_map(|item| match item {
-            Item::Copied(copied) if copied.part() == part && !copied.is_directory => Some((copied.inode, copied.node)),
+            Item::Copied(copied) if copied.part == part && !copied.is_directory => Some((copied.inode, copied.node)),
             _ => None,
         });
         // One name for each file.
@@ -221,7 +215,7 @@ impl<'a> Placement<'a> {
         mut visit: impl FnMut(Entry, Option<(&Copied, Original)>) -> Result<()>,
     ) -> Result<()> {
         // Names of one file within a source stay names of one file; each source is copied on its own.
-        let mut first_names: HashMap<(u32, u32, InodeId), LayerPath> = HashMap::new();
+        let mut first_names: HashMap<(usize, usize, InodeId), LayerPath> = HashMap::new();
         for (path, item) in self.items.iter() {
             let Item::Copied(copied) = item else {
                 if let Some(entry) = self.directory_entry(&path, item) {
@@ -229,7 +223,7 @@ impl<'a> Placement<'a> {
                 }
                 continue;
             };
-            let Some(part) = parts.get(copied.part()) else { continue };
+            let Some(part) = parts.get(copied.part) else { continue };
             let mut original = part.original(copied.node)?;
             self.change(part.takes_mode(), &mut original);
             let metadata = original.metadata.clone();

@@ -5,8 +5,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use image_core::Ctx;
+
 use crate::{
     cache::CacheKey,
+    error::Result,
     miss::Lookup,
     turn::{Turn, Turns},
 };
@@ -36,8 +39,8 @@ struct MadeStep {
 
 impl Made {
     /// Waits until no other stage works on this step.
-    pub(super) fn turn(&self, key: &CacheKey) -> Turn<'_, CacheKey> {
-        self.turns.take(key)
+    pub(super) fn turn(&self, key: &CacheKey, ctx: &Ctx) -> Result<Turn<'_, CacheKey>> {
+        self.turns.take(key, ctx)
     }
 
     /// Notes that a stage made the result of a step.

@@ -102,7 +102,7 @@ impl StageBuild<'_> {
         let (build, state, ctx) = (self.build, self.build.builder.state, self.build.ctx);
         let keys: Vec<CacheKey> = std::iter::once(&recipe).chain(&content).map(Recipe::key).collect();
         // By what a step is defined as, then by what that comes to: no stage waits for another in a circle.
-        let _turns: Vec<_> = keys.iter().map(|key| build.shared.made.turn(key)).collect();
+        let _turns = keys.iter().map(|key| build.shared.made.turn(key, ctx)).collect::<Result<Vec<_>>>()?;
         ctx.check()?;
         let (found, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
         self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;

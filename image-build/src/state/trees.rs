@@ -1,11 +1,11 @@
 //! What layers hold: their tables of contents, and the trees that those of a base come to.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use image_core::{ChainId, Ctx, DiffId, Timestamp};
@@ -15,38 +15,54 @@ use super::BuildState;
 use crate::{
     error::{Error, Result},
     temporary::set_time,
+    turn::Turns,
 };
 
 /// The largest table of contents that is read back, in bytes.
 const MAX_TOC: u64 = 1 << 30;
 
+/// How much memory all layers of a base may take, as [`Limits::toc_bytes`] has it for one, in bytes.
+const MAX_MEMORY: u64 = 1 << 30;
+
 /// The trees of bases, for as long as a stage holds one of them: stages on one base share its tree.
 #[derive(Debug, Default)]
-pub(super) struct Bases(Mutex<HashMap<ChainId, Arc<Mutex<Weak<ImageTree>>>>>);
+pub(super) struct Bases {
+    trees: Mutex<BTreeMap<ChainId, Weak<ImageTree>>>,
+    /// Whose tree is being made.
+    making: Turns<ChainId>,
+}
+
+impl Bases {
+    fn trees(&self) -> MutexGuard<'_, BTreeMap<ChainId, Weak<ImageTree>>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl BuildState {
     /// The merged tree of a base's layers.
     pub(crate) fn base_tree(&self, layers: &[LayerBlob], ctx: &Ctx) -> Result<Arc<ImageTree>> {
         let Some(chain) = ChainId::of(layers.iter().map(|layer| &layer.diff_id)) else { return Ok(Arc::default()) };
-        let base = Arc::clone(self.bases.0.lock().unwrap_or_else(PoisonError::into_inner).entry(chain).or_default());
-        // Others that want it wait, and then have it.
-        let mut base = base.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tree) = base.upgrade() {
+        let _turn = self.bases.making.take(&chain, ctx)?;
+        if let Some(tree) = self.bases.trees().get(&chain).and_then(Weak::upgrade) {
             return Ok(tree);
         }
-        let mut tree = ImageTree::new();
+        let (mut tree, mut memory) = (ImageTree::new(), 0);
         for (position, layer) in layers.iter().enumerate() {
-            tree.push(position, &self.toc(layer, ctx)?)?;
+            let toc = self.toc(layer, ctx)?;
+            memory = within(memory, &toc, MAX_MEMORY, layer)?;
+            tree.push(position, &toc)?;
         }
         let tree = Arc::new(tree);
-        *base = Arc::downgrade(&tree);
+        let mut trees = self.bases.trees();
+        trees.retain(|_, tree| tree.strong_count() > 0);
+        trees.insert(chain, Arc::downgrade(&tree));
         Ok(tree)
     }
 
     /// The table of contents of a layer: kept from before, or read off the layer, which is
     /// verified on the way and kept.
     pub(crate) fn toc(&self, layer: &LayerBlob, ctx: &Ctx) -> Result<LayerToc> {
-        let _turn = self.reading.take(&layer.diff_id);
+        let _turn = self.reading.take(&layer.diff_id, ctx)?;
         if let Some(toc) = self.kept_toc(&layer.diff_id, ctx.now())? {
             return Ok(toc);
         }
@@ -82,5 +98,40 @@ impl BuildState {
 
     fn toc_path(&self, diff_id: &DiffId) -> PathBuf {
         self.toc.join(diff_id.as_digest().encoded())
+    }
+}
+
+/// The memory of some layers and one more, if that is not too much.
+fn within(memory: u64, toc: &LayerToc, limit: u64, layer: &LayerBlob) -> Result<u64> {
+    let memory = memory.saturating_add(toc.memory());
+    if memory > limit {
+        let what = format!("memory for the layers of the base up to {}, in bytes", layer.descriptor.digest);
+        return Err(image_core::Error::limit(what, limit).into());
+    }
+    Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use image_core::{Ctx, Descriptor, DiffId, Digest, MediaType, MemoryBlobStore};
+    use image_overlay::{Entry, EntryKind, LayerPath, Metadata, TarWriter};
+
+    use super::*;
+
+    #[test]
+    fn layers_of_a_base_are_bounded_together() {
+        let mut tar = TarWriter::new(Vec::new());
+        let entry = Entry::new(LayerPath::parse(b"a/b/c").unwrap(), EntryKind::Fifo, Metadata::new(0o644));
+        tar.append(&entry, &mut io::empty()).unwrap();
+        let bytes = tar.finish().unwrap();
+        let toc = LayerToc::read(&bytes[..], &Limits::default(), &Ctx::default()).unwrap();
+        let digest = Digest::sha256_of(&bytes);
+        let descriptor = Descriptor::new(MediaType::OciLayer, digest.clone(), bytes.len() as u64);
+        let layer = LayerBlob::new(Arc::new(MemoryBlobStore::default()), descriptor, DiffId::from_digest(digest));
+        let once = within(0, &toc, u64::MAX, &layer).unwrap();
+        assert!(once > 2 * 300, "{once}");
+        assert_eq!(within(once, &toc, 2 * once, &layer).unwrap(), 2 * once);
+        let error = within(once, &toc, 2 * once - 1, &layer).unwrap_err().to_string();
+        assert!(error.contains(&layer.descriptor.digest.to_string()) && error.contains("memory"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use image_core::{Ctx, Error as CoreError};
 
-use super::LoadOptions;
+use super::{LoadOptions, names::display};
 
 /// How many bytes of documents are read: one may be named many times, and is read each time.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
@@ -39,7 +39,7 @@ impl<'a> Budget<'a> {
     /// Takes bytes that are not compressed any more.
     pub(super) fn admit(&self, count: u64) -> Result<(), CoreError> {
         self.ctx.check()?;
-        spend(&self.read, count, "archive and its layers, uncompressed, in bytes", self.total_bytes)
+        spend(&self.read, count, || "archive and its layers, uncompressed, in bytes".into(), self.total_bytes)
     }
 
     /// Says whether a plain layer may have so many bytes.
@@ -51,15 +51,16 @@ impl<'a> Budget<'a> {
     }
 
     /// Takes a document that is about to be read.
-    pub(super) fn admit_document(&self, size: u64) -> Result<(), CoreError> {
+    pub(super) fn admit_document(&self, name: &[u8], size: u64) -> Result<(), CoreError> {
         self.ctx.check()?;
-        spend(&self.documents, size, "documents read of the archive, in bytes", MAX_DOCUMENT_BYTES)
+        let what = || format!("documents read of the archive up to {}, in bytes", display(name));
+        spend(&self.documents, size, what, MAX_DOCUMENT_BYTES)
     }
 }
 
-fn spend(spent: &Cell<u64>, count: u64, what: &str, limit: u64) -> Result<(), CoreError> {
+fn spend(spent: &Cell<u64>, count: u64, what: impl Fn() -> String, limit: u64) -> Result<(), CoreError> {
     spent.set(spent.get().saturating_add(count));
-    if spent.get() > limit { Err(CoreError::limit(what, limit)) } else { Ok(()) }
+    if spent.get() > limit { Err(CoreError::limit(what(), limit)) } else { Ok(()) }
 }
 
 /// The plain bytes of an archive, which are counted as they are read.

@@ -159,7 +159,7 @@ impl<'a> Index<'a> {
     pub(super) fn document(&self, name: &[u8], limit: u64) -> Result<Vec<u8>> {
         let (_, file) = self.find(name)?;
         within(file.size(), &format!("archive: {}, in bytes", display(name)), limit)?;
-        self.budget.admit_document(file.size())?;
+        self.budget.admit_document(name, file.size())?;
         let file = match file {
             File::Held { bytes, .. } => return Ok(bytes.to_vec()),
             File::Streamed(file) => file,

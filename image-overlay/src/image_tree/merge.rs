@@ -205,7 +205,8 @@ impl<'a> Merge<'a> {
                 let steps = components_reversed(target);
                 self.link_steps += steps.len();
                 if self.link_steps > MAX_LINK_STEPS {
-                    return Err(CoreError::limit("steps of links in a layer", MAX_LINK_STEPS as u64).into());
+                    let what = format!("steps of links on the ways of a layer up to {path}");
+                    return Err(CoreError::limit(what, MAX_LINK_STEPS as u64).into());
                 }
                 todo.extend(steps);
                 continue;
@@ -233,7 +234,8 @@ impl<'a> Merge<'a> {
             self.odd_if_brought(dir, existing, path);
         }
         if self.tree.count_implied() > MAX_IMPLIED {
-            return Err(CoreError::limit("directories of an image that no layer names", MAX_IMPLIED as u64).into());
+            let what = format!("directories that no layer of the image names up to {path}");
+            return Err(CoreError::limit(what, MAX_IMPLIED as u64).into());
         }
         let made = self.tree.insert(dir, name, EntryKind::Directory, Metadata::new(IMPLIED_MODE), None);
         if let Some(brought) = &mut self.brought {

@@ -43,7 +43,7 @@ impl<T> PathMap<T> {
 
     /// All values with their paths, a directory before what is in it, and that in bytewise order of names.
     pub fn iter(&self) -> impl Iterator<Item = (LayerPath, &T)> {
-        self.nodes.walk(NodeId(0)).filter_map(|id| Some((self.path(id), self.nodes[id].value.as_ref()?)))
+        self.nodes.walk(NodeId(0)).filter_map(|id| Some((self.nodes.path(id), self.nodes[id].value.as_ref()?)))
     }
 
     /// All values, in the order of their paths.
@@ -53,16 +53,6 @@ impl<T> PathMap<T> {
 
     fn find(&self, path: &LayerPath) -> Option<NodeId> {
         path.components().try_fold(NodeId(0), |node, name| Some(self.nodes.place(node, name).ok()?.1))
-    }
-
-    fn path(&self, id: NodeId) -> LayerPath {
-        let mut names = Vec::new();
-        let mut node = id;
-        while node != NodeId(0) {
-            names.push(self.nodes.name(node));
-            node = self.nodes[node].parent;
-        }
-        LayerPath::of_names(names.into_iter().rev())
     }
 }
 

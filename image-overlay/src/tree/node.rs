@@ -113,12 +113,6 @@ impl<'a, C> NodeRef<'a, C> {
     /// Its path from the root.
     #[must_use]
     pub fn path(self) -> LayerPath {
-        let mut names = Vec::new();
-        let mut node = self;
-        while node.id != NodeId(0) {
-            names.push(node.name());
-            node = node.parent();
-        }
-        LayerPath::of_names(names.into_iter().rev())
+        self.tree.nodes.path(self.id)
     }
 }

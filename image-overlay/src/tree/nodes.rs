@@ -6,7 +6,9 @@ use super::{
     NodeId,
     children::{Children, Position},
     chunked::CHUNK,
+    index,
 };
+use crate::path::LayerPath;
 
 /// A name, what it is in, and what is in it.
 #[derive(Debug, Clone)]
@@ -52,6 +54,17 @@ impl<T> Nodes<T> {
         &chunk.names[start..chunk.ends[place]]
     }
 
+    /// The path of a name from the root.
+    pub(super) fn path(&self, id: NodeId) -> LayerPath {
+        let mut names = Vec::new();
+        let mut node = id;
+        while node != NodeId(0) {
+            names.push(self.name(node));
+            node = self[node].parent;
+        }
+        LayerPath::of_names(names.into_iter().rev())
+    }
+
     /// Where a name stands in a directory, or belongs.
     pub(super) fn place(&self, parent: NodeId, name: &[u8]) -> Place {
         match &self[parent].children {
@@ -83,8 +96,7 @@ impl<T: Clone> Nodes<T> {
 
     /// Adds a name at its place, instead of what stands there.
     pub(super) fn add(&mut self, parent: NodeId, name: &[u8], place: Place, value: T) -> NodeId {
-        // Trees are bounded by the limits on entries and layers long before 2^32 names.
-        let id = NodeId(u32::try_from(self.len()).unwrap_or(u32::MAX));
+        let id = NodeId(index(self.len()));
         self.push(name, Node { parent, value, children: None });
         let children = self.get_mut(parent).children.get_or_insert_default();
         match place {
