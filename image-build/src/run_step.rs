@@ -285,7 +285,7 @@ fn files_of<'f>(
 ) -> Result<Option<Files<'f>>> {
     let (state, ctx) = (build.builder.state, build.ctx);
     let context =
-        |context, name: String| Ok(Some(Files::Context(ContextFiles::new(context, name, state.stats(), ctx)?)));
+        |context, name: String| Ok(Some(Files::Context(ContextFiles::new(context, name, state.stats(), false, ctx)?)));
     match (from, &mount.kind) {
         (None, RunMountKind::Bind { .. }) => context(build.builder.context, "the build context".into()),
         (None, _) => Ok(None),

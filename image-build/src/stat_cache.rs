@@ -174,6 +174,11 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// Whether nothing is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.len() <= HEADER
+    }
+
     /// What is known of files, to be asked in the order of their inodes.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         Lookup { records: self.bytes.get(HEADER..).unwrap_or_default(), next: 0, expected: Vec::with_capacity(RECORD) }

@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io,
     os::fd::OwnedFd,
     sync::{
         Mutex, PoisonError,
@@ -12,23 +11,23 @@ use std::{
 
 use image_core::{
     Ctx, Digest,
-    hasher::Sha256,
-    observer::{Outcome, Task, TaskKind},
+    observer::{Outcome, TaskKind},
 };
 use image_overlay::{NodeId, NodeRef};
-use rustix::{fs::FileType, io::Errno};
+use rustix::io::Errno;
 
 use super::{
     BuildContext, ContextFile, Unread,
-    open::{open_directory, open_in, read_in, xattrs},
+    content::{ContentReader, regular},
+    open::{open_directory, open_in},
     source::ContextFiles,
     status::Status,
+    tally::Tally,
 };
 use crate::{
     effect::{copy::Selection, select::Choice},
     error::{Error, Result},
-    files::FileFacts,
-    stat_cache::{Fact, StatCache},
+    stat_cache::StatCache,
 };
 
 /// How often a file that changes while it is read is read again.
@@ -79,13 +78,13 @@ impl BuildContext {
     /// [`Error::is_not_found`] for a source that is no pattern and selects nothing, [`Error::Changed`] for a file that
     /// does not hold still, [`Error::is_cancelled`], and where something cannot be read.
     pub fn fingerprint(&self, sources: &[impl AsRef<str>], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
-        let files = ContextFiles::new(self, "the context", cache, ctx)?;
-        let sources = sources.iter().map(AsRef::as_ref).enumerate();
-        let selection = Selection::new(&files, sources, &Choice::default(), ctx)?;
+        let sources = || sources.iter().map(AsRef::as_ref);
+        let wants_all = Choice::default().wants_all(sources());
+        let files = ContextFiles::new(self, "the context", cache, wants_all, ctx)?;
+        let selection = Selection::new(&files, sources().enumerate(), &Choice::default(), ctx)?;
         selection.warn_of_unmatched(ctx);
-        self.keep_stats(cache)?;
         std::thread::scope(|scope| {
-            let files = scope.spawn(|| selection.files());
+            let files = scope.spawn(|| self.keep_stats(cache).and_then(|()| selection.files()));
             let digest = selection.digest()?;
             let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             Ok(Fingerprint { digest, files })
@@ -113,7 +112,8 @@ pub(super) fn files(context: &BuildContext, root: &OwnedFd, todo: &[Unread<'_>],
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || {
-        let mut reader = Reader { context, root, task: &task, ctx, buffer: vec![0; 256 << 10], directory: None };
+        let (contents, tally) = (ContentReader::new(ctx), Tally::new(&task));
+        let mut reader = Reader { context, root, contents, tally, directory: None };
         while let Some(batch) = todo.get(next.fetch_add(BATCH, Ordering::Relaxed)..).filter(|rest| !rest.is_empty()) {
             for (node, content) in batch.iter().take(BATCH) {
                 if let Err(error) = reader.read(*node, content) {
@@ -141,13 +141,12 @@ pub(super) fn files(context: &BuildContext, root: &OwnedFd, todo: &[Unread<'_>],
     }
 }
 
-/// Reads files one after the other.
+/// Reads files of a tree one after the other.
 struct Reader<'a> {
     context: &'a BuildContext,
     root: &'a OwnedFd,
-    task: &'a Task<'a>,
-    ctx: &'a Ctx,
-    buffer: Vec<u8>,
+    contents: ContentReader<'a>,
+    tally: Tally<'a>,
     /// The directory of the last file.
     directory: Option<(NodeId, OwnedFd)>,
 }
@@ -155,44 +154,33 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Finds out about one file; one that changes meanwhile is read again.
     fn read(&mut self, node: NodeRef<'_, ContextFile>, content: &ContextFile) -> Result<()> {
-        let changed = || Error::changed(self.context.path_of(&node.path()));
-        let failed = |e: Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
+        let context = self.context;
+        let path = || context.path_of(&node.path());
         // At first it is taken to be as it was listed; that it was, its state afterwards tells.
         let mut expected = content.status;
         for _ in 0..ATTEMPTS {
             let mut file = self.open(node)?;
             let before = match expected.take() {
                 Some(listed) => listed,
-                None => status(&file).map_err(failed)?.ok_or_else(changed)?,
+                None => {
+                    let stat = regular(&file).map_err(|e| Error::io("read", path(), e.into()))?;
+                    Status::of(&stat.ok_or_else(|| Error::changed(path()))?)
+                }
             };
             let is_as_listed = Some(before) == content.status;
             // Read before, but for its extended attributes.
             let known = content.fact.get().filter(|_| is_as_listed);
-            let (size, sha256) = match known {
-                Some(fact) => (before.size, fact.sha256),
-                // What came in the place of a file may refuse to be read.
-                None => match self.hash(node, &mut file, before.size) {
-                    Err(_) if status(&file).is_ok_and(|status| status.is_none()) => return Err(changed()),
-                    hashed => hashed?,
-                },
-            };
-            let xattrs = xattrs(&file).map_err(failed)?;
-            let after = status(&file).map_err(failed)?.ok_or_else(changed)?;
-            if before != after || size != after.size {
-                continue;
-            }
-            self.task.advance(size, 1);
-            let facts =
-                FileFacts { xattrs: (!xattrs.is_empty()).then(|| Box::new(xattrs)), ..FileFacts::plain(size, sha256) };
+            let Some(found) = self.contents.read(&mut file, &before, known, path)? else { continue };
+            self.tally.add(before.size, 1);
             if is_as_listed {
-                let _ = content.fact.set(Fact { sha256, has_xattrs: facts.xattrs.is_some() });
+                let _ = content.fact.set(found.fact);
             }
-            if content.facts().is_none() {
-                drop(content.facts.set(Box::new(facts)));
+            if !content.is_read() {
+                drop(content.facts.set(found.facts(before.size)));
             }
             return Ok(());
         }
-        Err(changed())
+        Err(Error::changed(path()))
     }
 
     /// Opens a file through its directory, which is mostly that of the file before.
@@ -210,26 +198,4 @@ impl Reader<'_> {
         let failed = |e: Errno| Error::io("read", self.context.path_of(&node.path()), e.into());
         open_in(directory, node.name()).map_err(failed)
     }
-
-    /// Reads a file to its end, or to the size that it has.
-    fn hash(&mut self, node: NodeRef<'_, ContextFile>, file: &mut File, expected: u64) -> Result<(u64, [u8; 32])> {
-        let failed = |e: io::Error| Error::io("read", self.context.path_of(&node.path()), e);
-        let (mut hasher, mut size) = (Sha256::default(), 0);
-        loop {
-            self.ctx.check()?;
-            let n = read_in(file, &mut self.buffer).map_err(failed)?;
-            hasher.update(&self.buffer[..n]);
-            size += n as u64;
-            // That nothing comes after it, its status tells.
-            if n == 0 || size >= expected {
-                return Ok((size, hasher.finish()));
-            }
-        }
-    }
-}
-
-/// The state of a regular file; `None` for what is none.
-fn status(file: &File) -> Result<Option<Status>, Errno> {
-    let stat = rustix::fs::fstat(file)?;
-    Ok((FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Status::of(&stat)))
 }

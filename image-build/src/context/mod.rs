@@ -2,6 +2,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod content;
 mod fingerprint;
 mod given;
 mod memory;
@@ -9,6 +10,7 @@ mod mode;
 mod open;
 pub(crate) mod source;
 pub(crate) mod status;
+mod tally;
 mod tar;
 mod walk;
 
@@ -109,7 +111,7 @@ struct Stats {
 }
 
 /// What is known of a regular file of the context.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ContextFile {
     /// What it was like when it was listed; `None` for a file that is in no directory.
     status: Option<Status>,
@@ -126,12 +128,27 @@ impl ContextFile {
     /// A file that is in no directory, with what is known of it.
     fn given(xattrs: Option<Box<Xattrs>>, facts: Option<FileFacts>) -> Self {
         let facts = facts.map(|facts| OnceLock::from(Box::new(facts))).unwrap_or_default();
-        Self { status: None, xattrs, fact: OnceLock::new(), facts }
+        Self { xattrs, facts, ..Self::default() }
     }
 
     /// What its content is, and in which state.
     fn known(&self) -> Option<(&Status, &Fact)> {
         Some((self.status.as_ref()?, self.fact.get()?))
+    }
+
+    /// Takes what is known of the same file in the same state.
+    fn take(&self, other: Self) {
+        if let Some(fact) = other.fact.into_inner() {
+            let _ = self.fact.set(fact);
+        }
+        if let Some(facts) = other.facts.into_inner() {
+            drop(self.facts.set(facts));
+        }
+    }
+
+    /// Whether all that a copy needs to know of it is known.
+    fn is_read(&self) -> bool {
+        self.facts.get().is_some() || self.fact.get().is_some_and(|fact| !fact.has_xattrs)
     }
 
     /// All that a copy needs to know of it; `None` for a file that was not read yet.
@@ -199,8 +216,9 @@ impl BuildContext {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the files, once. What `known` knows of them need not be read.
-    pub(crate) fn list(&self, known: &StatCache, ctx: &Ctx) -> Result<&ContextTree> {
+    /// Lists the files, once. What `known` knows of them need not be read; what it does not, is read at once where all of
+    /// the files are wanted.
+    pub(crate) fn list(&self, known: &StatCache, wants_all: bool, ctx: &Ctx) -> Result<&ContextTree> {
         let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
             return Ok(&listed.tree);
@@ -210,8 +228,8 @@ impl BuildContext {
                 let failed = |e: Errno| Error::io("list", &self.path, e.into());
                 let root = TreeRoot::of(directory).map_err(failed)?;
                 let known = known.load(&root)?;
-                let tree = walk::list(self, directory, &known, ctx)?;
-                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(false) };
+                let tree = walk::list(self, directory, &known, wants_all, ctx)?;
+                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(wants_all && known.is_empty()) };
                 Listed { tree, stats: Some(stats) }
             }
             Files::Given(source) => Listed { tree: given::list(source, &self.ignore, self.modes, ctx)?, stats: None },
@@ -223,7 +241,7 @@ impl BuildContext {
     fn read_facts(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
         let _reading = self.reading();
         let files = files.iter().filter_map(|node| Some((node.inode_id(), *node, node.content()?)));
-        let mut todo: Vec<_> = files.filter(|(.., content)| content.facts().is_none()).collect();
+        let mut todo: Vec<_> = files.filter(|(.., content)| !content.is_read()).collect();
         if todo.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
+    mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
 };
 
@@ -59,19 +60,19 @@ pub(super) fn open_in(directory: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
 /// The extended attributes of an open file that belong into an image.
 pub(super) fn xattrs(file: impl AsFd) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let mut found = BTreeMap::new();
-    let mut names = vec![0_u8; 1 << 10];
-    loop {
-        match rustix::fs::flistxattr(&file, &mut names[..]) {
-            Ok(0) | Err(Errno::NOTSUP) => return Ok(found),
-            Ok(len) => {
-                names.truncate(len);
-                break;
-            }
-            // The kernel knows no list of more than 64 KiB.
-            Err(Errno::RANGE) if names.len() < 64 << 10 => names.resize(64 << 10, 0),
-            Err(e) => return Err(e),
+    let mut few = [MaybeUninit::<u8>::uninit(); 1 << 10];
+    let mut many = Vec::new();
+    let names = match rustix::fs::flistxattr(&file, &mut few) {
+        Ok(([], _)) | Err(Errno::NOTSUP) => return Ok(found),
+        Ok((names, _)) => &*names,
+        // The kernel knows no list of more than 64 KiB.
+        Err(Errno::RANGE) => {
+            many.resize(64 << 10, 0);
+            let length = rustix::fs::flistxattr(&file, &mut many[..])?;
+            &many[..length]
         }
-    }
+        Err(e) => return Err(e),
+    };
     for name in names.split(|b| *b == 0).filter(|name| belongs(name)) {
         let mut value = vec![0_u8; 64 << 10];
         match rustix::fs::fgetxattr(&file, name, &mut value[..]) {

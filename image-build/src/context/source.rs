@@ -20,13 +20,15 @@ pub(crate) struct ContextFiles<'a> {
 }
 
 impl<'a> ContextFiles<'a> {
+    /// Lists a context; `wants_all` where all of its files will be asked for.
     pub(crate) fn new(
         context: &'a BuildContext,
         name: impl Into<String>,
         known: &StatCache,
+        wants_all: bool,
         ctx: &Ctx,
     ) -> Result<Self> {
-        Ok(Self { context, tree: context.list(known, ctx)?, name: name.into() })
+        Ok(Self { context, tree: context.list(known, wants_all, ctx)?, name: name.into() })
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod assembly;
 mod names;
+mod queue;
 
 use std::{
+    collections::HashSet,
     mem,
+    ops::Range,
     os::fd::OwnedFd,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, SyncSender},
     },
     thread,
@@ -26,21 +29,26 @@ use rustix::{
 use self::{
     assembly::Assembly,
     names::{Name, Names},
+    queue::{Directory, Job, Opened, Queue},
 };
 use super::{
     BuildContext, ContextTree,
+    content::ContentReader,
     open::{open_directory, xattrs},
     status::Status,
+    tally::Tally,
 };
 use crate::{
     error::{Error, Result},
-    files::Xattrs,
-    ignore::Verdict,
+    files::{FileFacts, Xattrs},
     stat_cache::{Fact, Loaded, Lookup},
 };
 
-/// How many threads list directories at once.
+/// How many threads work at once.
 const THREADS: usize = 8;
+
+/// How many names of a directory a thread looks at before it sees what else there is to do.
+const TOGETHER: usize = 512;
 
 /// How many names a thread finds before it hands them on.
 const BATCH: usize = 1 << 10;
@@ -48,25 +56,33 @@ const BATCH: usize = 1 << 10;
 /// How many batches wait to be put into the tree.
 const AHEAD: usize = 4;
 
-/// Lists the files of a context. What `known` knows of a file's content is put beside it.
-pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: &Ctx) -> Result<ContextTree> {
-    let task = ctx.begin(TaskKind::Fingerprint, &format!("list {}", context.path.display()), None);
-    let queue = Queue::new(Job { id: 0, path: LayerPath::root(), verdict: Verdict::default() });
-    let reader = Reader { context, root, known, ctx };
+/// Lists the files of a context. What `known` knows of a file's content is put beside it. Where it knows nothing and
+/// all of the files are wanted, they are read as they are found: each is then opened once, by a directory that is open.
+pub(super) fn list(
+    context: &BuildContext,
+    root: &OwnedFd,
+    known: &Loaded,
+    wants_all: bool,
+    ctx: &Ctx,
+) -> Result<ContextTree> {
+    let reads = wants_all && known.is_empty();
+    let verb = if reads { "read" } else { "list" };
+    let task = ctx.begin(TaskKind::Fingerprint, &format!("{verb} {}", context.path.display()), None);
+    let queue = Queue::new();
     let (found, listed) = mpsc::sync_channel(AHEAD);
     let mut assembly = Assembly::new(context, ctx);
+    let linked = Mutex::new(HashSet::new());
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         for _ in 0..threads {
-            let (reader, queue, found) = (&reader, &queue, found.clone());
-            scope.spawn(move || reader.work(queue, &found));
+            let (queue, linked, found) = (&queue, &linked, found.clone());
+            let (contents, tally) = (reads.then(|| ContentReader::new(ctx)), Tally::new(&task));
+            let lister = Lister { context, root, known, linked, queue, ctx, contents, tally };
+            scope.spawn(move || lister.work(&found));
         }
         drop(found);
         for batch in listed {
-            let added = batch.and_then(|batch| {
-                task.advance(0, batch.len() as u64);
-                batch.into_iter().try_for_each(|directory| assembly.add(directory))
-            });
+            let added = batch.and_then(|batch: Vec<Listed>| batch.into_iter().try_for_each(|part| assembly.add(part)));
             if added.is_err() {
                 queue.stop();
                 return added;
@@ -78,91 +94,14 @@ pub(super) fn list(context: &BuildContext, root: &OwnedFd, known: &Loaded, ctx: 
     Ok(assembly.finish())
 }
 
-/// A directory to be listed.
-struct Job {
+/// Names of a directory that were looked at.
+struct Listed {
     id: usize,
     path: LayerPath,
-    verdict: Verdict,
-}
-
-/// The directories that nobody listed yet.
-struct Queue {
-    state: Mutex<Jobs>,
-    changed: Condvar,
-}
-
-struct Jobs {
-    todo: Vec<Job>,
-    /// How many are waiting or being listed.
-    open: usize,
-    /// How many threads wait for one.
-    idle: usize,
-    /// How many there were so far.
-    count: usize,
-    /// Whether nobody wants to hear of more.
-    stopped: bool,
-}
-
-impl Queue {
-    fn new(first: Job) -> Self {
-        Self {
-            state: Mutex::new(Jobs { todo: vec![first], open: 1, idle: 0, count: 1, stopped: false }),
-            changed: Condvar::new(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next directory; `None` where there is none and none will come.
-    fn next(&self) -> Option<Job> {
-        let mut jobs = self.lock();
-        loop {
-            match jobs.todo.pop() {
-                _ if jobs.stopped => return None,
-                Some(job) => return Some(job),
-                None if jobs.open == 0 => return None,
-                None => {
-                    jobs.idle += 1;
-                    jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-                    jobs.idle -= 1;
-                }
-            }
-        }
-    }
-
-    /// Numbers for so many more directories, from the one given.
-    fn reserve(&self, count: usize) -> usize {
-        let mut jobs = self.lock();
-        jobs.count += count;
-        jobs.count - count
-    }
-
-    /// Ends a directory, with those found in it.
-    fn done(&self, found: Vec<Job>) {
-        let mut jobs = self.lock();
-        jobs.open = (jobs.open + found.len()).saturating_sub(1);
-        jobs.todo.extend(found);
-        // To wake nobody is a system call too.
-        if jobs.idle > 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Nothing more is to be listed.
-    fn stop(&self) {
-        self.lock().stopped = true;
-        self.changed.notify_all();
-    }
-}
-
-/// A directory that was listed.
-struct Directory {
-    id: usize,
-    path: LayerPath,
+    names: Arc<Names>,
+    range: Range<usize>,
+    /// The extended attributes of the directory, with the first of its names.
     xattrs: Xattrs,
-    names: Names,
     children: Vec<(Child, What)>,
 }
 
@@ -180,71 +119,96 @@ struct Child {
 enum What {
     /// A directory, which has this number.
     Directory(usize),
-    File(Option<Fact>),
+    /// A file, and what is known of its content: all of it where the fact does not tell that.
+    File(Option<Fact>, Option<Box<FileFacts>>),
     Symlink(Vec<u8>),
     Socket,
     Other,
 }
 
-/// Reads directories.
-struct Reader<'a> {
+/// One thread that lists.
+struct Lister<'a> {
     context: &'a BuildContext,
     root: &'a OwnedFd,
     known: &'a Loaded,
+    /// The files with several names that somebody read or reads, by device and inode.
+    linked: &'a Mutex<HashSet<(u64, u64)>>,
+    queue: &'a Queue,
     ctx: &'a Ctx,
+    /// What reads files, where they are to be read.
+    contents: Option<ContentReader<'a>>,
+    tally: Tally<'a>,
 }
 
-impl Reader<'_> {
-    /// Lists directories as long as there are any. Nobody listens any more after an error.
-    fn work(&self, queue: &Queue, found: &SyncSender<Result<Vec<Directory>>>) {
+impl Lister<'_> {
+    /// Works as long as there is something to do. Nobody listens any more after an error.
+    fn work(mut self, found: &SyncSender<Result<Vec<Listed>>>) {
         let (mut batch, mut names) = (Vec::new(), 0);
-        while let Some(job) = queue.next() {
-            let jobs = match self.read(&job, queue) {
-                Ok((directory, jobs)) => {
-                    names += 1 + directory.children.len();
-                    batch.push(directory);
-                    jobs
-                }
-                Err(error) => {
-                    drop(found.send(Err(error)));
-                    Vec::new()
-                }
+        while let Some(job) = self.queue.next() {
+            let listed = match job {
+                Job::Open(directory) => self.open(&directory),
+                Job::Look(opened) => self.look_at(opened, Xattrs::new()),
             };
+            match listed {
+                Ok(listed) => {
+                    names += 1 + listed.children.len();
+                    batch.push(listed);
+                }
+                Err(error) => drop(found.send(Err(error))),
+            }
             if names >= BATCH {
                 names = 0;
                 if found.send(Ok(mem::take(&mut batch))).is_err() {
                     return;
                 }
             }
-            queue.done(jobs);
+            self.queue.done();
         }
         drop(found.send(Ok(batch)));
     }
 
-    fn read(&self, job: &Job, queue: &Queue) -> Result<(Directory, Vec<Job>)> {
+    /// Opens a directory and looks at the first of its names; the others are for whoever has time.
+    fn open(&mut self, directory: &Directory) -> Result<Listed> {
         self.ctx.check()?;
-        let failed = |e: Errno| Error::io("list", self.context.path_of(&job.path), e.into());
-        let directory = open_directory(self.root, &job.path).map_err(failed)?;
-        let names = Names::read(&directory).map_err(failed)?;
-        let ignore = &self.context.ignore;
-        let (mut children, mut jobs) = (Vec::with_capacity(names.list.len()), Vec::new());
-        let mut known = self.known.lookup();
-        let mut path = job.path.as_bytes().to_vec();
-        if !path.is_empty() {
-            path.push(b'/');
+        let failed = |e: Errno| Error::io("list", self.context.path_of(&directory.path), e.into());
+        let handle = open_directory(self.root, &directory.path).map_err(failed)?;
+        let names = Names::read(&handle).map_err(failed)?;
+        let xattrs = xattrs(&handle).map_err(failed)?;
+        let (handle, names) = (Arc::new(handle), Arc::new(names));
+        let part = |range| Opened { directory: directory.clone(), handle: handle.clone(), names: names.clone(), range };
+        let count = names.list.len();
+        if count > TOGETHER {
+            let others = (TOGETHER..count).step_by(TOGETHER).map(|from| from..count.min(from + TOGETHER));
+            self.queue.add(others.map(|range| Job::Look(part(range))));
         }
-        let above = path.len();
-        for name in &names.list {
-            path.truncate(above);
-            path.extend_from_slice(names.bytes(name));
-            let verdict = ignore.verdict(job.verdict, &path);
+        self.look_at(part(0..count.min(TOGETHER)), xattrs)
+    }
+
+    /// Looks at names of a directory.
+    fn look_at(&mut self, opened: Opened, xattrs: Xattrs) -> Result<Listed> {
+        self.ctx.check()?;
+        let Opened { directory: Directory { id, path, verdict: above }, handle, names, range } = opened;
+        let ignore = &self.context.ignore;
+        let (mut children, mut directories) = (Vec::with_capacity(range.len()), Vec::new());
+        let mut known = self.known.lookup();
+        let mut full = path.as_bytes().to_vec();
+        if !full.is_empty() {
+            full.push(b'/');
+        }
+        let parent = full.len();
+        for name in &names.list[range.clone()] {
+            full.truncate(parent);
+            full.extend_from_slice(names.bytes(name));
+            let verdict = ignore.verdict(above, &full);
             let may_be_directory = matches!(name.kind, FileType::Unknown | FileType::Directory);
-            if verdict.is_excluded() && (!may_be_directory || ignore.may_skip(verdict, &path)) {
+            if verdict.is_excluded() && (!may_be_directory || ignore.may_skip(verdict, &full)) {
                 continue;
             }
-            let Some((stat, what)) = self.look(&directory, names.bytes(name), &path, &mut known)? else { continue };
+            let Some((stat, what)) = self.look(&handle, name.kind, names.bytes(name), &full, &mut known)? else {
+                continue;
+            };
             if matches!(what, What::Directory(_)) {
-                jobs.push(Job { id: children.len(), path: LayerPath::parse(&path)?, verdict });
+                directories.push((children.len(), LayerPath::parse(&full)?, verdict));
             }
             let child = Child {
                 name: *name,
@@ -256,25 +220,34 @@ impl Reader<'_> {
             };
             children.push((child, what));
         }
-        let first = queue.reserve(jobs.len());
-        for (offset, job) in jobs.iter_mut().enumerate() {
-            if let Some((_, what)) = children.get_mut(job.id) {
-                *what = What::Directory(first + offset);
-            }
-            job.id = first + offset;
+        if !directories.is_empty() {
+            let first = self.queue.reserve(directories.len());
+            let numbered = directories.into_iter().zip(first..);
+            self.queue.add(numbered.map(|((at, path, verdict), id)| {
+                children[at].1 = What::Directory(id);
+                Job::Open(Directory { id, path, verdict })
+            }));
         }
-        let xattrs = xattrs(&directory).map_err(failed)?;
-        Ok((Directory { id: job.id, path: job.path.clone(), xattrs, names, children }, jobs))
+        if self.contents.is_none() {
+            self.tally.add(0, children.len() as u64);
+        }
+        Ok(Listed { id, path, names, range, xattrs, children })
     }
 
-    /// What has a name in a directory; `None` for what is gone since it was listed.
+    /// What has a name in a directory, and is likely to be of a kind; `None` for what is gone since it was listed.
     fn look(
-        &self,
+        &mut self,
         directory: &OwnedFd,
+        kind: FileType,
         name: &[u8],
         path: &[u8],
         known: &mut Lookup<'_>,
     ) -> Result<Option<(Stat, What)>> {
+        if kind == FileType::RegularFile
+            && let Some(read) = self.read(directory, name, path)?
+        {
+            return Ok(Some(read));
+        }
         let failed = |e: Errno| Error::io("read", self.context.path_of_bytes(path), e.into());
         let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -283,13 +256,40 @@ impl Reader<'_> {
         };
         let what = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => What::Directory(0),
-            FileType::RegularFile => What::File(known.get(&Status::of(&stat))),
+            FileType::RegularFile => What::File(known.get(&Status::of(&stat)), None),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(directory, name, Vec::new()).map_err(failed)?;
                 What::Symlink(target.into_bytes())
             }
             FileType::Socket => What::Socket,
             _ => What::Other,
+        };
+        Ok(Some((stat, what)))
+    }
+
+    /// Reads a file where files are to be read; `None` where there is none that can be opened. What cannot be read in one
+    /// state is left for later, when it is asked for.
+    fn read(&mut self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<(Stat, What)>> {
+        let Some(contents) = &mut self.contents else { return Ok(None) };
+        let is_first = |stat: &Stat| {
+            let status = Status::of(stat);
+            let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+            linked.insert((status.device, status.inode))
+        };
+        let path = || self.context.path_of_bytes(path);
+        let Some((stat, content)) =
+            contents.read_name(directory, name, |stat| stat.st_nlink < 2 || is_first(stat), path)?
+        else {
+            return Ok(None);
+        };
+        let what = match content {
+            None => What::File(None, None),
+            Some(content) => {
+                let size = Status::of(&stat).size;
+                self.tally.add(size, 1);
+                let fact = content.fact;
+                What::File(Some(fact), fact.has_xattrs.then(|| content.facts(size)))
+            }
         };
         Ok(Some((stat, what)))
     }

@@ -20,6 +20,13 @@ pub(crate) struct Choice {
     pub(crate) exclude: Ignore,
 }
 
+impl Choice {
+    /// Whether all of a tree is wanted by sources of which these are some.
+    pub(crate) fn wants_all<'s>(&self, mut sources: impl Iterator<Item = &'s str>) -> bool {
+        !self.parents && self.exclude.is_empty() && sources.any(|source| clean(source.as_bytes()).is_empty())
+    }
+}
+
 /// One source of a COPY, found in its tree.
 pub(crate) struct Selected<'a, C> {
     /// The last component of the path as it was asked for, which names a file in its new place.

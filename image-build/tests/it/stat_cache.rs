@@ -1,6 +1,7 @@
 //! What is known of files that did not change: never wrong, and worth something.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{Read, Write},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -63,14 +64,21 @@ impl Files {
     }
 
     fn fingerprint_of(&self, context: &BuildContext, cache: &Path) -> (Fingerprint, usize) {
+        // Files that are read as they are found are counted as they come.
         let read = Arc::new(Mutex::new(0));
-        let seen = Arc::clone(&read);
-        let observer = move |event: &Event<'_>| {
-            if let Event::Begin { kind: TaskKind::Fingerprint, label, .. } = event
-                && let Some((count, _)) = label.split_once(" files of ")
-            {
-                *seen.lock().unwrap() += count.parse::<usize>().unwrap();
+        let (seen, reading) = (Arc::clone(&read), Mutex::new(None));
+        let observer = move |event: &Event<'_>| match event {
+            Event::Begin { task, kind: TaskKind::Fingerprint, label, .. } => {
+                if let Some((count, _)) = label.split_once(" files of ") {
+                    *seen.lock().unwrap() += count.parse::<usize>().unwrap();
+                } else if label.starts_with("read ") {
+                    *reading.lock().unwrap() = Some(*task);
+                }
             }
+            Event::Advance { task, items, .. } if *reading.lock().unwrap() == Some(*task) => {
+                *seen.lock().unwrap() += usize::try_from(*items).unwrap();
+            }
+            _ => {}
         };
         let ctx = Ctx::default().with_observer(Arc::new(observer));
         let fingerprint = context.fingerprint(&["."], &StatCache::open(cache).unwrap(), &ctx).unwrap();
@@ -78,9 +86,12 @@ impl Files {
         (fingerprint, read)
     }
 
-    /// The fingerprint by one who knows nothing.
+    /// The fingerprint by one who knows nothing, and has listed the files before they are read.
     fn truth(&self) -> Fingerprint {
-        self.fingerprint_of(&self.context(), temp_dir().path()).0
+        let (context, cache) = (self.context(), temp_dir());
+        let nothing = context.fingerprint(&["no-such-*"], &StatCache::open(cache.path()).unwrap(), &Ctx::default());
+        assert_eq!(nothing.unwrap().files, []);
+        self.fingerprint_of(&context, cache.path()).0
     }
 }
 
@@ -224,6 +235,53 @@ fn files_that_change_all_the_time_are_right_once_they_hold_still() {
         stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(files.fingerprint().0, files.truth());
+}
+
+#[test]
+fn files_are_the_same_whether_they_are_read_as_they_are_found_or_later() {
+    let files = Files::new(30);
+    // More names than one thread looks at together, with directories, links and other names of files among them.
+    for n in 0..1300 {
+        let path = format!("big/n{n:04}");
+        match n % 9 {
+            0 => files.write(&format!("{path}/in/it"), format!("{n}")),
+            1 => symlink("n0002", files.path(&path)).unwrap(),
+            2 => fs::hard_link(files.path(&format!("d{}/f{:02}", n % 3, n % 3)), files.path(&path)).unwrap(),
+            3 => fs::hard_link(files.path(&format!("big/n{:04}/in/it", n - 3)), files.path(&path)).unwrap(),
+            _ => files.write(&path, "x".repeat(n)),
+        }
+    }
+    let names = rustix::fs::XattrFlags::empty();
+    for path in ["big/n0004", "big/n0003", "d0/f00"] {
+        // Where the file system keeps none, there are none to be compared.
+        let _ = rustix::fs::setxattr(files.path(path), "user.note", path.as_bytes(), names);
+    }
+    files.write(".dockerignore", "big/n01*\n!big/n0108\n!big/n0109/in\nd1\n!d1/f01\n");
+    let truth = files.truth();
+    let inodes: BTreeSet<_> = truth
+        .files
+        .iter()
+        .map(|file| fs::metadata(files.path(str::from_utf8(&file.path).unwrap())).unwrap().ino())
+        .collect();
+    for _ in 0..20 {
+        let (found, read) = files.fingerprint_of(&files.context(), temp_dir().path());
+        assert_eq!((found == truth, read), (true, inodes.len()));
+    }
+    // What cannot be read is an error only where it is taken, and then names its path.
+    let secret = files.path("d2/f05");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    let state = temp_dir();
+    for directory in [state.path(), files.directory.path()] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let (error, others) = test_support::unprivileged(|| {
+        let cache = StatCache::open(state.path().join("stat")).unwrap();
+        let all = files.context().fingerprint(&["."], &cache, &Ctx::default());
+        (all.unwrap_err(), files.context().fingerprint(&["big"], &cache, &Ctx::default()))
+    });
+    assert!(error.is_denied(), "{error}");
+    assert!(error.to_string().contains("d2/f05"), "{error}");
+    others.unwrap();
 }
 
 #[test]
