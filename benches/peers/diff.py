@@ -6,8 +6,8 @@ import os
 import shlex
 import subprocess
 
-from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
+from services import Containerd
 
 NAME = "localhost/peer:1"
 
@@ -48,3 +48,9 @@ with Work() as work:
         finally:
             subprocess.run(["umount", mounted], check=True)
     compare("diff", tools, options)
+    if options.svg:
+        options.svg = options.svg.with_stem(f"{options.svg.stem}-list")
+    compare("diff, a list alone", [
+        Tool("image-toolkit", [ours("diff"), lower, upper]),
+        Tool("rsync --dry-run --delete", f"{become} --dry-run --itemize-changes {shlex.quote(str(lower))}/", ["rsync"]),
+    ], options)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An archive of docker save into a layout, layers as they are: beside skopeo, which makes a directory of blobs of it, podman and containerd."""
 
-from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
+from services import Containerd
 
 options = arguments(__doc__, archive="an archive: docker save debian:12 -o ARCHIVE")
 with Work() as work:

@@ -3,8 +3,8 @@
 
 import subprocess
 
-from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
+from services import Containerd
 
 NAME = "localhost/peer:1"
 

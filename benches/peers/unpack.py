@@ -5,8 +5,8 @@ import json
 import shlex
 import subprocess
 
-from containerd import Containerd
 from peers import Tool, Work, arguments, compare, ours
+from services import Containerd
 
 NAME = "localhost/peer:1"
 
@@ -25,7 +25,12 @@ options = arguments(__doc__, layout="an OCI layout with an image named latest: s
 with Work() as work:
     disk, layout = work.disk(), options.layout.resolve()
     extract = "tar --extract --numeric-owner --same-permissions --xattrs --directory"
-    by_tar = [f"{extract} {disk.path}/tree --file {shlex.quote(str(layer))}" for layer in layers(layout, "latest")]
+
+    def by_tar(how=""):
+        files = [shlex.quote(str(layer)) for layer in layers(layout, "latest")]
+        return f"mkdir {disk.path}/tree && " + " && ".join(f"{extract} {disk.path}/tree {how} --file {file}" for file in files)
+
+    is_gzip = layers(layout, "latest")[0].open("rb").read(2) == b"\x1f\x8b"
     containerd, archive = Containerd(work, work.disk()), work.path / "image.tar"
 
     def imported():
@@ -43,5 +48,6 @@ with Work() as work:
         Tool("image-toolkit", [ours("unpack"), f"{layout}:latest", f"{disk.path}/tree"], before=disk.renew),
         Tool("umoci unpack", ["umoci", "unpack", "--image", f"{layout}:latest", f"{disk.path}/bundle"], ["umoci"], disk.renew),
         ctr,
-        Tool("GNU tar, layer by layer", f"mkdir {disk.path}/tree && " + " && ".join(by_tar), ["tar", "gzip"], disk.renew),
+        Tool("GNU tar, layer by layer", by_tar(), ["tar", "gzip"], disk.renew),
+        *([Tool("GNU tar with igzip, layer by layer", by_tar("--use-compress-program=igzip"), ["tar", "igzip"], disk.renew)] if is_gzip else []),
     ], options)

@@ -3,9 +3,9 @@
 use std::{env, io::Write, process::ExitCode};
 
 use clap::Parser;
-use examples::{ImageName, Program, Result};
+use examples::{Cache, ImageName, Program, Result};
 use image_core::{Ctx, Platform};
-use image_overlay::{Contents, Follow, ImageTree, LayerBlob, Limits};
+use image_overlay::{Contents, Follow, LayerBlob};
 
 /// Prints one file out of an image. Nothing is unpacked for it; symbolic links are followed inside the image.
 #[derive(Debug, Parser)]
@@ -19,12 +19,14 @@ struct Cat {
     /// The platform, where there are images for several.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 impl Program for Cat {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let image = self.image.open(self.platform.as_ref())?;
-        let tree = ImageTree::of_image(&image, &Limits::default(), ctx)?;
+        let tree = self.cache.tree(&image, ctx)?;
         let found = tree.lookup(self.path.as_bytes(), Follow::Last)?;
         let file = found.ok_or_else(|| format!("{}: the image has no {}", self.image, self.path))?;
         let content = file.content().ok_or_else(|| format!("{}: no regular file", file.path()))?;

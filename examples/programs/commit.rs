@@ -3,11 +3,13 @@
 use std::{env, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use examples::{ImageName, Program, Result, print_made};
+use examples::{Cache, ImageName, Program, Result, print_made};
 use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
-use image_core::{Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference};
+use image_core::{
+    Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference, codec::EncodeOptions,
+};
 use image_layout::OciLayout;
-use image_overlay::{DiffOptions, DirSource, ImageSource, Limits, PackOptions, Root, diff};
+use image_overlay::{DiffOptions, DirSource, ImageSource, LayerBlob, PackOptions, Root, diff};
 
 /// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
 #[derive(Debug, Parser)]
@@ -27,6 +29,11 @@ struct Commit {
     /// ROOTFS was unpacked with --rootless: owners are those that are noted there.
     #[arg(long)]
     rootless: bool,
+    #[command(flatten)]
+    cache: Cache,
+    /// How the layer is compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
+    #[arg(long, value_name = "FORMAT", default_value = "gzip")]
+    compression: EncodeOptions,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -36,11 +43,12 @@ impl Program for Commit {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
-        let lower = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
+        let tree = self.cache.tree(&image, ctx)?;
+        let lower = ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir());
         let rootfs = Root::open(&self.rootfs)?;
         let upper = if self.rootless { DirSource::scan_recorded(rootfs, ctx)? } else { DirSource::scan(rootfs, ctx)? };
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
-        let layer = changes.pack(layout.blobs(), PackOptions::default(), ctx)?;
+        let layer = changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
         let mut edit = ImageEdit::of(&image);
         edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), "commit"));
         let mut manifest = edit.write(layout.blobs())?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Parser;
-use examples::{Program, Result, Tree, text};
+use examples::{Cache, Program, Result, Tree, text};
 use image_core::{BlobSourceExt, Compression, Ctx, FsBlobStore, codec::EncodeOptions};
 use image_overlay::{Changes, DiffOptions, PackOptions, TreeSource, diff};
 
@@ -24,6 +24,8 @@ struct Diff {
     /// Write the changes as a layer, too; its name says how it is compressed.
     #[arg(short, long, value_name = "LAYER.tar[.gz|.zst]")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
     /// Print the changes as JSON.
     #[arg(long)]
     json: bool,
@@ -31,7 +33,7 @@ struct Diff {
 
 impl Program for Diff {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        match (Tree::open(&self.lower, ctx)?, Tree::open(&self.upper, ctx)?) {
+        match (Tree::open(&self.lower, &self.cache, ctx)?, Tree::open(&self.upper, &self.cache, ctx)?) {
             (Tree::Dir(lower), Tree::Dir(upper)) => self.show(&lower, &upper, ctx, out),
             (Tree::Dir(lower), Tree::Image(upper)) => self.show(&lower, &upper, ctx, out),
             (Tree::Image(lower), Tree::Dir(upper)) => self.show(&lower, &upper, ctx, out),

@@ -3,10 +3,10 @@
 use std::{env, io::Write, process::ExitCode};
 
 use clap::Parser;
-use examples::{ImageName, Program, Result, print_made};
-use image_core::{Ctx, History, ImageEdit};
+use examples::{Cache, ImageName, Program, Result, print_made};
+use image_core::{Ctx, History, ImageEdit, codec::EncodeOptions};
 use image_layout::OciLayout;
-use image_overlay::{ImageSource, Limits, PackOptions, flatten};
+use image_overlay::{ImageSource, LayerBlob, PackOptions, flatten};
 
 /// Makes an image of one layer with the same root file system and configuration, in the same layout.
 #[derive(Debug, Parser)]
@@ -18,6 +18,11 @@ struct Flatten {
     /// The name of the new image.
     #[arg(value_name = "NEWREF")]
     name: String,
+    #[command(flatten)]
+    cache: Cache,
+    /// How the layer is compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
+    #[arg(long, value_name = "FORMAT", default_value = "gzip")]
+    compression: EncodeOptions,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -27,8 +32,9 @@ impl Program for Flatten {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
-        let files = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
-        let layer = flatten(&files, layout.blobs(), PackOptions::default(), ctx)?;
+        let tree = self.cache.tree(&image, ctx)?;
+        let files = ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir());
+        let layer = flatten(&files, layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
         let mut edit = ImageEdit::of(&image);
         edit.clear_layers();
         let step = format!("flatten {}", image.descriptor().digest);

@@ -3,9 +3,9 @@
 use std::{env, path::Path};
 
 use image_core::Ctx;
-use image_overlay::{DirSource, ImageSource, Limits, Root};
+use image_overlay::{DirSource, ImageSource, LayerBlob, Root};
 
-use crate::{ImageName, run::Result};
+use crate::{Cache, ImageName, run::Result};
 
 /// A directory or an image.
 #[derive(Debug)]
@@ -22,12 +22,14 @@ impl Tree {
     ///
     /// # Errors
     /// Where there is neither, or it cannot be read.
-    pub fn open(name: &str, ctx: &Ctx) -> Result<Self> {
+    pub fn open(name: &str, cache: &Cache, ctx: &Ctx) -> Result<Self> {
         let path = Path::new(name);
         if path.is_dir() && !path.join("oci-layout").is_file() {
             return Ok(Self::Dir(DirSource::scan(Root::open(path)?, ctx)?));
         }
         let Ok(image) = name.parse::<ImageName>();
-        Ok(Self::Image(ImageSource::of_image(&image.open(None)?, env::temp_dir(), &Limits::default(), ctx)?))
+        let image = image.open(None)?;
+        let tree = cache.tree(&image, ctx)?;
+        Ok(Self::Image(ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir())))
     }
 }

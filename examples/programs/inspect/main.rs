@@ -15,9 +15,9 @@ use std::{
 };
 
 use clap::Parser;
-use examples::{ImageName, Program, Result};
+use examples::{Cache, ImageName, Program, Result};
 use image_core::{Ctx, Error, Image, Platform};
-use image_overlay::{ImageTree, Limits};
+use image_overlay::Limits;
 
 /// Shows an image: digests, platform, configuration, history, and layers with their sizes.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ struct Inspect {
     /// Write a report to open in a browser: layers, a map of the files by size, wasted bytes, changes, configuration.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
@@ -46,7 +48,7 @@ impl Program for Inspect {
         if let Some(file) = &self.html {
             self.write_report(&image, file, ctx)?;
         }
-        let tree = if self.tree { Some(ImageTree::of_image(&image, &Limits::default(), ctx)?) } else { None };
+        let tree = if self.tree { Some(self.cache.tree(&image, ctx)?) } else { None };
         if self.json {
             let mut value = summary::to_json(&image);
             if let Some(tree) = &tree {

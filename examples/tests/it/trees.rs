@@ -1,6 +1,6 @@
 //! The programs that take layers for trees: diff, apply, commit, flatten, import and cat.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 use test_support::{Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir};
@@ -88,6 +88,81 @@ fn a_tree_becomes_an_image_and_an_edit_becomes_a_layer() {
         let error = refuse(commit.arg(image(&layout, "one")).arg(at("edited")).arg("four").args(["--change", wrong]));
         assert!(error.contains("--change"), "{error}");
     }
+}
+
+#[test]
+fn what_layers_hold_is_read_once_where_it_is_kept() {
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    tree().write_to(&at("rootfs"));
+    edited().write_to(&at("edited"));
+    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")));
+    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two"));
+    let kept = |name: &str| {
+        let mut command = program(name);
+        command.arg("--cache").arg(at("kept")).arg(image(&layout, "two"));
+        command
+    };
+    let tree = |command: &mut Command| succeed(command.arg("--tree")).stdout;
+    let said = tree(program("inspect").arg(image(&layout, "two")));
+    assert_eq!(tree(&mut kept("inspect")), said);
+    // A file is read and verified when it is asked for, not before: all but that is known.
+    let layers = fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let layers: Vec<_> = layers.filter(|blob| fs::read(blob).unwrap().starts_with(b"\x1f\x8b")).collect();
+    assert_eq!(layers.len(), 2);
+    let whole: Vec<_> = layers.iter().map(|layer| fs::read(layer).unwrap()).collect();
+    for layer in &layers {
+        let mut damaged = fs::read(layer).unwrap();
+        damaged[20] ^= 1;
+        fs::write(layer, damaged).unwrap();
+    }
+    assert_eq!(tree(&mut kept("inspect")), said);
+    refuse(program("inspect").arg(image(&layout, "two")).arg("--tree"));
+    let error = refuse(kept("cat").arg("/etc/motd"));
+    assert!(layers.iter().any(|layer| error.contains(layer.file_name().unwrap().to_str().unwrap())), "{error}");
+    for (layer, whole) in layers.iter().zip(whole) {
+        fs::write(layer, whole).unwrap();
+    }
+    assert_eq!(succeed(kept("cat").arg("/etc/motd")).stdout, "HELLO\n");
+    assert_eq!(succeed(kept("diff").arg(at("edited"))).stdout, "");
+    for (name, source) in [("plain", None), ("known", Some(at("kept")))] {
+        let mut commit = program("commit");
+        commit.env("SOURCE_DATE_EPOCH", "1").args(source.into_iter().flat_map(|kept| ["--cache".into(), kept]));
+        succeed(commit.arg(image(&layout, "two")).arg(at("rootfs")).arg(name));
+    }
+    let digest = |name: &str| {
+        let said = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
+        serde_json::from_str::<Value>(&said).unwrap()["layers"].clone()
+    };
+    assert_eq!(digest("plain"), digest("known"));
+}
+
+#[test]
+fn layers_are_compressed_as_one_asks() {
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    tree().write_to(&at("rootfs"));
+    edited().write_to(&at("edited"));
+    let types = |name: &str| {
+        let inspected = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
+        let inspected: Value = serde_json::from_str(&inspected).unwrap();
+        let layers = inspected["layers"].as_array().unwrap().iter();
+        layers.map(|layer| layer["descriptor"]["mediaType"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let typed = |end: &str| format!("application/vnd.oci.image.layer.v1.tar{end}");
+    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")).args(["--compression", "zstd:1"]));
+    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).args(["two", "--compression", "none"]));
+    succeed(program("flatten").arg(image(&layout, "two")).args(["three", "--compression=gzip:9"]));
+    assert_eq!(types("two"), [typed("+zstd"), typed("")]);
+    assert_eq!(types("three"), [typed("+gzip")]);
+    program::verify(&layout);
+    program::unpack(image(&layout, "three"), &at("unpacked"));
+    said(&at("unpacked")).assert_same(&said(&at("edited")));
+    let refused = program::run(program("import").arg(at("rootfs")).arg(image(&layout, "x")).arg("--compression=xz"));
+    assert_eq!(refused.status, Some(2), "{refused}");
+    assert!(refused.stderr.contains("xz"), "{refused}");
 }
 
 #[test]

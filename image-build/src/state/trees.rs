@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use image_core::{ChainId, Ctx, DiffId, Timestamp};
+use image_core::{ChainId, Ctx, DiffId, Image, Timestamp};
 use image_overlay::{ImageTree, LayerBlob, LayerToc, Limits};
 
 use super::BuildState;
@@ -39,6 +39,30 @@ impl Bases {
 }
 
 impl BuildState {
+    /// The root file system of an image as a tree. Layers that nothing is known of are read, and verified; what they hold is
+    /// kept, so that the tree of the same layers takes no reading the next time, whoever asks for it.
+    ///
+    /// ```
+    /// use image_build::BuildState;
+    /// # use image_core::{BlobStore, Ctx, Image, ImageConfig, ImageEdit, MemoryBlobStore, Platform};
+    /// # let (store, dir) = (std::sync::Arc::new(MemoryBlobStore::default()), tempfile::tempdir()?);
+    /// # let (state, ctx) = (dir.path(), Ctx::default());
+    /// # let manifest = ImageEdit::new(ImageConfig::new(&Platform::of_target())).write(&*store)?;
+    /// # let image = Image::open(store, &manifest)?;
+    /// let tree = BuildState::open(state)?.image_tree(&image, &ctx)?;
+    /// for node in tree.walk(tree.root()) {
+    ///     println!("{}", node.path());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where a layer is missing or not what its digests say, and where all of them take more than 1 GiB of
+    /// memory, [`Error::is_cancelled`], and where the state cannot be read or written.
+    pub fn image_tree(&self, image: &Image, ctx: &Ctx) -> Result<Arc<ImageTree>> {
+        self.base_tree(&LayerBlob::of_image(image), ctx)
+    }
+
     /// The merged tree of a base's layers.
     pub(crate) fn base_tree(&self, layers: &[LayerBlob], ctx: &Ctx) -> Result<Arc<ImageTree>> {
         let Some(chain) = ChainId::of(layers.iter().map(|layer| &layer.diff_id)) else { return Ok(Arc::default()) };
