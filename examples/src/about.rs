@@ -28,3 +28,16 @@ impl Error for About {
         Some(&*self.cause)
     }
 }
+
+/// The error of image-core that an error is, in whichever crate's.
+#[must_use]
+pub fn core_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e image_core::Error> {
+    match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+        (Some(image_layout::Error::Core(error)), _, _)
+        | (_, Some(image_overlay::Error::Core(error)), _)
+        | (_, _, Some(image_build::Error::Core(error) | image_build::Error::Overlay(image_overlay::Error::Core(error)))) => {
+            Some(error)
+        }
+        _ => error.downcast_ref(),
+    }
+}

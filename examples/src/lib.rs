@@ -3,6 +3,7 @@
 //! The programs are in `programs/`; what they do is done by the libraries.
 
 pub mod about;
+pub mod file;
 pub mod made;
 pub mod name;
 pub mod progress;
@@ -14,6 +15,7 @@ pub mod text;
 pub mod tree;
 
 pub use about::About;
+pub use file::NewFile;
 pub use made::print_made;
 pub use name::ImageName;
 pub use progress::ProgressMode;

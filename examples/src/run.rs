@@ -25,6 +25,11 @@ pub trait Program: Parser {
         ProgressMode::Auto
     }
 
+    /// What may be done about an error or one of its causes, which only the program knows: its options.
+    fn advice(&self, _: &(dyn Error + 'static)) -> Option<String> {
+        None
+    }
+
     /// Does the work; results go to `out`.
     ///
     /// # Errors
@@ -44,7 +49,7 @@ pub fn run<P: Program>() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Where not even the error can be written, the exit code tells.
-    drop(report(&*error, &mut io::stderr().lock()));
+    drop(report(&program, &*error, &mut io::stderr().lock()));
     if cancel.is_cancelled() { INTERRUPTED.into() } else { ExitCode::FAILURE }
 }
 
@@ -70,18 +75,20 @@ fn stop_on_interrupt(cancel: CancelToken) -> Result<()> {
     Ok(())
 }
 
-/// Writes an error and its causes; of a Dockerfile, with the line.
-fn report(error: &(dyn Error + 'static), out: &mut dyn Write) -> io::Result<()> {
+/// Writes an error and its causes, and what may be done; of a Dockerfile, with the line.
+fn report<P: Program>(program: &P, error: &(dyn Error + 'static), out: &mut dyn Write) -> io::Result<()> {
     match error.downcast_ref::<image_build::Error>() {
         Some(error) => writeln!(out, "error: {}", error.render().trim_end())?,
         None => writeln!(out, "error: {error}")?,
     }
+    let mut advice = program.advice(error);
     let mut cause = error.source();
     while let Some(error) = cause {
         writeln!(out, "  caused by: {error}")?;
+        advice = advice.or_else(|| program.advice(error));
         cause = error.source();
     }
-    Ok(())
+    advice.map_or(Ok(()), |advice| writeln!(out, "hint: {advice}"))
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

@@ -27,7 +27,7 @@ impl Tree {
         if path.is_dir() && !path.join("oci-layout").is_file() {
             return Ok(Self::Dir(DirSource::scan(Root::open(path)?, ctx)?));
         }
-        let Ok(image) = name.parse::<ImageName>();
+        let image = name.parse::<ImageName>()?;
         Ok(Self::Image(ImageSource::of_image(&image.open(None)?, env::temp_dir(), &Limits::default(), ctx)?))
     }
 }
