@@ -35,7 +35,8 @@ impl Program for Apply {
         let file = BufReader::new(file::open(&self.layer)?);
         let root = Root::open(&self.root)?;
         let cannot = |error: image_overlay::Error| About::new(format!("cannot apply {}", self.layer.display()), error);
-        let layer = Decoder::detect(file, Compression::None, &DecodeOptions::default()).map_err(|e| cannot(e.into()))?;
+        let layer =
+            Decoder::detect(file, Compression::None, &DecodeOptions::default()).map_err(|e| cannot(e.into()))?;
         let ownership = if self.rootless { Ownership::Current } else { Ownership::AsIs };
         let options = ApplyOptions::default().with_ownership(ownership);
         let applied = apply_layer(layer, &root, &options, ctx).map_err(cannot)?;

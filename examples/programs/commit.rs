@@ -3,11 +3,11 @@
 use std::{env, error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use examples::{ImageName, Program, Result, file, print_made};
+use examples::{ImageName, Program, Result, file, print_made, tree};
 use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
 use image_core::{Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference};
 use image_layout::OciLayout;
-use image_overlay::{DiffOptions, DirSource, ImageSource, Limits, PackOptions, Root, diff};
+use image_overlay::{DiffOptions, ImageSource, Limits, PackOptions, diff};
 
 /// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
 #[derive(Debug, Parser)]
@@ -41,8 +41,8 @@ impl Program for Commit {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
         let lower = ImageSource::of_image(&image, env::temp_dir(), &Limits::default(), ctx)?;
-        let rootfs = Root::open(&self.rootfs)?;
-        let upper = if self.rootless { DirSource::scan_recorded(rootfs, ctx)? } else { DirSource::scan(rootfs, ctx)? };
+        let scan = if self.rootless { tree::scan_recorded } else { tree::scan };
+        let upper = scan(&self.rootfs, ctx)?;
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
         let layer = changes.pack(layout.blobs(), PackOptions::default(), ctx)?;
         let mut edit = ImageEdit::of(&image);

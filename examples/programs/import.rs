@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use examples::{About, ImageName, Program, Result, file, print_made};
+use examples::{About, ImageName, Program, Result, file, print_made, tree};
 use image_core::{
     BlobStore, Compression, ContainerConfig, Ctx, Descriptor, DiffId, FsBlobStore, History, ImageConfig, ImageEdit,
     MediaType, Platform,
@@ -17,7 +17,7 @@ use image_core::{
     observer::{Outcome, TaskKind},
 };
 use image_layout::OciLayout;
-use image_overlay::{Changes, DirSource, Error, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer, Root};
+use image_overlay::{Changes, Error, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer};
 
 /// Makes an image of one layer from a root file system: a directory, or a tar archive, plain or compressed.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ impl Program for Import {
         }
         let layout = OciLayout::open_or_create(&self.image.layout)?.leased()?;
         let layer = if self.source.is_dir() {
-            let tree = DirSource::scan(Root::open(&self.source)?, ctx)?;
+            let tree = tree::scan(&self.source, ctx)?;
             Changes::whole(&tree).pack(layout.blobs(), PackOptions::default(), ctx)?
         } else {
             let archive = BufReader::new(file::open(&self.source)?);
@@ -75,11 +75,12 @@ fn import_tar(archive: impl Read, store: &dyn BlobStore, ctx: &Ctx) -> Result<Pa
     let blob = blob.commit()?;
     let descriptor = Descriptor::new(MediaType::OciLayer, blob.digest.clone(), blob.size);
     let layer = LayerBlob::new(Arc::new(plain), descriptor, DiffId::from_digest(blob.digest));
-    let tree = ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx).map_err(|error| match error {
-        // Nobody knows the blob but this function.
-        Error::LayerBlob { source, .. } => *source,
-        error => error,
-    })?;
+    let tree =
+        ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx).map_err(|error| match error {
+            // Nobody knows the blob but this function.
+            Error::LayerBlob { source, .. } => *source,
+            error => error,
+        })?;
     Ok(Changes::whole(&tree).pack(store, PackOptions::default(), ctx)?)
 }
 

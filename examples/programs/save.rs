@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use examples::{ImageName, NewFile, Program, Result, text};
+use examples::{About, ImageName, NewFile, Program, Result, text};
 use image_core::{Ctx, Image, Platform};
 use image_layout::{ArchiveFormat, SaveOptions, save};
 
@@ -45,7 +45,8 @@ impl Save {
             return Err(format!("{} exists already: remove it, or save to another file", self.archive.display()).into());
         }
         let mut file = NewFile::create(&self.archive)?;
-        save(images, BufWriter::new(file.file()), options, ctx)?;
+        save(images, BufWriter::new(file.file()), options, ctx)
+            .map_err(|error| About::new(format!("cannot save {}", self.archive.display()), error))?;
         file.file().sync_all().map_err(|e| file.failed(e))?;
         let size = file.file().metadata().map_err(|e| file.failed(e))?.len();
         file.place()?;

@@ -53,7 +53,10 @@ impl Program for TaskCache {
         }
         let mut record = Record::new(recipe, ctx.now());
         for file in &self.output {
-            let (mut input, mut blob) = (file::open(file.as_ref())?, blobs.create(&Expected::any())?);
+            let (mut input, mut blob) = (
+                file::open(file.as_ref()).map_err(|e| About::new(format!("no output {file}"), e))?,
+                blobs.create(&Expected::any())?,
+            );
             io::copy(&mut input, &mut blob)?;
             let (mode, blob) = (input.metadata()?.permissions().mode(), blob.commit()?);
             let blob = Descriptor::new(MediaType::from("application/octet-stream"), blob.digest, blob.size);

@@ -84,7 +84,8 @@ fn report<P: Program>(program: &P, error: &(dyn Error + 'static), out: &mut dyn 
     let mut advice = program.advice(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        writeln!(out, "  caused by: {error}")?;
+        // What a command wrote last has lines of its own.
+        writeln!(out, "  caused by: {}", error.to_string().replace('\n', "\n    "))?;
         advice = advice.or_else(|| program.advice(error));
         cause = error.source();
     }

@@ -72,7 +72,9 @@ impl StageBuild<'_> {
     /// The image that a `from` names. Where there is none, a stage may have been meant.
     pub(crate) fn image_named(&self, name: &str) -> Result<Image> {
         self.build.builder.image(name, &self.stage.platform).map_err(|error| match error {
-            Error::Core(image_core::Error::ImageNotFound { name: image, hint, .. }) => {
+            Error::Core(image_core::Error::ImageNotFound { name: image, hint, .. })
+                if !hint.contains("did you mean") =>
+            {
                 let labels: Vec<String> = self.build.graph.all_stages().map(Stage::label).collect();
                 let meant = nearest(name, labels.iter().map(String::as_str));
                 let meant = meant.map(|stage| format!("; did you mean stage {stage}?")).unwrap_or_default();

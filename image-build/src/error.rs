@@ -160,9 +160,7 @@ pub enum Error {
         source: Box<Self>,
     },
     /// ADD names an address, and nothing here reaches the network.
-    #[error(
-        "{address} cannot be fetched: the builder has no fetcher: give it one (`Builder::with_fetcher`), such as `fetch::HttpFetcher` of the feature `http`"
-    )]
+    #[error("{address} cannot be fetched: the builder has no fetcher (`Builder::with_fetcher`)")]
     #[non_exhaustive]
     NoFetcher {
         /// The address.

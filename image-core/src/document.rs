@@ -96,7 +96,10 @@ impl<T: Body> Document<T> {
             && !T::is_media_type(media_type)
             && !media_type.as_str().is_empty()
         {
-            return Err(Error::document(document(), format!("its mediaType is {media_type}, not that of an {}", T::KIND)));
+            return Err(Error::document(
+                document(),
+                format!("its mediaType is {media_type}, not that of an {}", T::KIND),
+            ));
         }
         value.check().map_err(|reason| Error::document(document(), reason))?;
         let digest = Digest::sha256_of(&bytes);

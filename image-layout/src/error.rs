@@ -150,7 +150,8 @@ impl Error {
     /// Whether this build or machine cannot do what was asked.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self.inner(), Self::UnsupportedVersion { .. }) || matches!(self.inner(), Self::Core(error) if error.is_unsupported())
+        matches!(self.inner(), Self::UnsupportedVersion { .. })
+            || matches!(self.inner(), Self::Core(error) if error.is_unsupported())
     }
 
     /// Whether the operating system denied permission.

@@ -64,7 +64,9 @@ impl Source {
     fn read(&self) -> Result<Secret> {
         let failed = |error: &dyn std::fmt::Display| format!("secret {}: {error}", self.id).into();
         match &self.place {
-            Place::Variable(name) => variable(name).map(|value| Secret::new(value.into_bytes())).map_err(|e| failed(&e)),
+            Place::Variable(name) => {
+                variable(name).map(|value| Secret::new(value.into_bytes())).map_err(|e| failed(&e))
+            }
             Place::File(path) => {
                 let cannot = |what: &dyn std::fmt::Display| failed(&format!("cannot read {}: {what}", path.display()));
                 let file = std::fs::File::open(path).map_err(|e| cannot(&e))?;
@@ -89,7 +91,8 @@ impl CommandOptions {
             options = match agent.split_once('=') {
                 Some((id, socket)) => options.with_agent(id, socket),
                 None => {
-                    let socket = variable("SSH_AUTH_SOCK").map_err(|e| format!("--ssh {agent}: {e}: write ID=SOCKET"))?;
+                    let socket =
+                        variable("SSH_AUTH_SOCK").map_err(|e| format!("--ssh {agent}: {e}: write ID=SOCKET"))?;
                     options.with_agent(agent, socket)
                 }
             };

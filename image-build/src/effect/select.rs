@@ -87,7 +87,10 @@ pub(crate) fn exact<'a, S: SourceFiles>(files: &'a S, path: &str) -> Result<Sele
 fn named<'a, S: SourceFiles>(files: &'a S, source: &[u8]) -> Result<Vec<Selected<'a, S::Content>>> {
     let path = clean(source);
     if pattern::has_wildcard(&path) {
-        return pattern::expand(files.tree(), &path)?.into_iter().map(|path| follow(files, &String::from_utf8_lossy(&path), &path)).collect();
+        return pattern::expand(files.tree(), &path)?
+            .into_iter()
+            .map(|path| follow(files, &String::from_utf8_lossy(&path), &path))
+            .collect();
     }
     Ok(vec![follow(files, &String::from_utf8_lossy(source), &path)?])
 }

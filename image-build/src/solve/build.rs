@@ -243,7 +243,10 @@ impl Solve<'_> {
             None => Ok(()),
             Some(filter) => {
                 let meant = nearest(&filter.stage, labels.iter().map(String::as_str)).map(String::from);
-                let reason = format!("there is no stage {} to build without the cache", filter.stage);
+                let known: Vec<&str> = labels.iter().take(10).map(String::as_str).collect();
+                let known = known.join(", ");
+                let reason =
+                    format!("there is no stage {} to build without the cache: there are {known}", filter.stage);
                 Err(self.dockerfile.fault_like(Default::default(), reason, meant))
             }
         }

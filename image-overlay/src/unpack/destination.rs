@@ -61,7 +61,9 @@ impl Destination {
             None => Existing::Nothing,
             Some(status) if status.kind == FileType::Directory => Existing::EmptyDirectory,
             Some(status) if status.kind == FileType::Symlink => return Self::within(path),
-            Some(_) => return refuse("it is not a directory: unpack to an empty directory, or to a place where nothing is"),
+            Some(_) => {
+                return refuse("it is not a directory: unpack to an empty directory, or to a place where nothing is");
+            }
         };
         if existing == Existing::EmptyDirectory {
             let root = Root::open(&path)?;

@@ -189,7 +189,7 @@ fn what_follows_the_archive_counts() {
     let (digest, diff_id) = (wrong.digest.clone(), wrong.diff_id.clone());
     check_refused(
         vec![wrong],
-        &format!("layer 0 ({digest}): the plain layer hashes to {whole}, but its diffID is {diff_id}"),
+        &format!("cannot apply layer 0 ({digest}): the plain layer hashes to {whole}, but its diffID is {diff_id}"),
     );
 }
 
@@ -288,8 +288,16 @@ fn destinations_are_absent_or_empty() {
     fs::create_dir(temp.path().join("dot")).unwrap();
     to("dot/.").unwrap();
     let before = names(temp.path());
-    assert_eq!(to("absent"), Err("destination /absent: it is not empty".to_owned()));
-    assert_eq!(to("link"), Err("destination /link: it is not empty".to_owned()));
+    assert_eq!(
+        to("absent"),
+        Err("cannot unpack to /absent: it is not empty: unpack to an empty directory, or to a place where nothing is"
+            .to_owned())
+    );
+    assert_eq!(
+        to("link"),
+        Err("cannot unpack to /link: it is not empty: unpack to an empty directory, or to a place where nothing is"
+            .to_owned())
+    );
     assert_eq!(to("file"), Err("destination /file: it is not a directory".to_owned()));
     assert_eq!(to("none/dest"), Err("cannot create a directory beside /none/dest".to_owned()));
     assert_eq!(names(temp.path()), before);
