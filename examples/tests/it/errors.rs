@@ -40,8 +40,8 @@ impl Errors {
     }
 
     /// Runs a command line where a layout `out` has an image `app`, which was spoiled.
-    fn of_image(&mut self, what: &str, spoil: Spoil<Victim>, line: &str) {
-        let victim = Victim::new();
+    fn of_image(&mut self, what: &str, whole: &Victim, spoil: Spoil<Victim>, line: &str) {
+        let victim = whole.copy();
         let mut names = BTreeMap::from([(victim.layer(), "LAYER"), (victim.config(), "CONFIG")]);
         names.extend(victim.manifest().map(|digest| (digest, "MANIFEST")));
         spoil(&victim);

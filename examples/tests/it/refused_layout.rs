@@ -3,9 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
+use test_support::{require_tool, tool};
 
 use crate::{
     base_image::put,
@@ -24,6 +26,13 @@ impl Victim {
         let project = Project::new("FROM scratch\nCOPY --chmod=0644 file /\nLABEL a=b\n");
         project.write("file", "content\n".repeat(1000));
         project.build_with(&["--source-date-epoch", "0"]);
+        Self { project }
+    }
+
+    /// Another one that is the same.
+    pub(crate) fn copy(&self) -> Self {
+        let project = Project::new("");
+        tool::run(Command::new("cp").arg("-a").arg(self.project.path(".")).arg(project.path("")));
         Self { project }
     }
 
@@ -151,8 +160,8 @@ fn what_is_no_file_in_the_place_of_a_blob_is_refused_at_once() {
     std::os::unix::fs::symlink("/dev/zero", &blob).unwrap();
     victim.check("a link to a device", &[&digest]);
     fs::remove_file(&blob).unwrap();
-    if test_support::require_tool("mkfifo") {
-        test_support::tool::run(std::process::Command::new("mkfifo").arg(&blob));
+    if require_tool("mkfifo") {
+        tool::run(Command::new("mkfifo").arg(&blob));
         victim.check("a fifo", &[&digest]);
     }
 }

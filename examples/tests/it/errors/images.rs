@@ -139,8 +139,9 @@ fn what_is_said_of_images() {
         ("an option that is nearly one", nothing, "unpack --rotless out:app tree"),
     ];
     let mut errors = Errors::new("images.txt");
+    let whole = Victim::new();
     for (what, spoil, line) in cases {
-        errors.of_image(what, *spoil, line);
+        errors.of_image(what, &whole, *spoil, line);
     }
     errors.check();
 }
