@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     descriptor::Descriptor,
     digest::Digest,
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     json,
     media_type::MediaType,
 };
@@ -98,7 +98,7 @@ impl<T: Body> Document<T> {
         {
             return Err(Error::document(
                 document(),
-                format!("its mediaType is {media_type}, not that of an {}", T::KIND),
+                format!("its mediaType is {:?}, not that of an {}", excerpt(media_type.as_str()), T::KIND),
             ));
         }
         value.check().map_err(|reason| Error::document(document(), reason))?;
@@ -119,7 +119,11 @@ impl<T: Body> Document<T> {
         {
             return Err(Error::document(
                 format!("{} {}", T::KIND, descriptor.digest),
-                format!("its mediaType is {said}, its descriptor says {}", descriptor.media_type),
+                format!(
+                    "its mediaType is {:?}, its descriptor says {:?}",
+                    excerpt(said.as_str()),
+                    excerpt(descriptor.media_type.as_str())
+                ),
             ));
         }
         document.digest = descriptor.digest.clone();
