@@ -70,7 +70,7 @@ impl Errors {
         let error = said.stderr.find("error: ").map(|at| said.stderr.split_at(at).1);
         let error = error.unwrap_or_else(|| panic!("{what}: {line}: {said}"));
         let text = format!("{}{error}", said.stdout).replace(place.trim_end_matches('/'), "DIR");
-        let text = lasting(text, names);
+        let text = lasting(&text, names);
         assert!(!text.contains(" { "), "{what}: something is printed for developers: {text}");
         self.said.push_str(&format!("== {what}\n$ {line}\n{}\n\n", text.trim_end()));
     }
@@ -105,7 +105,7 @@ fn command(line: &str, directory: &Path) -> Command {
 }
 
 /// The text without what is another each time, or elsewhere: digests have names, and numbers of temporary files are gone.
-fn lasting(text: String, names: &BTreeMap<String, &str>) -> String {
+fn lasting(text: &str, names: &BTreeMap<String, &str>) -> String {
     let text = text.replace(&Platform::of_target().to_string(), "linux/HERE");
     let mut text = names.iter().fold(text, |text, (digest, name)| text.replace(&**digest, &format!("sha256:{name}")));
     for (prefix, length) in [("sha256:", 64), ("/new-", 16), ("/lease-", 16), ("blobs/sha256/", 64)] {
