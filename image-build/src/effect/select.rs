@@ -109,7 +109,7 @@ fn with_parents<'a, S: SourceFiles>(
     wanted.push(&path).map_err(|_| Error::InvalidSource { pattern: excerpt(source, 256) })?;
     let wanted = Some(&wanted).filter(|_| !path.is_empty());
     let is_plain = !pattern::has_wildcard(source.as_bytes());
-    let missing = || missing(files, source, &path);
+    let missing = || missing(files, source, &clean(source.as_bytes()), true);
     let mut found = Vec::new();
     for mut root in named(files, pivot.as_bytes())? {
         let chosen = chosen(root.node, wanted, &choice.exclude);
@@ -167,17 +167,21 @@ fn chosen<C>(root: NodeRef<'_, C>, wanted: Option<&Ignore>, exclude: &Ignore) ->
 /// What is at a path, which was asked for as `source`.
 fn follow<'a, S: SourceFiles>(files: &'a S, source: &str, path: &[u8]) -> Result<Selected<'a, S::Content>> {
     let node = files.tree().lookup(path, Follow::Last)?;
-    let node = node.ok_or_else(|| missing(files, source, path))?;
+    let node = node.ok_or_else(|| missing(files, source, path, false))?;
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
     Ok(Selected { name, node, only: None })
 }
 
 /// The error that a source is not there: with what keeps it out, where its link leads, or what may have been meant.
-fn missing<S: SourceFiles>(files: &S, source: &str, path: &[u8]) -> Error {
+fn missing<S: SourceFiles>(files: &S, source: &str, path: &[u8], parents: bool) -> Error {
     let hint = if !path.is_empty() && files.is_ignored(path) {
         String::from("the ignore file leaves it out")
     } else if let Some(target) = link_on_the_way(files.tree(), path) {
-        format!("the link there leads to {target}, which is looked up in {} too", files.name())
+        if parents {
+            format!("the link there, to {target}, is not followed by --parents")
+        } else {
+            format!("the link there leads to {target}, which is looked up in {} too", files.name())
+        }
     } else {
         likely(files.tree(), path).map(|path| format!("did you mean {path}?")).unwrap_or_default()
     };

@@ -300,7 +300,7 @@ fn destinations_are_absent_or_empty() {
             .to_owned())
     );
     assert_eq!(to("file"), Err("cannot unpack to /file: it is not a directory: unpack to an empty directory, or to a place where nothing is".to_owned()));
-    assert_eq!(to("none/dest"), Err("cannot create a directory beside /none/dest".to_owned()));
+    assert_eq!(to("none/dest"), Err("cannot create a directory in /none".to_owned()));
     assert_eq!(names(temp.path()), before);
 }
 
