@@ -15,14 +15,9 @@ use crate::{
     project::{Project, TAG},
 };
 
-/// Runs a command line as nobody.
-fn as_nobody(line: &str, project: &Project) -> Command {
-    let own = command(line, &project.path(""));
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]);
-    command.arg(own.get_program()).args(own.get_args()).current_dir(project.path(""));
-    command
-}
+/// How a program is run as one who owns nothing.
+const AS_NOBODY: [&str; 5] =
+    ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all"];
 
 #[test]
 fn what_is_said_to_an_ordinary_user() {
@@ -38,26 +33,17 @@ fn what_is_said_to_an_ordinary_user() {
     }
     fs::create_dir(project.path("own")).unwrap();
     tool::run(Command::new("chown").arg("65534").arg(project.path("own")));
-    // Programs of a test may be where nobody but root can go.
     let mut errors = Errors::new("ordinary-user.txt");
     let mut add = |what: &str, line: &str| {
-        let mut command = as_nobody(line, &project);
-        let program = command.get_args().find(|word| word.to_string_lossy().starts_with('/')).unwrap().to_owned();
-        let copy = project.path("own").join(line.split(' ').next().unwrap());
-        if !copy.exists() {
-            fs::copy(program, &copy).unwrap();
-            fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+        let own = command(line, &project.path(""));
+        // Programs of a test may be where nobody but root can go.
+        let program = project.path("own").join(line.split(' ').next().unwrap());
+        if !program.exists() {
+            fs::copy(own.get_program(), &program).unwrap();
+            fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
         }
-        let words: Vec<_> = command
-            .get_args()
-            .map(
-                |word| {
-                    if word.to_string_lossy().starts_with('/') { copy.clone().into_os_string() } else { word.into() }
-                },
-            )
-            .collect();
-        command = Command::new("setpriv");
-        command.args(words).current_dir(project.path(""));
+        let mut command = Command::new("setpriv");
+        command.args(AS_NOBODY).arg(program).args(own.get_args()).current_dir(project.path(""));
         errors.add(what, line, &mut command, &BTreeMap::new());
     };
     add("a place where nothing may be made", "unpack out:app tree");
