@@ -351,7 +351,10 @@ fn errors_name_the_place_and_what_was_meant() {
         ("COPY --from=a --from=b a b", "2:15: flag --from is given twice"),
         ("COPY --from a b", "2:6: flag --from needs a value"),
         ("COPY --link=maybe a b", "2:6: flag --link is either true or false, not \"maybe\""),
-        ("ADD --parents a b", "2:5: unknown flag --parents for ADD"),
+        (
+            "ADD --parents a b",
+            "2:5: unknown flag --parents for ADD, which has --chown, --chmod, --link, --checksum, --keep-git-dir, --unpack, --exclude",
+        ),
         ("CMD --help", "2:5: unknown flag --help for CMD, which has none"),
         ("MAINTAINER --boo joe@example.com", "2:12: unknown flag --boo for MAINTAINER, which has none"),
         (
