@@ -1,14 +1,13 @@
 //! Applies a layer to a directory.
 
 use std::{
-    fs::File,
     io::{BufReader, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Parser;
-use examples::{Program, Result};
+use examples::{About, Program, Result, file};
 use image_core::{
     Compression, Ctx,
     codec::{DecodeOptions, Decoder},
@@ -33,11 +32,14 @@ struct Apply {
 
 impl Program for Apply {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        let file = File::open(&self.layer).map_err(|e| format!("{}: {e}", self.layer.display()))?;
-        let layer = Decoder::detect(BufReader::new(file), Compression::None, &DecodeOptions::default())?;
+        let file = BufReader::new(file::open(&self.layer)?);
+        let root = Root::open(&self.root)?;
+        let cannot = |error: image_overlay::Error| About::new(format!("cannot apply {}", self.layer.display()), error);
+        let layer =
+            Decoder::detect(file, Compression::None, &DecodeOptions::default()).map_err(|e| cannot(e.into()))?;
         let ownership = if self.rootless { Ownership::Current } else { Ownership::AsIs };
         let options = ApplyOptions::default().with_ownership(ownership);
-        let applied = apply_layer(layer, &Root::open(&self.root)?, &options, ctx)?;
+        let applied = apply_layer(layer, &root, &options, ctx).map_err(cannot)?;
         if self.json {
             let result = serde_json::json!({ "entries": applied.entries, "contentBytes": applied.content_bytes });
             writeln!(out, "{result:#}")?;

@@ -1,6 +1,6 @@
 //! Prints a file of an image.
 
-use std::{env, io::Write, process::ExitCode};
+use std::{env, error::Error, io::Write, process::ExitCode};
 
 use clap::Parser;
 use examples::{Cache, ImageName, Program, Result};
@@ -24,12 +24,17 @@ struct Cat {
 }
 
 impl Program for Cat {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let image = self.image.open(self.platform.as_ref())?;
         let tree = self.cache.tree(&image, ctx)?;
         let found = tree.lookup(self.path.as_bytes(), Follow::Last)?;
-        let file = found.ok_or_else(|| format!("{}: the image has no {}", self.image, self.path))?;
-        let content = file.content().ok_or_else(|| format!("{}: no regular file", file.path()))?;
+        let file = found.ok_or_else(|| format!("{}: not found in {}", self.path, self.image))?;
+        let is = if file.is_directory() { "a directory" } else { "no regular file" };
+        let content = file.content().ok_or_else(|| format!("{} is {is} in {}", file.path(), self.image))?;
         let layers = LayerBlob::of_image(&image);
         let contents = Contents::fetch(&layers, [content], &env::temp_dir(), ctx)?;
         std::io::copy(&mut contents.open(content)?, out)?;

@@ -1,15 +1,15 @@
 //! Makes an image of an edited unpack of another.
 
-use std::{env, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{env, error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use examples::{Cache, ImageName, Program, Result, print_made};
+use examples::{Cache, ImageName, Program, Result, file, print_made, tree};
 use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
 use image_core::{
     Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference, codec::EncodeOptions,
 };
 use image_layout::OciLayout;
-use image_overlay::{DiffOptions, DirSource, ImageSource, LayerBlob, PackOptions, Root, diff};
+use image_overlay::{DiffOptions, ImageSource, LayerBlob, PackOptions, diff};
 
 /// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
 #[derive(Debug, Parser)]
@@ -40,13 +40,17 @@ struct Commit {
 }
 
 impl Program for Commit {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
         let tree = self.cache.tree(&image, ctx)?;
         let lower = ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir());
-        let rootfs = Root::open(&self.rootfs)?;
-        let upper = if self.rootless { DirSource::scan_recorded(rootfs, ctx)? } else { DirSource::scan(rootfs, ctx)? };
+        let scan = if self.rootless { tree::scan_recorded } else { tree::scan };
+        let upper = scan(&self.rootfs, ctx)?;
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
         let layer = changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
         let mut edit = ImageEdit::of(&image);
@@ -81,14 +85,15 @@ fn change(layout: &OciLayout, manifest: &Descriptor, changes: &[String], ctx: &C
     for change in changes {
         let keyword = change.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
         if !CHANGES.contains(&keyword.as_str()) || change.contains('\n') {
-            return Err(format!("--change {change:?}: not one instruction that changes the configuration alone").into());
+            let known = CHANGES.join(", ");
+            return Err(format!("--change {change:?}: write one instruction, of {known}").into());
         }
     }
     let image = Image::open(Arc::new(layout.blobs().clone()), manifest)?;
     let annotations = image.manifest().value().annotations.clone();
     let dockerfile = Dockerfile::parse_named("--change", format!("FROM image\n{}\n", changes.join("\n")))?;
-    let directory = tempfile::tempdir()?;
-    let nothing = tempfile::tempdir()?;
+    let directory = file::temporary_directory()?;
+    let nothing = file::temporary_directory()?;
     let context = BuildContext::open(nothing.path(), Ignore::default())?;
     let state = BuildState::open(directory.path())?;
     let options = BuildOptions::default().with_platform(image.platform());

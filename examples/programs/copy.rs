@@ -1,6 +1,6 @@
 //! Copies an image from one layout to another.
 
-use std::{io::Write, process::ExitCode};
+use std::{error::Error, io::Write, process::ExitCode};
 
 use clap::Parser;
 use examples::{ImageName, Program, Result, text};
@@ -32,6 +32,10 @@ struct Copy {
 }
 
 impl Program for Copy {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.from.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let from = OciLayout::open(&self.from.layout)?;
         let mut image = if self.all {

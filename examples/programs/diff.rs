@@ -1,15 +1,13 @@
 //! Shows and packs the changes between two trees.
 
 use std::{
-    fs::Permissions,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Parser;
-use examples::{Cache, Program, Result, Tree, text};
+use examples::{Cache, NewFile, Program, Result, Tree, file, text};
 use image_core::{BlobSourceExt, Compression, Ctx, FsBlobStore, codec::EncodeOptions};
 use image_overlay::{Changes, DiffOptions, PackOptions, TreeSource, diff};
 
@@ -71,16 +69,13 @@ fn write_layer(changes: &Changes<'_, impl TreeSource, impl TreeSource>, path: &P
         Some("zst") => Compression::Zstd,
         _ => Compression::None,
     };
-    let directory = tempfile::tempdir()?;
+    let mut file = NewFile::create(path)?;
+    let directory = file::temporary_directory()?;
     let store = FsBlobStore::create(directory.path())?;
     let options = PackOptions::default().with_encode(EncodeOptions::new(compression));
     let layer = changes.pack(&store, options, ctx)?;
-    let failed = |e| format!("cannot write {}: {e}", path.display());
-    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mode = Permissions::from_mode(0o666); // less the umask
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
-    io::copy(&mut store.open_verified(&layer.descriptor)?, &mut file).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    io::copy(&mut store.open_verified(&layer.descriptor)?, file.file()).map_err(|e| file.failed(e))?;
+    file.replace()?;
     Ok(())
 }
 

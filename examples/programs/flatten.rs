@@ -1,6 +1,6 @@
 //! Makes an image of one layer from one of many.
 
-use std::{env, io::Write, process::ExitCode};
+use std::{env, error::Error, io::Write, process::ExitCode};
 
 use clap::Parser;
 use examples::{Cache, ImageName, Program, Result, print_made};
@@ -29,6 +29,10 @@ struct Flatten {
 }
 
 impl Program for Flatten {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;

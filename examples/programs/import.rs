@@ -1,15 +1,14 @@
 //! Makes an image of a root file system.
 
 use std::{
-    fs::File,
     io::{self, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::Parser;
-use examples::{ImageName, Program, Result, print_made};
+use examples::{About, ImageName, Program, Result, file, print_made, tree};
 use image_core::{
     BlobStore, Compression, ContainerConfig, Ctx, Descriptor, DiffId, FsBlobStore, History, ImageConfig, ImageEdit,
     MediaType, Platform,
@@ -18,7 +17,7 @@ use image_core::{
     observer::{Outcome, TaskKind},
 };
 use image_layout::OciLayout;
-use image_overlay::{Changes, DirSource, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer, Root};
+use image_overlay::{Changes, Error, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer};
 
 /// Makes an image of one layer from a root file system: a directory, or a tar archive, plain or compressed.
 #[derive(Debug, Parser)]
@@ -53,10 +52,12 @@ impl Program for Import {
         let layout = OciLayout::open_or_create(&self.image.layout)?.leased()?;
         let options = PackOptions::default().with_encode(self.compression.clone());
         let layer = if self.source.is_dir() {
-            let tree = DirSource::scan(Root::open(&self.source)?, ctx)?;
+            let tree = tree::scan(&self.source, ctx)?;
             Changes::whole(&tree).pack(layout.blobs(), options, ctx)?
         } else {
-            import_tar(&self.source, layout.blobs(), options, ctx)?
+            let archive = BufReader::new(file::open(&self.source)?);
+            let layer = import_tar(archive, layout.blobs(), options, ctx);
+            layer.map_err(|error| About::new(format!("cannot import {}", self.source.display()), error))?
         };
         let mut step = History::new(ctx.now(), "import");
         step.comment.clone_from(&self.message);
@@ -69,17 +70,21 @@ impl Program for Import {
 }
 
 /// Writes what an archive holds as a layer of ours: in order, each path once, without names and needless records.
-fn import_tar(path: &Path, store: &dyn BlobStore, options: PackOptions, ctx: &Ctx) -> Result<PackedLayer> {
-    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let mut tar = Decoder::detect(BufReader::new(file), Compression::None, &DecodeOptions::default())?;
-    let directory = tempfile::tempdir()?;
+fn import_tar(archive: impl Read, store: &dyn BlobStore, options: PackOptions, ctx: &Ctx) -> Result<PackedLayer> {
+    let mut tar = Decoder::detect(archive, Compression::None, &DecodeOptions::default())?;
+    let directory = file::temporary_directory()?;
     let plain = FsBlobStore::create(directory.path())?;
     let mut blob = plain.create(&Expected::any())?;
     copy(&mut tar, &mut blob, ctx)?;
     let blob = blob.commit()?;
     let descriptor = Descriptor::new(MediaType::OciLayer, blob.digest.clone(), blob.size);
     let layer = LayerBlob::new(Arc::new(plain), descriptor, DiffId::from_digest(blob.digest));
-    let tree = ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx)?;
+    let tree =
+        ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx).map_err(|error| match error {
+            // Nobody knows the blob but this function.
+            Error::LayerBlob { source, .. } => *source,
+            error => error,
+        })?;
     Ok(Changes::whole(&tree).pack(store, options, ctx)?)
 }
 
@@ -96,7 +101,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write, ctx: &Ctx) -> Result<()> {
                 task.advance(count as u64, 0);
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(Error::stream("read the archive", e).into()),
         }
     }
     task.end(Outcome::Done);

@@ -1,14 +1,13 @@
 //! Loads images out of an archive.
 
 use std::{
-    fs::File,
     io::{self, Read, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Parser;
-use examples::{About, Program, Result, text};
+use examples::{About, Program, Result, file, text};
 use image_core::Ctx;
 use image_layout::{LoadOptions, OciLayout};
 
@@ -33,7 +32,7 @@ impl Program for Load {
         let archive: Box<dyn Read> = if self.archive.as_os_str() == "-" {
             Box::new(io::stdin().lock())
         } else {
-            Box::new(File::open(&self.archive).map_err(|e| image_core::Error::io("open", &self.archive, e))?)
+            Box::new(file::open(&self.archive)?)
         };
         let layout = OciLayout::open_or_create(&self.layout)?;
         let mut options = LoadOptions::default();

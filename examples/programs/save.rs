@@ -1,16 +1,15 @@
 //! Saves images into an archive.
 
 use std::{
-    fs::Permissions,
-    io::{self, BufWriter, Write},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    error::Error,
+    io::{BufWriter, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, ValueEnum};
-use examples::{ImageName, Program, Result, text};
-use image_core::{Ctx, Error, Image, Platform};
+use examples::{About, ImageName, NewFile, Program, Result, text};
+use image_core::{Ctx, Image, Platform};
 use image_layout::{ArchiveFormat, SaveOptions, save};
 
 /// Saves images into one archive, for Docker and podman to load.
@@ -42,23 +41,25 @@ enum Format {
 impl Save {
     /// Writes the archive beside its place, and moves it there when it is whole; gives its size in bytes.
     fn write(&self, images: &[(Image, Vec<String>)], options: &SaveOptions, ctx: &Ctx) -> Result<u64> {
-        let failed = |e| Error::io("create", &self.archive, e);
         if self.archive.symlink_metadata().is_ok() {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()).into());
+            return Err(format!("{} exists already: remove it, or save to another file", self.archive.display()).into());
         }
-        let beside = self.archive.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mode = Permissions::from_mode(0o666);
-        let file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
-        save(images, BufWriter::new(&file), options, ctx)?;
-        let written = |e| Error::io("write", &self.archive, e);
-        file.as_file().sync_all().map_err(written)?;
-        let size = file.as_file().metadata().map_err(written)?.len();
-        file.persist_noclobber(&self.archive).map_err(|e| failed(e.error))?;
+        let mut file = NewFile::create(&self.archive)?;
+        save(images, BufWriter::new(file.file()), options, ctx)
+            .map_err(|error| About::new(format!("cannot save {}", self.archive.display()), error))?;
+        file.file().sync_all().map_err(|e| file.failed(e))?;
+        let size = file.file().metadata().map_err(|e| file.failed(e))?.len();
+        file.place()?;
         Ok(size)
     }
 }
 
 impl Program for Save {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        let [image] = self.images.as_slice() else { return None };
+        image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let images = self.images.iter();
         let images = images.map(|name| Ok((name.open(self.platform.as_ref())?, vec![name.reference.clone()])));

@@ -3,7 +3,7 @@
 use std::{fs, io, io::Write, os::unix::fs::PermissionsExt, path::PathBuf, process, process::ExitCode};
 
 use clap::Parser;
-use examples::{Program, Result};
+use examples::{About, Program, Result, file};
 use image_build::cache::{DirRecordStore, IngredientKind, Journal, Mark, Recipe, Record, RecordStore, Trail, explain};
 use image_build::{BuildContext, Ignore, StatCache};
 use image_core::{BlobSourceExt, BlobStore, Ctx, Descriptor, FsBlobStore, MediaType, blob::Expected};
@@ -46,12 +46,17 @@ impl Program for TaskCache {
             }
             None => writeln!(out, "because no earlier run is known")?,
         }
-        if !process::Command::new(&self.command[0]).args(&self.command[1..]).status()?.success() {
-            return Err(format!("{} failed", self.command.join(" ")).into());
+        let status = process::Command::new(&self.command[0]).args(&self.command[1..]).status();
+        let status = status.map_err(|e| About::new(format!("cannot run {}", self.command[0]), e))?;
+        if !status.success() {
+            return Err(format!("{} failed: {status}", self.command.join(" ")).into());
         }
         let mut record = Record::new(recipe, ctx.now());
         for file in &self.output {
-            let (mut input, mut blob) = (fs::File::open(file)?, blobs.create(&Expected::any())?);
+            let (mut input, mut blob) = (
+                file::open(file.as_ref()).map_err(|e| About::new(format!("no output {file}"), e))?,
+                blobs.create(&Expected::any())?,
+            );
             io::copy(&mut input, &mut blob)?;
             let (mode, blob) = (input.metadata()?.permissions().mode(), blob.commit()?);
             let blob = Descriptor::new(MediaType::from("application/octet-stream"), blob.digest, blob.size);

@@ -1,6 +1,6 @@
 //! Unpacks an image to a root file system.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use examples::{ImageName, Program, Result, text};
@@ -28,6 +28,10 @@ struct Unpack {
 }
 
 impl Program for Unpack {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let image = self.image.open(self.platform.as_ref())?;
         let mut apply = ApplyOptions::default();

@@ -23,7 +23,7 @@ struct Why {
 impl Program for Why {
     fn run(&self, _: &Ctx, out: &mut dyn Write) -> Result<()> {
         let Some(state) = BuildState::find(&self.state)? else {
-            return Err(format!("{}: no build left its results here", self.state.display()).into());
+            return Err(format!("{}: no build left its results here: name the directory of build --cache, which is LAYOUT.cache unless it was given", self.state.display()).into());
         };
         let mut steps = state.last_steps()?;
         steps.retain(|step| self.is_meant(step));

@@ -28,3 +28,22 @@ impl Error for About {
         Some(&*self.cause)
     }
 }
+
+/// An error or a cause of one as what it is, where it is of this type: libraries keep causes in boxes.
+#[must_use]
+pub fn as_error<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    error.downcast_ref::<E>().or_else(|| error.downcast_ref::<Box<E>>().map(|boxed| &**boxed))
+}
+
+/// The error of image-core that an error is, in whichever crate's.
+#[must_use]
+pub fn core_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e image_core::Error> {
+    if let Some(image_layout::Error::Core(error)) = as_error(error) {
+        return Some(error);
+    }
+    match (as_error(error), as_error(error)) {
+        (Some(image_build::Error::Core(error) | image_build::Error::Overlay(image_overlay::Error::Core(error))), _)
+        | (_, Some(image_overlay::Error::Core(error))) => Some(error),
+        _ => as_error(error),
+    }
+}

@@ -20,7 +20,7 @@ impl Cache {
     /// The root file system of an image.
     ///
     /// # Errors
-    /// Where a layer cannot be read, or what is kept.
+    /// Where a layer cannot be read, or what is kept cannot be opened.
     pub fn tree(&self, image: &Image, ctx: &Ctx) -> Result<Arc<ImageTree>> {
         match &self.directory {
             Some(directory) => Ok(BuildState::open(directory)?.image_tree(image, ctx)?),

@@ -4,6 +4,7 @@
 
 pub mod about;
 pub mod cache;
+pub mod file;
 pub mod made;
 pub mod name;
 pub mod progress;
@@ -16,6 +17,7 @@ pub mod tree;
 
 pub use about::About;
 pub use cache::Cache;
+pub use file::NewFile;
 pub use made::print_made;
 pub use name::ImageName;
 pub use progress::ProgressMode;

@@ -1,9 +1,11 @@
 //! Names of images on a command line.
 
-use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+use std::{error::Error, fmt, path::PathBuf, str::FromStr};
 
 use image_core::{Image, Platform};
 use image_layout::OciLayout;
+
+use crate::about::core_error;
 
 /// The name of an image that is given none.
 pub const DEFAULT_REF: &str = "latest";
@@ -14,7 +16,7 @@ pub const DEFAULT_REF: &str = "latest";
 /// let name = |text: &str| text.parse::<examples::ImageName>().map(|name| name.to_string());
 /// assert_eq!(name("out")?, "out:latest");
 /// assert_eq!(name("out:hello:1.0")?, "out:hello:1.0"); // the name is hello:1.0
-/// # Ok::<(), std::convert::Infallible>(())
+/// # Ok::<(), String>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,9 +35,19 @@ impl ImageName {
     pub fn open(&self, platform: Option<&Platform>) -> image_layout::Result<Image> {
         OciLayout::open(&self.layout)?.image(&self.reference, platform)
     }
-}
 
-impl ImageName {
+    /// What to do about an error that comes of damage in the layout.
+    #[must_use]
+    pub fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        use image_core::Error::{BlobNotFound, DigestMismatch, SizeMismatch};
+        let is_damage =
+            matches!(core_error(error), Some(BlobNotFound { .. } | DigestMismatch { .. } | SizeMismatch { .. }));
+        is_damage.then(|| {
+            let layout = self.layout.display();
+            format!("to mend {layout}, run verify --set-aside {layout}, then load or copy the image again")
+        })
+    }
+
     /// The image of another name in the same layout.
     #[must_use]
     pub fn sibling(&self, reference: &str) -> Self {
@@ -44,11 +56,14 @@ impl ImageName {
 }
 
 impl FromStr for ImageName {
-    type Err = Infallible;
+    type Err = String;
 
     /// Splits at the first colon; what is not there is `latest`.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let (layout, reference) = text.split_once(':').unwrap_or((text, DEFAULT_REF));
+        if layout.is_empty() || reference.is_empty() {
+            return Err("write LAYOUT or LAYOUT:REF, the directory of a layout and the name of an image in it".into());
+        }
         Ok(Self { layout: layout.into(), reference: reference.into() })
     }
 }

@@ -10,7 +10,10 @@ use std::{
 use clap::Parser;
 use image_core::{CancelToken, Ctx};
 
-use crate::progress::{Progress, ProgressMode};
+use crate::{
+    progress::{Progress, ProgressMode},
+    text::printable,
+};
 
 /// What a program's work comes to.
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -23,6 +26,11 @@ pub trait Program: Parser {
     /// How progress is shown.
     fn progress(&self) -> ProgressMode {
         ProgressMode::Auto
+    }
+
+    /// What may be done about an error or one of its causes, which only the program knows: its options.
+    fn advice(&self, _: &(dyn Error + 'static)) -> Option<String> {
+        None
     }
 
     /// Does the work; results go to `out`.
@@ -44,7 +52,7 @@ pub fn run<P: Program>() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Where not even the error can be written, the exit code tells.
-    drop(report(&*error, &mut io::stderr().lock()));
+    drop(report(&program, &*error, &mut io::stderr().lock()));
     if cancel.is_cancelled() { INTERRUPTED.into() } else { ExitCode::FAILURE }
 }
 
@@ -70,18 +78,27 @@ fn stop_on_interrupt(cancel: CancelToken) -> Result<()> {
     Ok(())
 }
 
-/// Writes an error and its causes; of a Dockerfile, with the line.
-fn report(error: &(dyn Error + 'static), out: &mut dyn Write) -> io::Result<()> {
+/// Writes an error and its causes, and what may be done; of a Dockerfile, with the line.
+fn report<P: Program>(program: &P, error: &(dyn Error + 'static), out: &mut dyn Write) -> io::Result<()> {
     match error.downcast_ref::<image_build::Error>() {
-        Some(error) => writeln!(out, "error: {}", error.render().trim_end())?,
-        None => writeln!(out, "error: {error}")?,
+        Some(error) => writeln!(out, "error: {}", shown(error.render().trim_end()))?,
+        None => writeln!(out, "error: {}", shown(&error.to_string()))?,
     }
+    let mut advice = program.advice(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        writeln!(out, "  caused by: {error}")?;
+        // What a command wrote last has lines of its own.
+        writeln!(out, "  caused by: {}", shown(&error.to_string()).replace('\n', "\n    "))?;
+        advice = advice.or_else(|| program.advice(error));
         cause = error.source();
     }
-    Ok(())
+    advice.map_or(Ok(()), |advice| writeln!(out, "hint: {}", shown(&advice)))
+}
+
+/// Text whose lines and tabs are meant, without what else a terminal would obey.
+fn shown(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

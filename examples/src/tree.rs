@@ -5,7 +5,7 @@ use std::{env, path::Path};
 use image_core::Ctx;
 use image_overlay::{DirSource, ImageSource, LayerBlob, Root};
 
-use crate::{Cache, ImageName, run::Result};
+use crate::{About, Cache, ImageName, run::Result};
 
 /// A directory or an image.
 #[derive(Debug)]
@@ -25,11 +25,36 @@ impl Tree {
     pub fn open(name: &str, cache: &Cache, ctx: &Ctx) -> Result<Self> {
         let path = Path::new(name);
         if path.is_dir() && !path.join("oci-layout").is_file() {
-            return Ok(Self::Dir(DirSource::scan(Root::open(path)?, ctx)?));
+            return Ok(Self::Dir(scan(path, ctx)?));
         }
-        let Ok(image) = name.parse::<ImageName>();
-        let image = image.open(None)?;
+        let image = name.parse::<ImageName>()?.open(None)?;
         let tree = cache.tree(&image, ctx)?;
         Ok(Self::Image(ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir())))
+    }
+}
+
+/// The tree of a directory. What cannot be read in it is named from there, so an error names the directory too.
+///
+/// # Errors
+/// Where it or what is in it cannot be read.
+pub fn scan(path: &Path, ctx: &Ctx) -> Result<DirSource> {
+    let source = DirSource::scan(Root::open(path)?, ctx);
+    source.map_err(|error| unread(path, error))
+}
+
+/// As [`scan`], with the owners that an unpack noted.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_recorded(path: &Path, ctx: &Ctx) -> Result<DirSource> {
+    let source = DirSource::scan_recorded(Root::open(path)?, ctx);
+    source.map_err(|error| unread(path, error))
+}
+
+fn unread(path: &Path, error: image_overlay::Error) -> Box<dyn std::error::Error> {
+    if error.is_cancelled() {
+        error.into()
+    } else {
+        About::new(format!("cannot read {}", path.display()), error).into()
     }
 }

@@ -1,7 +1,7 @@
 //! COPY and ADD: from expanded words to a layer.
 
 use image_core::{
-    Ctx, Digest, Timestamp,
+    Ctx, Digest, Image, Timestamp,
     observer::{NoticeKind, Outcome},
 };
 use image_overlay::{ImageTree, PackedLayer};
@@ -21,15 +21,16 @@ use crate::{
         place::Attributes,
         select::clean,
     },
-    error::Result,
+    error::{Error, Result},
     fetch::{Fetched, fetch},
     files::SourceFiles,
-    graph::CopyFrom,
+    graph::{CopyFrom, Stage},
     ignore::Ignore,
     miss::{Root, Taken},
     named::NamedContext,
     rootfs::RootFs,
     solve::{Made, StageBuild},
+    suggest::nearest,
 };
 
 /// What was fetched from an address, and selected of it.
@@ -60,12 +61,27 @@ impl StageBuild<'_> {
             Some(CopyFrom::Name(name)) => match build.builder.named.get(name) {
                 Some(NamedContext::Files(context)) => (*context, format!("the build context {name}")),
                 _ => {
-                    let image = RootFs::of_image(&build.builder.image(name, &self.stage.platform)?);
+                    let image = RootFs::of_image(&self.image_named(name)?);
                     return self.copy_rootfs(&words, &image, &format!("image {name}"), None);
                 }
             },
         };
         self.copy_context(&words, context.0, context.1, &[])
+    }
+
+    /// The image that a `from` names. Where there is none, a stage may have been meant.
+    pub(crate) fn image_named(&self, name: &str) -> Result<Image> {
+        self.build.builder.image(name, &self.stage.platform).map_err(|error| match error {
+            Error::Core(image_core::Error::ImageNotFound { name: image, hint, .. })
+                if !hint.contains("did you mean") =>
+            {
+                let labels: Vec<String> = self.build.graph.all_stages().map(Stage::label).collect();
+                let meant = nearest(name, labels.iter().map(String::as_str));
+                let meant = meant.map(|stage| format!("; did you mean stage {stage}?")).unwrap_or_default();
+                image_core::Error::image_not_found(image, hint + &meant).into()
+            }
+            error => error,
+        })
     }
 
     /// ADD: as COPY from the context, and archives there and addresses besides.

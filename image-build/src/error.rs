@@ -97,13 +97,15 @@ pub enum Error {
         source: Box<Self>,
     },
     /// What a COPY names is not there.
-    #[error("{path}: not found in {tree}")]
+    #[error("{path}: not found in {tree}{}", because(.hint))]
     #[non_exhaustive]
     SourceNotFound {
         /// The path asked for, escaped.
         path: String,
         /// Where it was looked for.
         tree: String,
+        /// Why it may not be there, or what may have been meant; may be empty.
+        hint: String,
     },
     /// A wildcard in the source of a COPY is malformed.
     #[error("invalid pattern {pattern:?}: a bracket is not closed, or a range or an escape is not whole")]
@@ -158,7 +160,7 @@ pub enum Error {
         source: Box<Self>,
     },
     /// ADD names an address, and nothing here reaches the network.
-    #[error("{address} cannot be fetched: the builder has no fetcher")]
+    #[error("{address} cannot be fetched: the builder has no fetcher (`Builder::with_fetcher`)")]
     #[non_exhaustive]
     NoFetcher {
         /// The address.
@@ -297,6 +299,10 @@ pub enum Error {
     Overlay(#[from] image_overlay::Error),
 }
 
+fn because(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!(": {hint}") }
+}
+
 fn suggested(suggestion: Option<&str>) -> String {
     suggestion.map(|text| format!(" (did you mean {text}?)")).unwrap_or_default()
 }
@@ -398,7 +404,7 @@ impl Error {
     #[must_use]
     pub fn render(&self) -> String {
         match self.location() {
-            Some(location) => format!("{self}\n{}", location.picture()),
+            Some(location) => format!("{self}{}", location.picture()),
             None => self.to_string(),
         }
     }

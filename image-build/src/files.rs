@@ -74,6 +74,9 @@ pub(crate) trait SourceFiles {
 
     /// The name of the tree in errors: `the build context`, `stage build`.
     fn name(&self) -> &str;
+
+    /// Whether an ignore file keeps what is at this path out of the tree.
+    fn is_ignored(&self, path: &[u8]) -> bool;
 }
 
 /// Files whose bytes can be read.

@@ -39,7 +39,7 @@ impl Dockerfile {
     pub fn open_in(source: &dyn ContextSource, path: &str) -> Result<Self> {
         let bytes = read_in(source, path)?.ok_or_else(|| {
             let tree = source.name();
-            Error::SourceNotFound { path: excerpt(path, 256), tree }
+            Error::SourceNotFound { path: excerpt(path, 256), tree, hint: String::new() }
         })?;
         Self::parse_named(&name_of(Path::new(path)), bytes)
     }
@@ -89,7 +89,8 @@ impl Ignore {
     fn open(path: &Path) -> Result<Option<Self>> {
         match read(path) {
             Ok(bytes) => Self::parse(&name_of(path), &bytes).map(Some),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            // What is no directory has none either; whoever opens it as a context says what it is.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(Error::io("read the ignore file", path, e)),
         }
     }

@@ -172,6 +172,10 @@ impl SourceFiles for RootFsFiles<'_> {
     fn name(&self) -> &str {
         &self.name
     }
+
+    fn is_ignored(&self, _: &[u8]) -> bool {
+        false
+    }
 }
 
 impl Fetched<LayerContent> for Contents<'_> {

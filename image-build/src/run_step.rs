@@ -146,7 +146,7 @@ impl StageBuild<'_> {
         match from {
             Some(CopyFrom::Name(name)) if name != "scratch" => match self.build.builder.named.get(name) {
                 Some(NamedContext::Files(_)) => Ok(None),
-                _ => Ok(Some(RootFs::of_image(&self.build.builder.image(name, &self.stage.platform)?))),
+                _ => Ok(Some(RootFs::of_image(&self.image_named(name)?))),
             },
             _ => Ok(None),
         }

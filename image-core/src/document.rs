@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     descriptor::Descriptor,
     digest::Digest,
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     json,
     media_type::MediaType,
 };
@@ -96,7 +96,10 @@ impl<T: Body> Document<T> {
             && !T::is_media_type(media_type)
             && !media_type.as_str().is_empty()
         {
-            return Err(Error::document(document(), format!("its mediaType is {media_type}")));
+            return Err(Error::document(
+                document(),
+                format!("its mediaType is {:?}, not that of an {}", excerpt(media_type.as_str()), T::KIND),
+            ));
         }
         value.check().map_err(|reason| Error::document(document(), reason))?;
         let digest = Digest::sha256_of(&bytes);
@@ -116,7 +119,11 @@ impl<T: Body> Document<T> {
         {
             return Err(Error::document(
                 format!("{} {}", T::KIND, descriptor.digest),
-                format!("its mediaType is {said}, its descriptor says {}", descriptor.media_type),
+                format!(
+                    "its mediaType is {:?}, its descriptor says {:?}",
+                    excerpt(said.as_str()),
+                    excerpt(descriptor.media_type.as_str())
+                ),
             ));
         }
         document.digest = descriptor.digest.clone();

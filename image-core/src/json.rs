@@ -76,7 +76,7 @@ pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + D
 /// Reads words: a list, or one word without a list around it, as Docker's first versions wrote commands.
 pub(crate) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "expected a list of strings, or one string")]
     enum Words {
         One(String),
         Several(Vec<String>),

@@ -37,8 +37,13 @@ pub(crate) struct Lock<'a> {
 
 impl Dir {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| CoreError::io("open", path, e.into()))?;
+        let fd =
+            fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(
+                |e| match e {
+                    Errno::NOTDIR => Error::NotALayout { path: path.to_owned(), reason: "it is no directory" },
+                    _ => CoreError::io("open the image layout", path, e.into()).into(),
+                },
+            )?;
         Ok(Self { fd, path: path.to_owned() })
     }
 

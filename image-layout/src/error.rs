@@ -57,6 +57,15 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A layer cannot be uncompressed, or is not what its image says.
+    #[error("cannot read the layer {digest}")]
+    #[non_exhaustive]
+    Layer {
+        /// The digest of its blob.
+        digest: Digest,
+        /// Why not.
+        source: Box<Self>,
+    },
     /// A name means several images.
     #[error("{path}: {name} is ambiguous: it names {}", list(digests))]
     #[non_exhaustive]
@@ -111,41 +120,50 @@ impl Error {
         Self::InvalidArchive { member, reason: reason.into() }
     }
 
+    /// The error of a layer, or the error itself.
+    fn inner(&self) -> &Self {
+        match self {
+            Self::Layer { source, .. } => source.inner(),
+            error => error,
+        }
+    }
+
     /// Whether the thing asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_not_found())
+        matches!(self.inner(), Self::Core(error) if error.is_not_found())
     }
 
     /// Whether content or a document is not what its digest, size or specification says.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(self, Self::NotALayout { .. } | Self::InvalidArchive { .. })
-            || matches!(self, Self::Core(error) if error.is_corrupt())
+        matches!(self.inner(), Self::NotALayout { .. } | Self::InvalidArchive { .. })
+            || matches!(self.inner(), Self::Core(error) if error.is_corrupt())
     }
 
     /// Whether the operation was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_cancelled())
+        matches!(self.inner(), Self::Core(error) if error.is_cancelled())
     }
 
     /// Whether this build or machine cannot do what was asked.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::UnsupportedVersion { .. }) || matches!(self, Self::Core(error) if error.is_unsupported())
+        matches!(self.inner(), Self::UnsupportedVersion { .. })
+            || matches!(self.inner(), Self::Core(error) if error.is_unsupported())
     }
 
     /// Whether the operating system denied permission.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_denied())
+        matches!(self.inner(), Self::Core(error) if error.is_denied())
     }
 
     /// Whether somebody else holds what this needs: trying again later may work.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Core(error) if error.is_busy())
+        matches!(self.inner(), Self::Core(error) if error.is_busy())
     }
 }
 

@@ -85,12 +85,14 @@ impl LayerBlob {
     pub(crate) fn toc_above(&self, taken: &mut Taken, limits: &Limits, ctx: &Ctx) -> Result<LayerToc> {
         let task = ctx.begin(TaskKind::Index, &self.descriptor.digest.to_string(), Some(self.descriptor.size));
         let blob = Counted::new(self.source.open_verified(&self.descriptor)?, &task);
-        let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default())?;
+        let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default());
+        let plain = plain.map_err(|e| self.named(e.into(), ctx))?;
         let mut tar = HashingReader::new(plain, Hasher::for_digest(self.diff_id.as_digest())?);
-        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e))?;
+        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e, ctx))?;
         let actual = tar.into_parts().1.finish();
         if actual != *self.diff_id.as_digest() {
-            return Err(self.named(image_core::Error::digest_mismatch(self.diff_id.as_digest(), actual).into()));
+            let (expected, actual) = (self.diff_id.clone(), DiffId::from_digest(actual));
+            return Err(self.named(Error::DiffIdMismatch { expected, actual }, ctx));
         }
         task.end(Outcome::Done);
         Ok(toc)
@@ -114,11 +116,25 @@ impl LayerBlob {
     }
 
     /// Says which layer an error is about.
-    fn named(&self, error: Error) -> Error {
+    pub(crate) fn named(&self, error: Error, ctx: &Ctx) -> Error {
         if error.is_cancelled() {
             return error;
         }
+        let error = damage_or(error, &*self.source, &self.descriptor, ctx);
         Error::LayerBlob { digest: self.descriptor.digest.clone(), source: Box::new(error) }
+    }
+}
+
+/// The error that a blob is not what its digest says, where that is why nobody could make sense of it; else the error itself.
+///
+/// Decoders and parsers come upon damage before the blob's last byte, where its digest would tell of it.
+pub(crate) fn damage_or(error: Error, source: &dyn BlobSource, blob: &Descriptor, ctx: &Ctx) -> Error {
+    if !error.is_corrupt() {
+        return error;
+    }
+    match source.verify(blob, ctx) {
+        Err(damage) if damage.is_corrupt() || damage.is_cancelled() => damage.into(),
+        _ => error,
     }
 }
 
@@ -158,7 +174,7 @@ impl<'a> Contents<'a> {
         let mut spool = None;
         for (position, wanted) in by_layer {
             let layer = layers.get(position).ok_or_else(|| Error::NoLayer { position })?;
-            if layer.is_plain().map_err(|e| layer.named(e))? {
+            if layer.is_plain().map_err(|e| layer.named(e, ctx))? {
                 contents.plain.insert(position);
                 continue;
             }
@@ -168,7 +184,7 @@ impl<'a> Contents<'a> {
                     .map_err(|e| Error::io("create a temporary file in", directory, e))?,
             };
             let file = spool.insert(file);
-            contents.spool(position, layer, &wanted, (file, directory), ctx).map_err(|e| layer.named(e))?;
+            contents.spool(position, layer, &wanted, (file, directory), ctx).map_err(|e| layer.named(e, ctx))?;
         }
         contents.spool = spool.map(|file| Blob::from_file(file, directory)).transpose()?;
         Ok(contents)

@@ -76,8 +76,8 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A layer of an image cannot be read or applied.
-    #[error("layer {position} ({digest})")]
+    /// A layer of an image cannot be applied.
+    #[error("cannot apply layer {position}{}", unless_named(digest, source))]
     #[non_exhaustive]
     Layer {
         /// The layer's place in the stack; the base layer is 0.
@@ -89,7 +89,7 @@ pub enum Error {
         source: Box<Self>,
     },
     /// The blob of a layer cannot be read.
-    #[error("layer blob {digest}")]
+    #[error("cannot read a layer{}", unless_named(digest, source))]
     #[non_exhaustive]
     LayerBlob {
         /// Its digest.
@@ -146,7 +146,7 @@ pub enum Error {
         name: String,
     },
     /// An image cannot be unpacked to a place.
-    #[error("destination {path}: {reason}")]
+    #[error("cannot unpack to {path}: {reason}")]
     #[non_exhaustive]
     Destination {
         /// The place.
@@ -253,6 +253,12 @@ pub enum Error {
 
 fn in_parentheses(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!(" ({name})") }
+}
+
+/// A digest in parentheses, where the cause does not begin with it.
+fn unless_named(digest: &image_core::Digest, cause: &Error) -> String {
+    let digest = digest.to_string();
+    if cause.to_string().starts_with(&digest) { String::new() } else { format!(" ({digest})") }
 }
 
 impl Error {

@@ -52,7 +52,8 @@ impl ImageTree {
         let mut tree = Self::new();
         let mut taken = Taken::default();
         for (position, layer) in layers.iter().enumerate() {
-            tree.push(position, &layer.toc_above(&mut taken, limits, ctx)?)?;
+            let toc = layer.toc_above(&mut taken, limits, ctx)?;
+            tree.push(position, &toc).map_err(|error| layer.named(error, ctx))?;
         }
         Ok(tree)
     }

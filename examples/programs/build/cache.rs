@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use examples::{ImageName, Result};
+use examples::{About, ImageName, Result};
 use image_build::{
     BuildContext, BuildOptions, BuildState, CacheExport, CachePolicy, Ignore, ModePolicy, NoCacheFilter, StepRecord,
     cache::ArtifactRecordStore,
@@ -92,7 +92,9 @@ impl CacheOptions {
             };
             match found {
                 Some((layout, manifest)) => {
-                    imports.push(Imported { records: ArtifactRecordStore::open(layout.blobs(), &manifest)?, layout });
+                    let records = ArtifactRecordStore::open(layout.blobs(), &manifest);
+                    let records = records.map_err(|e| About::new(format!("cannot use --cache-from {name}"), e))?;
+                    imports.push(Imported { records, layout });
                 }
                 None => ctx.notice(NoticeKind::Warning, &name.to_string(), "there are no results of other builds"),
             }

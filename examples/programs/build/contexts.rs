@@ -30,8 +30,7 @@ impl std::str::FromStr for NamedContext {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, place) = super::pair(text)?;
         let place = if let Some(image) = place.strip_prefix("oci-layout://") {
-            let Ok(image) = image.parse();
-            Place::Layout(image)
+            Place::Layout(image.parse()?)
         } else if let Some(image) = place.strip_prefix("docker-image://") {
             Place::Image(image.parse().map_err(|e: image_core::Error| e.to_string())?)
         } else {

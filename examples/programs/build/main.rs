@@ -5,10 +5,14 @@ mod contexts;
 mod report;
 mod run;
 
-use std::{io::Write, num::NonZero, path::PathBuf, process::ExitCode};
+use std::{error::Error, io::Write, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use examples::{Program, ProgressMode, Result, name::DEFAULT_REF};
+use examples::{
+    Program, ProgressMode, Result,
+    about::{as_error, core_error},
+    name::DEFAULT_REF,
+};
 use image_build::{BuildContext, BuildOptions, Builder, Dockerfile, Explanations, Ignore, TarContext};
 use image_core::{Ctx, Platform, Timestamp, codec::EncodeOptions};
 use image_layout::OciLayout;
@@ -76,6 +80,23 @@ struct Build {
 impl Program for Build {
     fn progress(&self) -> ProgressMode {
         self.progress
+    }
+
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        use image_build::Error::{NoFetcher, NotAllowed, NotGiven};
+        use image_core::Error::ImageNotFound;
+        let advice = match (as_error(error), core_error(error)) {
+            (_, Some(ImageNotFound { hint, .. })) if self.base.is_empty() && !hint.contains("did you mean") => {
+                "base images come from layouts given by --base; load, or skopeo copy docker://IMAGE oci:LAYOUT:IMAGE, fills one"
+            }
+            (Some(NotGiven { .. }), _) => "give it by --secret id=ID,src=FILE, or an agent by --ssh ID=SOCKET",
+            (Some(NotAllowed { what, .. }), _) if what.starts_with("--network") => {
+                return Some(format!("build with {what} to allow it"));
+            }
+            (Some(NoFetcher { .. }), _) => "this program has a fetcher when it is built with --features http",
+            _ => return None,
+        };
+        Some(advice.into())
     }
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {

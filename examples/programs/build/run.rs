@@ -62,15 +62,18 @@ impl Source {
     }
 
     fn read(&self) -> Result<Secret> {
-        let failed = |what: &str, why: &dyn std::fmt::Display| format!("secret {:?}: {what}: {why}", self.id);
+        let failed = |error: &dyn std::fmt::Display| format!("secret {}: {error}", self.id).into();
         match &self.place {
-            Place::Variable(name) => Ok(Secret::new(variable(name)?.into_bytes())),
+            Place::Variable(name) => {
+                variable(name).map(|value| Secret::new(value.into_bytes())).map_err(|e| failed(&e))
+            }
             Place::File(path) => {
-                let file = std::fs::File::open(path).map_err(|e| failed(&path.display().to_string(), &e))?;
+                let cannot = |what: &dyn std::fmt::Display| failed(&format!("cannot read {}: {what}", path.display()));
+                let file = std::fs::File::open(path).map_err(|e| cannot(&e))?;
                 let mut bytes = Vec::new();
-                file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|e| failed("read", &e))?;
+                file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|e| cannot(&e))?;
                 if bytes.len() as u64 > MAX_SECRET {
-                    return Err(failed(&path.display().to_string(), &"larger than 500 KiB").into());
+                    return Err(cannot(&"it is larger than 500 KiB"));
                 }
                 Ok(Secret::new(bytes))
             }
@@ -87,7 +90,11 @@ impl CommandOptions {
         for agent in &self.ssh {
             options = match agent.split_once('=') {
                 Some((id, socket)) => options.with_agent(id, socket),
-                None => options.with_agent(agent, variable("SSH_AUTH_SOCK")?),
+                None => {
+                    let socket =
+                        variable("SSH_AUTH_SOCK").map_err(|e| format!("--ssh {agent}: {e}: write ID=SOCKET"))?;
+                    options.with_agent(agent, socket)
+                }
             };
         }
         Ok(options)
@@ -101,8 +108,11 @@ impl CommandOptions {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program reads the variables that its user names")]
-fn variable(name: &str) -> Result<String> {
-    std::env::var(name).map_err(|e| format!("variable {name}: {e}").into())
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|e| match e {
+        std::env::VarError::NotPresent => format!("the environment has no variable {name}"),
+        std::env::VarError::NotUnicode(_) => format!("the environment's variable {name} is not UTF-8"),
+    })
 }
 
 /// A runtime that is looked for when there is a command to run: most builds have none.

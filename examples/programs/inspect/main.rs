@@ -7,16 +7,15 @@ mod summary;
 mod tree;
 
 use std::{
-    fs::Permissions,
+    error::Error,
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Parser;
-use examples::{Cache, ImageName, Program, Result};
-use image_core::{Ctx, Error, Image, Platform};
+use examples::{Cache, ImageName, NewFile, Program, Result};
+use image_core::{Ctx, Image, Platform};
 use image_overlay::Limits;
 
 /// Shows an image: digests, platform, configuration, history, and layers with their sizes.
@@ -43,6 +42,10 @@ struct Inspect {
 }
 
 impl Program for Inspect {
+    fn advice(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        self.image.advice(error)
+    }
+
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let image = self.image.open(self.platform.as_ref())?;
         if let Some(file) = &self.html {
@@ -71,16 +74,12 @@ impl Program for Inspect {
 impl Inspect {
     /// Writes the report beside its place, and moves it there when it is whole.
     fn write_report(&self, image: &Image, path: &Path, ctx: &Ctx) -> Result<()> {
+        let mut file = NewFile::create(path)?;
         let report = report::Report::of_image(image, &Limits::default(), ctx)?;
         let page = html::page(&self.image, image, &report)?;
         ctx.check()?;
-        let failed = |e| Error::io("write", path, e);
-        let beside = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mode = Permissions::from_mode(0o666);
-        let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(beside).map_err(failed)?;
-        file.write_all(page.as_bytes()).map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
-        Ok(())
+        file.file().write_all(page.as_bytes()).map_err(|e| file.failed(e))?;
+        Ok(file.replace()?)
     }
 }
 

@@ -11,6 +11,7 @@ mod cache;
 mod context_archive;
 mod copy;
 mod engines;
+mod errors;
 mod faults;
 mod interrupted;
 mod killed;

@@ -3,9 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
+use test_support::{require_tool, tool};
 
 use crate::{
     base_image::put,
@@ -15,40 +17,53 @@ use crate::{
 };
 
 /// An image of one layer, to be damaged.
-struct Victim {
-    project: Project,
+pub(crate) struct Victim {
+    pub(crate) project: Project,
 }
 
 impl Victim {
-    fn new() -> Self {
-        let project = Project::new("FROM scratch\nCOPY file /\nLABEL a=b\n");
+    pub(crate) fn new() -> Self {
+        let project = Project::new("FROM scratch\nCOPY --chmod=0644 file /\nLABEL a=b\n");
         project.write("file", "content\n".repeat(1000));
-        project.build();
+        project.build_with(&["--source-date-epoch", "0"]);
         Self { project }
     }
 
-    fn layout(&self) -> PathBuf {
+    /// Another one that is the same.
+    pub(crate) fn copy(&self) -> Self {
+        let project = Project::new("");
+        tool::run(Command::new("cp").arg("-a").arg(self.project.path(".")).arg(project.path("")));
+        Self { project }
+    }
+
+    pub(crate) fn layout(&self) -> PathBuf {
         self.project.output()
     }
 
     /// The digest of the only layer.
-    fn layer(&self) -> String {
+    pub(crate) fn layer(&self) -> String {
         self.digest_of(&manifest(&self.layout(), TAG)["layers"][0])
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         self.digest_of(&manifest(&self.layout(), TAG)["config"])
+    }
+
+    /// The digest of the manifest, where `index.json` can be read.
+    pub(crate) fn manifest(&self) -> Option<String> {
+        let index: Value = serde_json::from_slice(&fs::read(self.layout().join("index.json")).ok()?).ok()?;
+        Some(self.digest_of(&index["manifests"][0]))
     }
 
     fn digest_of(&self, descriptor: &Value) -> String {
         descriptor["digest"].as_str().unwrap().to_owned()
     }
 
-    fn blob(&self, digest: &str) -> PathBuf {
+    pub(crate) fn blob(&self, digest: &str) -> PathBuf {
         self.layout().join("blobs").join(digest.replace(':', "/"))
     }
 
-    fn change_blob(&self, digest: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn change_blob(&self, digest: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let path = self.blob(digest);
         let mut bytes = fs::read(&path).unwrap();
         change(&mut bytes);
@@ -57,7 +72,7 @@ impl Victim {
         fs::write(&path, bytes).unwrap();
     }
 
-    fn change_index(&self, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change_index(&self, change: impl FnOnce(&mut Value)) {
         let path = self.layout().join("index.json");
         let mut index = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         change(&mut index);
@@ -65,7 +80,7 @@ impl Victim {
     }
 
     /// Puts another manifest in the place of the image's.
-    fn change_manifest(&self, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change_manifest(&self, change: impl FnOnce(&mut Value)) {
         let mut changed = manifest(&self.layout(), TAG);
         change(&mut changed);
         let mut descriptor =
@@ -145,8 +160,8 @@ fn what_is_no_file_in_the_place_of_a_blob_is_refused_at_once() {
     std::os::unix::fs::symlink("/dev/zero", &blob).unwrap();
     victim.check("a link to a device", &[&digest]);
     fs::remove_file(&blob).unwrap();
-    if test_support::require_tool("mkfifo") {
-        test_support::tool::run(std::process::Command::new("mkfifo").arg(&blob));
+    if require_tool("mkfifo") {
+        tool::run(Command::new("mkfifo").arg(&blob));
         victim.check("a fifo", &[&digest]);
     }
 }

@@ -173,7 +173,7 @@ fn an_archive_of_another_tool_is_imported() {
     let dir = temp_dir();
     let at = |name: &str| dir.path().join(name);
     edited().write_to(&at("rootfs"));
-    let mut tar = std::process::Command::new("tar");
+    let mut tar = Command::new("tar");
     test_support::tool::run(tar.arg("-czf").arg(at("rootfs.tgz")).arg("-C").arg(at("rootfs")).arg("."));
     succeed(program("import").arg(at("rootfs.tgz")).arg(image(&at("layout"), "latest")));
     program::unpack(at("layout"), &at("unpacked"));
@@ -189,7 +189,7 @@ fn a_real_image_is_edited_committed_and_flattened() {
     let dir = temp_dir();
     let at = |name: &str| dir.path().join(name);
     let layout = at("layout");
-    test_support::tool::run(std::process::Command::new("cp").arg("-r").arg(base).arg(&layout));
+    test_support::tool::run(Command::new("cp").arg("-r").arg(base).arg(&layout));
     program::unpack(image(&layout, SHORT_NAME), &at("rootfs"));
     let unchanged = succeed(program("diff").arg(image(&layout, SHORT_NAME)).arg(at("rootfs")));
     assert_eq!(unchanged.stdout, "");

@@ -64,6 +64,10 @@ impl SourceFiles for ContextFiles<'_> {
     fn name(&self) -> &str {
         &self.name
     }
+
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        self.context.ignore().matches(path)
+    }
 }
 
 struct Open<'a>(&'a BuildContext);

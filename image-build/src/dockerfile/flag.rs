@@ -144,8 +144,13 @@ impl<'a> FlagWords<'a> {
     /// Refuses the flags that nobody has taken.
     pub(super) fn finish(self) -> Result<()> {
         let Some(word) = self.words.first() else { return Ok(()) };
-        let meant = nearest(&word.name, self.known).map(|name| format!("--{name}"));
-        let reason = format!("unknown flag --{} for {}", excerpt(&word.name, 64), self.instruction);
+        let meant = nearest(&word.name, self.known.iter().copied()).map(|name| format!("--{name}"));
+        let mut reason = format!("unknown flag --{} for {}", excerpt(&word.name, 64), self.instruction);
+        match self.known.as_slice() {
+            _ if meant.is_some() => {}
+            [] => reason.push_str(", which has none"),
+            known => reason.push_str(&format!(", which has --{}", known.join(", --"))),
+        }
         Err(word.written.fault_like(reason, meant))
     }
 }

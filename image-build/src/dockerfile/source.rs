@@ -144,8 +144,11 @@ impl Location {
         self.span
     }
 
-    /// The line with a caret below each character that this is about.
+    /// The line with a caret below each character that this is about; nothing where that is the file as a whole.
     pub(crate) fn picture(&self) -> String {
+        if self.excerpt.is_empty() || self.is_whole_file() {
+            return String::new();
+        }
         let number = self.span.line.to_string();
         let margin = " ".repeat(number.len());
         // Tabs stay, so that the carets stand below what they mark however wide a tab is shown.
@@ -153,13 +156,21 @@ impl Location {
             self.excerpt.chars().take(self.indent).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let shown = self.excerpt.chars().count().saturating_sub(self.indent).max(1);
         let carets = "^".repeat(self.marked.min(shown));
-        format!("{margin} |\n{number} | {}\n{margin} | {indent}{carets}", self.excerpt)
+        format!("\n{margin} |\n{number} | {}\n{margin} | {indent}{carets}", self.excerpt)
+    }
+
+    /// Lines are counted from 1.
+    fn is_whole_file(&self) -> bool {
+        self.span.line == 0
     }
 }
 
 impl fmt::Display for Location {
-    /// `file:line:column`.
+    /// `file:line:column`, or `file` where no place in it is meant.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_whole_file() {
+            return f.write_str(&self.file);
+        }
         write!(f, "{}:{}", self.file, self.span)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     files::SourceFiles,
     ignore::{Ignore, Verdict},
     pattern,
+    suggest::nearest,
 };
 
 /// What else than its sources decides what a COPY takes.
@@ -87,15 +88,18 @@ pub(crate) fn select<'a, S: SourceFiles>(
 
 /// What is at exactly this path below the root, whatever characters it holds.
 pub(crate) fn exact<'a, S: SourceFiles>(files: &'a S, path: &str) -> Result<Selected<'a, S::Content>> {
-    follow(files, &clean(path.as_bytes()))
+    follow(files, path, &clean(path.as_bytes()))
 }
 
 fn named<'a, S: SourceFiles>(files: &'a S, source: &[u8]) -> Result<Vec<Selected<'a, S::Content>>> {
     let path = clean(source);
     if pattern::has_wildcard(&path) {
-        return pattern::expand(files.tree(), &path)?.into_iter().map(|path| follow(files, &path)).collect();
+        return pattern::expand(files.tree(), &path)?
+            .into_iter()
+            .map(|path| follow(files, &String::from_utf8_lossy(&path), &path))
+            .collect();
     }
-    Ok(vec![follow(files, &path)?])
+    Ok(vec![follow(files, &String::from_utf8_lossy(source), &path)?])
 }
 
 /// With `--parents`, a source is a pattern of paths below the root or below what stands before `/./`.
@@ -112,7 +116,7 @@ fn with_parents<'a, S: SourceFiles>(
     wanted.push(&path).map_err(|_| Error::InvalidSource { pattern: excerpt(source, 256) })?;
     let wanted = Some(&wanted).filter(|_| !path.is_empty());
     let is_plain = !pattern::has_wildcard(source.as_bytes());
-    let missing = || Error::SourceNotFound { path: excerpt(source, 256), tree: files.name().into() };
+    let missing = || missing(files, source, &clean(source.as_bytes()), true);
     let mut found = Vec::new();
     for mut root in named(files, pivot.as_bytes())? {
         let chosen = chosen(root.node, wanted, &choice.exclude);
@@ -167,14 +171,49 @@ fn chosen<C>(root: NodeRef<'_, C>, wanted: Option<&Ignore>, exclude: &Ignore) ->
     chosen
 }
 
-fn follow<'a, S: SourceFiles>(files: &'a S, path: &[u8]) -> Result<Selected<'a, S::Content>> {
+/// What is at a path, which was asked for as `source`.
+fn follow<'a, S: SourceFiles>(files: &'a S, source: &str, path: &[u8]) -> Result<Selected<'a, S::Content>> {
     let node = files.tree().lookup(path, Follow::Last)?;
-    let node = node.ok_or_else(|| Error::SourceNotFound {
-        path: excerpt(&String::from_utf8_lossy(path), 256),
-        tree: files.name().into(),
-    })?;
+    let node = node.ok_or_else(|| missing(files, source, path, false))?;
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
     Ok(Selected { name, node, only: None })
+}
+
+/// The error that a source is not there: with what keeps it out, where its link leads, or what may have been meant.
+fn missing<S: SourceFiles>(files: &S, source: &str, path: &[u8], parents: bool) -> Error {
+    let hint = if !path.is_empty() && files.is_ignored(path) {
+        String::from("the ignore file leaves it out")
+    } else if let Some(target) = link_on_the_way(files.tree(), path) {
+        if parents {
+            format!("the link there, to {target}, is not followed by --parents")
+        } else {
+            format!("the link there leads to {target}, which is looked up in {} too", files.name())
+        }
+    } else {
+        likely(files.tree(), path).map(|path| format!("did you mean {path}?")).unwrap_or_default()
+    };
+    Error::SourceNotFound { path: excerpt(source, 256), tree: files.name().into(), hint }
+}
+
+/// What the first symlink on a path points at, escaped.
+fn link_on_the_way<C>(tree: &FileTree<C>, path: &[u8]) -> Option<String> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
+    ends.into_iter().find_map(|end| match tree.lookup(&path[..end], Follow::NotLast).ok()??.kind() {
+        EntryKind::Symlink { target } => Some(excerpt(&String::from_utf8_lossy(target), 256)),
+        _ => None,
+    })
+}
+
+/// A path in the same directory whose name is nearly this one's, escaped.
+fn likely<C>(tree: &FileTree<C>, path: &[u8]) -> Option<String> {
+    let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..=slash], &path[slash + 1..]),
+        None => (&path[..0], path),
+    };
+    let names = tree.lookup(directory, Follow::Last).ok()??.children();
+    let names: Vec<&str> = names.filter_map(|node| std::str::from_utf8(node.name()).ok()).collect();
+    let near = nearest(std::str::from_utf8(name).ok()?, names)?;
+    Some(excerpt(&format!("{}{near}", String::from_utf8_lossy(directory)), 256))
 }
 
 /// The path without leading slashes, `.`, and `..` that would lead above the root.

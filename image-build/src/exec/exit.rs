@@ -81,7 +81,8 @@ impl Exit {
     /// What to say of it after "the command failed".
     pub(crate) fn report(&self) -> String {
         let mut text = self.to_string();
-        if self.network == Network::None {
+        // A program that was not found, or was killed, did not come to want one.
+        if self.network == Network::None && self.status < 126 {
             text.push_str(
                 "; it had no network: if it needs one, build with one (`--network=user` or `--network=host`)",
             );

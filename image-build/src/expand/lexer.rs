@@ -334,7 +334,13 @@ fn missing(stop: Option<char>) -> String {
 }
 
 fn unsupported(start: usize, modifier: &str) -> Fault {
-    Fault::Syntax(start, format!("unsupported modifier {:?} in a substitution", crate::error::excerpt(modifier, 8)))
+    Fault::Syntax(
+        start,
+        format!(
+            "unsupported modifier {:?} in a substitution: there are :- - :+ + :? ? # ## % %% / //",
+            crate::error::excerpt(modifier, 8)
+        ),
+    )
 }
 
 fn too_slow(start: usize) -> Fault {

@@ -120,7 +120,10 @@ impl Fetcher for HttpFetcher {
     fn download(&self, url: &str, to: &mut dyn Write, ctx: &Ctx) -> Result<Download> {
         ctx.check()?;
         let named = |source| Error::Fetched { address: excerpt(url, 256), source: Box::new(source) };
-        let failed = |error: ureq::Error| named(Error::external("the server does not give it", error));
+        let failed = |error| match error {
+            ureq::Error::Io(source) => named(Error::stream("reach the server", source)),
+            error => named(Error::external("the server does not give it", error)),
+        };
         if !is_http(url) {
             return Err(Error::cannot_fetch(url, "its protocol is neither http nor https"));
         }

@@ -26,6 +26,7 @@ use crate::{
     options::BuildOptions,
     state::{LayerCheck, Trust},
     step::warn,
+    suggest::nearest,
 };
 
 /// What a stage is built with.
@@ -241,8 +242,12 @@ impl Solve<'_> {
         match self.options.no_cache.iter().find(|filter| !is_known(&filter.stage)) {
             None => Ok(()),
             Some(filter) => {
-                let reason = format!("there is no stage {} to build without the cache", filter.stage);
-                Err(self.dockerfile.fault(Default::default(), reason))
+                let meant = nearest(&filter.stage, labels.iter().map(String::as_str)).map(String::from);
+                let known: Vec<&str> = labels.iter().take(10).map(String::as_str).collect();
+                let known = known.join(", ");
+                let reason =
+                    format!("there is no stage {} to build without the cache: there are {known}", filter.stage);
+                Err(self.dockerfile.fault_like(Default::default(), reason, meant))
             }
         }
     }

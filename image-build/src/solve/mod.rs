@@ -25,6 +25,7 @@ use crate::{
     named::{NamedContext, NamedContexts},
     options::BuildOptions,
     state::BuildState,
+    suggest::nearest,
 };
 pub(crate) use build::Build;
 pub(crate) use config::StageConfig;
@@ -210,7 +211,11 @@ fn find(resolver: &dyn ImageResolver, reference: &Reference, platform: &Platform
     let names = resolver.names();
     let hint = match names.as_slice() {
         [] => "no base image is known here".into(),
-        names => format!("known are {}", names.join(", ")),
+        names => {
+            let near = nearest(&reference.familiar(), names.iter().map(String::as_str));
+            let near = near.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            format!("known are {}{near}", names.join(", "))
+        }
     };
     Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
 }

@@ -344,7 +344,7 @@ fn addresses_that_cannot_be_are_errors_of_their_line() {
     assert!(error.is_unsupported(), "{error}");
     let mut text = String::new();
     std::error::Error::source(&error).unwrap().to_string().as_bytes().read_to_string(&mut text).unwrap();
-    assert_eq!(text, "https://example.org/a cannot be fetched: the builder has no fetcher");
+    assert_eq!(text, "https://example.org/a cannot be fetched: the builder has no fetcher (`Builder::with_fetcher`)");
     // A file may be called nearly so.
     assert_eq!(fixture.build("FROM scratch\nADD git@host /x").layer_paths(0), ["/x"]);
 }

@@ -344,13 +344,19 @@ fn heredocs_follow_one_another() {
 fn errors_name_the_place_and_what_was_meant() {
     for (source, expected) in [
         ("COPY --form=build /a /b", "2:6: unknown flag --form for COPY (did you mean --from?)"),
-        ("COPY --recursive a b", "2:6: unknown flag --recursive for COPY"),
+        (
+            "COPY --recursive a b",
+            "2:6: unknown flag --recursive for COPY, which has --from, --chown, --chmod, --link, --parents, --exclude",
+        ),
         ("COPY --from=a --from=b a b", "2:15: flag --from is given twice"),
         ("COPY --from a b", "2:6: flag --from needs a value"),
         ("COPY --link=maybe a b", "2:6: flag --link is either true or false, not \"maybe\""),
-        ("ADD --parents a b", "2:5: unknown flag --parents for ADD"),
-        ("CMD --help", "2:5: unknown flag --help for CMD"),
-        ("MAINTAINER --boo joe@example.com", "2:12: unknown flag --boo for MAINTAINER"),
+        (
+            "ADD --parents a b",
+            "2:5: unknown flag --parents for ADD, which has --chown, --chmod, --link, --checksum, --keep-git-dir, --unpack, --exclude",
+        ),
+        ("CMD --help", "2:5: unknown flag --help for CMD, which has none"),
+        ("MAINTAINER --boo joe@example.com", "2:12: unknown flag --boo for MAINTAINER, which has none"),
         (
             "RUN --network=hots x",
             "2:15: invalid value \"hots\" for --network: it is default or host or none (did you mean host?)",

@@ -457,7 +457,10 @@ fn errors_name_the_place_in_the_word() {
         ("WORKDIR /a${b:-x${c", "Dockerfile:2:17: '}' is missing"),
         ("WORKDIR /é\"a", "Dockerfile:2:11: a double quote is not closed"),
         ("WORKDIR /a'b", "Dockerfile:2:11: a single quote is not closed"),
-        ("WORKDIR /${a!x}", "Dockerfile:2:10: unsupported modifier \"!\" in a substitution"),
+        (
+            "WORKDIR /${a!x}",
+            "Dockerfile:2:10: unsupported modifier \"!\" in a substitution: there are :- - :+ + :? ? # ## % %% / //",
+        ),
         ("WORKDIR /${a#\\x}", "Dockerfile:2:10: a pattern cannot hold the escape \\x"),
         ("WORKDIR /${a:?no a}", "Dockerfile:2:10: a: no a"),
         // A word over two lines is not what the file holds: the word is named.

@@ -40,6 +40,25 @@ pub trait BlobSourceExt: BlobSource {
         VerifyingReader::new(blob, descriptor.digest.clone(), descriptor.size)
     }
 
+    /// Reads all of the blob that a descriptor points at, only to compare its size and digest: whoever cannot make sense of
+    /// a blob learns by this whether it was damaged, or made so.
+    ///
+    /// # Errors
+    /// Those of [`BlobSourceExt::open_verified`], [`Error::is_corrupt`] for another digest, and [`Error::is_cancelled`].
+    fn verify(&self, descriptor: &Descriptor, ctx: &Ctx) -> Result<()> {
+        let mut blob = self.open_verified(descriptor)?;
+        let mut buffer = vec![0; COPY_BUFFER];
+        loop {
+            ctx.check()?;
+            match blob.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::stream("read the blob", e)),
+            }
+        }
+    }
+
     /// Reads the whole blob that a descriptor points at, verified. Nothing is read of a blob
     /// of more than `limit` bytes.
     ///

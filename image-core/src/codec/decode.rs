@@ -168,7 +168,16 @@ impl<R> Decoder<R> {
         if self.source().has_failed() {
             return error;
         }
-        Error::recover(error).unwrap_or_else(|source| Error::Corrupt { compression: self.compression, source }).into()
+        let compression = self.compression;
+        Error::recover(error).unwrap_or_else(|error| Error::Corrupt { compression, source: said_once(error) }).into()
+    }
+}
+
+/// What a decoder says, without the words that [`Error::Corrupt`] says already.
+fn said_once(error: io::Error) -> io::Error {
+    match error.to_string().strip_prefix("corrupt gzip stream ") {
+        Some(rest) => io::Error::new(error.kind(), format!("it {rest}")),
+        None => error,
     }
 }
 

@@ -107,7 +107,7 @@ fn a_descriptor_and_its_document_agree_on_the_media_type() {
     assert!(parse(MediaType::OciManifest).is_ok());
     assert!(parse(MediaType::default()).is_ok());
     let error = parse(MediaType::DockerManifest).unwrap_err().to_string();
-    assert!(error.contains("its descriptor says application/vnd.docker"), "{error}");
+    assert!(error.contains("its descriptor says \"application/vnd.docker"), "{error}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::{
     names::blob_name,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     index_file::INDEX,
     layout::{MARKER, MARKER_CONTENT},
     ref_name::{IMAGE_NAME, REF_NAME},
@@ -162,7 +162,8 @@ impl<'a> Plan<'a> {
             let size = match self.blobs.entry(digest.clone()) {
                 Entry::Occupied(known) => known.get().0,
                 Entry::Vacant(new) => {
-                    let size = plain_size(source, layer.descriptor, ctx)?;
+                    let size = plain_size(source, layer.descriptor, ctx);
+                    let size = size.map_err(|error| in_layer(source, layer.descriptor, error, ctx))?;
                     new.insert((size, Content::Plain(source, layer.descriptor)));
                     size
                 }
@@ -271,6 +272,17 @@ fn plain_size(source: &dyn BlobSource, layer: &Descriptor, ctx: &Ctx) -> Result<
     Ok(size)
 }
 
+/// Says which layer cannot be read; where that is because its blob was damaged, that.
+fn in_layer(source: &dyn BlobSource, layer: &Descriptor, error: Error, ctx: &Ctx) -> Error {
+    if !error.is_corrupt() {
+        return error;
+    }
+    match source.verify(layer, ctx) {
+        Err(damage) if damage.is_corrupt() || damage.is_cancelled() => damage.into(),
+        _ => Error::Layer { digest: layer.digest.clone(), source: Box::new(error) },
+    }
+}
+
 /// Hands all of a stream on in large pieces.
 fn transfer(from: &mut impl Read, task: &Task<'_>, ctx: &Ctx, mut to: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
@@ -314,7 +326,8 @@ impl<W: Write> Writer<W> {
                 let declared = layer.media_type.layer_compression().unwrap_or(Compression::None);
                 let stored = source.open_verified(layer)?;
                 let mut plain = Decoder::detect(stored, declared, &DecodeOptions::default())?;
-                self.stream(&name, digest, size, &mut plain, ctx)
+                let written = self.stream(&name, digest, size, &mut plain, ctx);
+                written.map_err(|error| in_layer(*source, layer, error, ctx))
             }
         }
     }

@@ -204,7 +204,7 @@ fn documents_that_are_not_what_they_should_be() {
         (
             r#"{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[]}"#.to_owned(),
             MediaType::OciIndex,
-            "its descriptor says application/vnd.oci.image.index.v1+json",
+            "its descriptor says \"application/vnd.oci.image.index.v1+json\"",
         ),
         ("not json".to_owned(), MediaType::OciManifest, "line 1"),
         (r#"{"schemaVersion":2,"manifests":[]} {}"#.to_owned(), MediaType::OciIndex, "trailing"),

@@ -11,7 +11,7 @@ use image_core::{
 use super::{SnapshotDirs, Snapshots, View};
 use crate::{
     apply::Applied,
-    content::LayerBlob,
+    content::{LayerBlob, damage_or},
     error::{Error, Result},
     unpack::{UnpackOptions, decoder},
 };
@@ -52,7 +52,7 @@ impl Snapshots {
             let parent = position.checked_sub(1).and_then(|below| chains.get(below));
             let Some(chain) = chains.get(position) else { break };
             let added = self.add(layer, parent, chain, &options, ctx);
-            let applied = added.map_err(|error| in_layer(position, layer, error))?;
+            let applied = added.map_err(|error| in_layer(position, layer, error, ctx))?;
             options.apply.bytes_below = options.apply.bytes_below.saturating_add(applied.counted_bytes);
         }
         Ok(Some(view))
@@ -108,9 +108,10 @@ fn chains<'a>(layers: impl Iterator<Item = &'a DiffId>) -> Vec<ChainId> {
     chains
 }
 
-fn in_layer(position: usize, layer: &LayerBlob, error: Error) -> Error {
+fn in_layer(position: usize, layer: &LayerBlob, error: Error, ctx: &Ctx) -> Error {
     if error.is_cancelled() {
         return error;
     }
+    let error = damage_or(error, &*layer.source, &layer.descriptor, ctx);
     Error::Layer { position, digest: layer.descriptor.digest.clone(), source: Box::new(error) }
 }

@@ -62,6 +62,11 @@ impl Header {
         Self { block, dialect }
     }
 
+    /// Whether there is a checksum at all, right or wrong; what is no tar has none.
+    pub(super) fn has_checksum(&self) -> bool {
+        parse_octal(&self.block[CHECKSUM]).is_some()
+    }
+
     /// Compares the checksum, which old writers computed over signed bytes.
     pub(super) fn verify(&self) -> Result<(), Fault> {
         let stored = parse_octal(&self.block[CHECKSUM]).ok_or("its header's checksum is not a number")?;

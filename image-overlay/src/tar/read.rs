@@ -169,6 +169,10 @@ impl<R: Read> TarReader<R> {
         let mut extensions = Extensions::default();
         let (mut headers, mut bytes) = (0, 0_u64);
         while let Some(header) = self.read_header()? {
+            if self.number == 1 && !header.has_checksum() {
+                // Nor is its name one.
+                return Err("this is no tar archive: its first header has no checksum".into());
+            }
             self.set_name(header.name());
             header.verify()?;
             if !matches!(header.kind(), b'x' | b'g' | b'L' | b'K') {

@@ -43,6 +43,13 @@ enum Existing {
     EmptyDirectory,
 }
 
+const NOT_EMPTY: &str = "it is not empty: unpack to an empty directory, or to a place where nothing is";
+
+/// The directory that a path is in.
+fn around(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 impl Destination {
     /// Looks at the path, and makes the directory to build in.
     pub(super) fn prepare(path: &Path) -> Result<Self> {
@@ -54,12 +61,14 @@ impl Destination {
             None => Existing::Nothing,
             Some(status) if status.kind == FileType::Directory => Existing::EmptyDirectory,
             Some(status) if status.kind == FileType::Symlink => return Self::within(path),
-            Some(_) => return refuse("it is not a directory"),
+            Some(_) => {
+                return refuse("it is not a directory: unpack to an empty directory, or to a place where nothing is");
+            }
         };
         if existing == Existing::EmptyDirectory {
             let root = Root::open(&path)?;
             if !is_empty_dir(root.as_fd()).map_err(|e| failed("read", e))? {
-                return refuse("it is not empty");
+                return refuse(NOT_EMPTY);
             }
             if is_mount_point(&root) {
                 return Self::within(path);
@@ -69,14 +78,13 @@ impl Destination {
         match Self::beside(&path, name, existing) {
             // The directory is the caller's, but the one around it is not.
             Err(Errno::ACCESS | Errno::ROFS) if existing == Existing::EmptyDirectory => Self::within(path),
-            result => result.map_err(|e| failed("create a directory beside", e)),
+            result => result.map_err(|e| Error::io("create a directory in", around(&path), e.into())),
         }
     }
 
     fn beside(path: &Path, name: &OsStr, replaces: Existing) -> Result<Self, Errno> {
-        let around = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = rustix::fs::openat(CWD, around, flags, Mode::empty())?;
+        let parent = rustix::fs::openat(CWD, around(path), flags, Mode::empty())?;
         let (temporary, directory) = temporary::make(&parent, name.as_bytes())?;
         let root = Root::from_fd(directory);
         let place = Place::Beside { parent, temporary, name: name.as_bytes().to_vec(), replaces };
@@ -87,7 +95,7 @@ impl Destination {
         let root = Root::open(&path)?;
         match is_empty_dir(root.as_fd()) {
             Ok(true) => Ok(Self { path, root, place: Place::Within }),
-            Ok(false) => Err(Error::Destination { path, reason: "it is not empty" }),
+            Ok(false) => Err(Error::Destination { path, reason: NOT_EMPTY }),
             Err(e) => Err(Error::io("read", path, e.into())),
         }
     }

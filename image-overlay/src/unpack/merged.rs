@@ -44,7 +44,7 @@ pub(super) fn write(
         let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
         let mut pass = Pass { tree: &tree, files, applier: &mut applier, task: &task, ctx };
         let mut reader = TarReader::after(before, streams.next_layer(), &options.apply.limits);
-        unpacked.entries += pass.run(toc, &mut reader).map_err(|error| in_layer(&layer, error))?;
+        unpacked.entries += pass.run(toc, &mut reader).map_err(|error| in_layer(image, &layer, error, ctx))?;
         before = before.saturating_add(reader.bytes());
         unpacked.layers += 1;
         task.end(Outcome::Done);
@@ -64,7 +64,7 @@ fn merge(image: &Image, tocs: &[LayerToc], ctx: &Ctx) -> Result<ImageTree> {
         ctx.notice(oddity.notice_kind(), &path.to_string(), &oddity.to_string());
     };
     for (layer, toc) in image.layers().zip(tocs) {
-        tree.push_telling(layer.position, toc, &mut tell).map_err(|error| in_layer(&layer, error))?;
+        tree.push_telling(layer.position, toc, &mut tell).map_err(|error| in_layer(image, &layer, error, ctx))?;
     }
     Ok(tree)
 }

@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     apply::{Applied, ApplyOptions, Target, Told, apply_stream, prepare_root},
+    content::damage_or,
     error::{Error, Result},
     root::Root,
 };
@@ -111,8 +112,8 @@ fn apply_layers(
     let mut unpacked = Unpacked::default();
     let mut told = Told::above(options);
     for layer in image.layers() {
-        let applied =
-            apply_one(&layer, root, options, &mut streams, &mut told, ctx).map_err(|error| in_layer(&layer, error))?;
+        let applied = apply_one(&layer, root, options, &mut streams, &mut told, ctx);
+        let applied = applied.map_err(|error| in_layer(image, &layer, error, ctx))?;
         unpacked.layers += 1;
         unpacked.entries += applied.entries;
         unpacked.content_bytes += applied.content_bytes;
@@ -134,9 +135,10 @@ fn apply_one(
     Ok(applied)
 }
 
-fn in_layer(layer: &Layer<'_>, error: Error) -> Error {
+fn in_layer(image: &Image, layer: &Layer<'_>, error: Error, ctx: &Ctx) -> Error {
     if error.is_cancelled() {
         return error;
     }
+    let error = damage_or(error, image.source(), layer.descriptor, ctx);
     Error::Layer { position: layer.position, digest: layer.descriptor.digest.clone(), source: Box::new(error) }
 }

@@ -297,7 +297,7 @@ fn all_layers_of_an_image_have_one_limit_together() {
     for known in [false, true] {
         let error = unpack_within(130_000, known).unwrap_err();
         let text = causes(&error);
-        assert!(text.starts_with("layer 2 (sha256:"), "{text}");
+        assert!(text.starts_with("cannot apply layer 2 (sha256:"), "{text}");
         assert!(text.contains("of the image") && text.ends_with("exceed the limit of 130000"), "{text}");
         unpack_within(200_000, known).unwrap();
     }

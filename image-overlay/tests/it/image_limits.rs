@@ -104,7 +104,7 @@ fn one_limit_holds_for_all_layers_wherever_they_go() {
             snapshots.ensure(&image, &UnpackOptions::default().with_apply(apply), &ctx).map(drop)
         };
         let text = causes(&within(130_000).unwrap_err());
-        assert!(text.starts_with("layer 2 (sha256:"), "{text}");
+        assert!(text.starts_with("cannot apply layer 2 (sha256:"), "{text}");
         assert!(text.contains("of the image") && text.ends_with("exceed the limit of 130000"), "{text}");
         within(200_000).unwrap();
     }

@@ -189,7 +189,7 @@ fn what_follows_the_archive_counts() {
     let (digest, diff_id) = (wrong.digest.clone(), wrong.diff_id.clone());
     check_refused(
         vec![wrong],
-        &format!("layer 0 ({digest}): the plain layer hashes to {whole}, but its diffID is {diff_id}"),
+        &format!("cannot apply layer 0 ({digest}): the plain layer hashes to {whole}, but its diffID is {diff_id}"),
     );
 }
 
@@ -202,7 +202,8 @@ fn corrupt_blobs_leave_nothing() {
     flipped.bytes[600] ^= 1;
     let digest = flipped.digest.clone();
     let error = unpack_error(vec![good(), flipped]);
-    assert!(error.starts_with(&format!("layer 1 ({digest}): ")), "{error}");
+    // A parser came upon it before the end, where the digest would tell.
+    assert!(error.starts_with(&format!("cannot apply layer 1: {digest}: content is corrupt: ")), "{error}");
 
     // In what the tar does not use, so that nothing but the digest tells.
     let mut trailing = Stored::plain(&tar);
@@ -210,7 +211,7 @@ fn corrupt_blobs_leave_nothing() {
     let (digest, actual) = (trailing.digest.clone(), Digest::sha256_of(&trailing.bytes));
     check_refused(
         vec![good(), trailing],
-        &format!("layer 1 ({digest}): {digest}: content is corrupt: it hashes to {actual}"),
+        &format!("cannot apply layer 1: {digest}: content is corrupt: it hashes to {actual}"),
     );
 
     let mut short = Stored::gzip(&tar);
@@ -219,7 +220,7 @@ fn corrupt_blobs_leave_nothing() {
     let digest = short.digest.clone();
     check_refused(
         vec![good(), short],
-        &format!("layer 1 ({digest}): {digest}: content is corrupt: {} bytes where {size} were expected", size - 1),
+        &format!("cannot apply layer 1: {digest}: content is corrupt: {} bytes where {size} were expected", size - 1),
     );
 
     // A truncated stream whose digest and size are those of what is left.
@@ -242,7 +243,7 @@ fn missing_blobs_are_named() {
     let mut missing = Stored::zstd(&tar);
     missing.missing = true;
     let digest = missing.digest.clone();
-    check_refused(vec![Stored::gzip(&tar), missing], &format!("layer 1 ({digest}): {digest}: blob not found"));
+    check_refused(vec![Stored::gzip(&tar), missing], &format!("cannot apply layer 1: {digest}: blob not found"));
 }
 
 /// Unpacking fails and leaves nothing.
@@ -264,7 +265,7 @@ fn errors_name_layer_entry_and_cause() {
     let digest = Digest::sha256_of(&tar);
     check_refused(
         vec![Stored::plain(&layer(&items())), Stored::plain(&tar)],
-        &format!("layer 1 ({digest}): tar entry 2 (h\\n): it is a hard link to /b, which does not exist"),
+        &format!("cannot apply layer 1 ({digest}): tar entry 2 (h\\n): it is a hard link to /b, which does not exist"),
     );
 }
 
@@ -288,10 +289,18 @@ fn destinations_are_absent_or_empty() {
     fs::create_dir(temp.path().join("dot")).unwrap();
     to("dot/.").unwrap();
     let before = names(temp.path());
-    assert_eq!(to("absent"), Err("destination /absent: it is not empty".to_owned()));
-    assert_eq!(to("link"), Err("destination /link: it is not empty".to_owned()));
-    assert_eq!(to("file"), Err("destination /file: it is not a directory".to_owned()));
-    assert_eq!(to("none/dest"), Err("cannot create a directory beside /none/dest".to_owned()));
+    assert_eq!(
+        to("absent"),
+        Err("cannot unpack to /absent: it is not empty: unpack to an empty directory, or to a place where nothing is"
+            .to_owned())
+    );
+    assert_eq!(
+        to("link"),
+        Err("cannot unpack to /link: it is not empty: unpack to an empty directory, or to a place where nothing is"
+            .to_owned())
+    );
+    assert_eq!(to("file"), Err("cannot unpack to /file: it is not a directory: unpack to an empty directory, or to a place where nothing is".to_owned()));
+    assert_eq!(to("none/dest"), Err("cannot create a directory in /none".to_owned()));
     assert_eq!(names(temp.path()), before);
 }
 

@@ -92,7 +92,7 @@ fn row((step, layer): &Step<'_>, since: Option<i64>, report: &Report, out: &mut 
         write!(out, "{}", created.truncated())?;
     }
     if let Some(since) = since.filter(|since| *since > 0) {
-        write!(out, "<br>+{}", duration(since))?;
+        write!(out, " <br>+{}", duration(since))?;
     }
     out.push_str("</td>");
     let Some(layer) = layer else {

@@ -30,7 +30,7 @@ enum Part {
 pub(super) fn write(directories: &[DirectorySize], out: &mut String) -> fmt::Result {
     write!(
         out,
-        "<svg class=\"map\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Map of the root file system\">",
+        "<div class=\"wide\"><svg class=\"map\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Map of the root file system\">",
         SIZE.width, SIZE.height
     )?;
     let mut children = vec![Vec::new(); directories.len()];
@@ -60,7 +60,7 @@ pub(super) fn write(directories: &[DirectorySize], out: &mut String) -> fmt::Res
             }
         }
     }
-    out.push_str("</svg>\n");
+    out.push_str("</svg></div>\n");
     Ok(())
 }
 

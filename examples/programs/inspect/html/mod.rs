@@ -57,7 +57,7 @@ fn head(name: &ImageName, image: &Image, out: &mut String) -> fmt::Result {
     write!(out, "<p class=\"id\">{}", foreign(&image.platform().to_string()))?;
     let config = image.config().value();
     if let Some(created) = config.created {
-        write!(out, ", made {created}")?;
+        write!(out, ", made {}", created.truncated())?;
     }
     if let Some(author) = &config.author {
         write!(out, " by {}", foreign(author))?;
