@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 
 use image_core::Image;
 use image_layout::OciLayout;
-use test_support::{require_tool, temp_dir, tool};
+use test_support::{require_tool, some_cases, temp_dir, tool};
 
 use crate::{
     debian::{debian, fetch_sources},
@@ -60,7 +60,7 @@ CMD ["/man", "/bin"]
     Source {
         package: "uglify-js",
         dockerfile: r#"FROM localhost/debian:1 AS node
-RUN for file in /usr/bin/node $(ldd /usr/bin/node | grep --only-matching '/[^ ]*'); do cp --parents --dereference $file /srv; done
+RUN for file in /usr/bin/node $(ldd /usr/bin/node | grep --only-matching '/[^ ]*'); do cp --parents --dereference $file /srv; done && cp --parents --archive /usr/share/nodejs /srv
 
 FROM localhost/debian:1 AS build
 WORKDIR /src
@@ -134,9 +134,10 @@ fn programs_of_others_are_built_from_debian_sources_and_run() {
     }
     let Some(base) = debian() else { return };
     let (sources, shared) = (temp_dir(), temp_dir());
-    fetch_sources(&SOURCES.map(|source| source.package), sources.path());
-    for source in SOURCES {
-        build_and_run(&source, base, &sources.path().join(source.package), &shared.path().join("state"));
+    let chosen: Vec<_> = some_cases(&SOURCES, SOURCES.len()).collect();
+    fetch_sources(&chosen.iter().map(|source| source.package).collect::<Vec<_>>(), sources.path());
+    for source in chosen {
+        build_and_run(source, base, &sources.path().join(source.package), &shared.path().join("state"));
     }
 }
 
@@ -175,6 +176,8 @@ fn run(project: &Project) -> String {
     tool::run(copy.args(["--insecure-policy", "copy", "--quiet", &format!("oci:{}", project.image()), &to]));
     let mut command = storage.command("podman");
     command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs", "run", "--rm", "--pull", "never"]);
+    // What podman asks for is more than this process may have on some machines.
+    command.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
     tool::run(command.args(["--network", "none", "localhost/app:1"]))
 }
 
