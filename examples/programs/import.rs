@@ -14,7 +14,7 @@ use image_core::{
     BlobStore, Compression, ContainerConfig, Ctx, Descriptor, DiffId, FsBlobStore, History, ImageConfig, ImageEdit,
     MediaType, Platform,
     blob::Expected,
-    codec::{DecodeOptions, Decoder},
+    codec::{DecodeOptions, Decoder, EncodeOptions},
     observer::{Outcome, TaskKind},
 };
 use image_layout::OciLayout;
@@ -33,6 +33,9 @@ struct Import {
     /// How to run it, as the `config` of an image's configuration: {"Cmd": ["sh"]}.
     #[arg(long, value_name = "JSON")]
     config: Option<String>,
+    /// How its layer is compressed: none, gzip[:LEVEL] or zstd[:LEVEL].
+    #[arg(long, value_name = "FORMAT", default_value = "gzip")]
+    compression: EncodeOptions,
     /// What to say of it in its history.
     #[arg(long)]
     message: Option<String>,
@@ -48,11 +51,12 @@ impl Program for Import {
             config.config = serde_json::from_str::<ContainerConfig>(json).map_err(|e| format!("--config: {e}"))?;
         }
         let layout = OciLayout::open_or_create(&self.image.layout)?.leased()?;
+        let options = PackOptions::default().with_encode(self.compression.clone());
         let layer = if self.source.is_dir() {
             let tree = DirSource::scan(Root::open(&self.source)?, ctx)?;
-            Changes::whole(&tree).pack(layout.blobs(), PackOptions::default(), ctx)?
+            Changes::whole(&tree).pack(layout.blobs(), options, ctx)?
         } else {
-            import_tar(&self.source, layout.blobs(), ctx)?
+            import_tar(&self.source, layout.blobs(), options, ctx)?
         };
         let mut step = History::new(ctx.now(), "import");
         step.comment.clone_from(&self.message);
@@ -65,7 +69,7 @@ impl Program for Import {
 }
 
 /// Writes what an archive holds as a layer of ours: in order, each path once, without names and needless records.
-fn import_tar(path: &Path, store: &dyn BlobStore, ctx: &Ctx) -> Result<PackedLayer> {
+fn import_tar(path: &Path, store: &dyn BlobStore, options: PackOptions, ctx: &Ctx) -> Result<PackedLayer> {
     let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut tar = Decoder::detect(BufReader::new(file), Compression::None, &DecodeOptions::default())?;
     let directory = tempfile::tempdir()?;
@@ -76,7 +80,7 @@ fn import_tar(path: &Path, store: &dyn BlobStore, ctx: &Ctx) -> Result<PackedLay
     let descriptor = Descriptor::new(MediaType::OciLayer, blob.digest.clone(), blob.size);
     let layer = LayerBlob::new(Arc::new(plain), descriptor, DiffId::from_digest(blob.digest));
     let tree = ImageSource::new(vec![layer], directory.path(), &Limits::default(), ctx)?;
-    Ok(Changes::whole(&tree).pack(store, PackOptions::default(), ctx)?)
+    Ok(Changes::whole(&tree).pack(store, options, ctx)?)
 }
 
 /// Copies all of an archive, until it is cancelled.
