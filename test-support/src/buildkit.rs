@@ -37,7 +37,6 @@ impl Docker {
         arguments: &[(&str, &str)],
     ) -> Result<(), String> {
         let directory = temp_dir();
-        #[expect(clippy::disallowed_methods, reason = "a file of the test's own")]
         std::fs::write(directory.path().join("Dockerfile"), dockerfile).expect("a new file");
         self.build_archive(&archive(&[context, directory.path()]), name, arguments)
     }
