@@ -114,7 +114,7 @@ ENV PYTHONDONTWRITEBYTECODE=1
 ENTRYPOINT ["python3", "-c", "import toml; print(toml.dumps(toml.loads('a = [1, 2]')), toml.__version__)"]
 "#,
         says: "a = [ 1, 2,]\n 0.10.2\n",
-        edit: ("toml/__init__.py", "__version__ = \"0.10.2\"", "__version__ = \"edited\""),
+        edit: ("toml/__init__.py", "__version__ = \"0.10.2\"", "__version__ = \"0.10.3\""),
         again: &[
             "COPY source ./",
             "RUN --mount=type=tmpfs,target=/build     python3 setup.py --quiet build --build-base /build install --root /srv --install-lib /app",
@@ -123,7 +123,7 @@ ENTRYPOINT ["python3", "-c", "import toml; print(toml.dumps(toml.loads('a = [1, 
             "ENV PYTHONDONTWRITEBYTECODE=1",
             "ENTRYPOINT [\"python3\", \"-c\", \"import toml; print(toml.dumps(toml.loads('a = [1, 2]')), toml.__version__)\"]",
         ],
-        then_says: "a = [ 1, 2,]\n edited\n",
+        then_says: "a = [ 1, 2,]\n 0.10.3\n",
     },
 ];
 
