@@ -18,7 +18,7 @@ class Docker:
     """A dockerd of a script's own, without networks, and a place from where it fetches the context."""
 
     def __init__(self, work, context):
-        self.root, self.socket = work.path / "docker", work.path / "docker.sock"
+        self.work, self.root, self.socket = work, work.path / "docker", work.path / "docker.sock"
         archive = subprocess.run(["tar", "-C", context, "-cf", "-", "."], check=True, stdout=subprocess.PIPE).stdout
 
         class Context(BaseHTTPRequestHandler):
@@ -92,12 +92,13 @@ class Docker:
         return sum(int(line.split()[1]) for line in lines) / 1024
 
     def close(self):
+        """Ends it, and unmounts what it and buildah's storage left."""
         self.server.shutdown()
         if self.process:
             self.process.terminate()
             self.process.wait()
         with open("/proc/self/mounts") as mounts:
-            mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.root}/")]
+            mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.work.path}/")]
         for place in reversed(mounted):
             subprocess.run(["umount", "--lazy", place])
 
@@ -111,7 +112,8 @@ options = arguments(
 with Work() as work:
     name, out, state = str(options.name), work.path / "out", work.path / "state"
     context, layout = options.context.resolve(), options.base.resolve()
-    build = [ours("build"), "--progress", "plain", "--base", str(layout), "-o", str(out), "--cache", str(state), str(context)]
+    build = [ours("build"), "--progress", "plain", "--build-context", f"{name}=oci-layout://{layout}:latest"]
+    build += ["-o", str(out), "--cache", str(state), str(context)]
 
     # overlay needs a directory that is on no overlay itself; each tool has the base before it is timed.
     store = ["--storage-driver", "overlay", "--root", f"{work.path}/store", "--runroot", f"{work.path}/run"]
