@@ -159,6 +159,12 @@ class Work:
     def __exit__(self, *_):
         for service in self.services:
             service.close()
+        with open("/proc/self/mounts") as mounts:
+            mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.path}/")]
+        disks = {str(disk.path) for disk in self.disks}
+        for place in reversed(mounted):  # What storage of a service or tool left.
+            if place not in disks:
+                subprocess.run(["umount", "--lazy", place])
         for disk in self.disks:
             disk.close()
         shutil.rmtree(self.path, ignore_errors=True)

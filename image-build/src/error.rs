@@ -42,7 +42,8 @@ pub enum Error {
     },
     /// A Dockerfile has a RUN, and nothing here runs commands.
     #[error(
-        "{location}: RUN needs something that runs commands, and this builder has nothing: give it an executor          (`Builder::with_executor`), such as `exec::OciRuntime` of the feature `oci-runtime`"
+        "{location}: RUN needs something that runs commands, and this builder has nothing: give it an executor \
+         (`Builder::with_executor`), such as `exec::OciRuntime` of the feature `oci-runtime`"
     )]
     #[non_exhaustive]
     NoExecutor {
@@ -57,7 +58,10 @@ pub enum Error {
         what: String,
     },
     /// A command asks for more than the caller allows.
-    #[error("{what} is not allowed in this build: whoever builds has to allow it")]
+    #[error(
+        "{what} is not allowed in this build: whoever builds has to allow it, by an option of the same name (in a \
+         program: `exec::RunOptions`)"
+    )]
     #[non_exhaustive]
     NotAllowed {
         /// What it asks for.

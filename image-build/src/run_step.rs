@@ -156,13 +156,12 @@ impl StageBuild<'_> {
     fn run_recipe(&self, words: &Words, bound: &[Option<Box<dyn Bound + '_>>]) -> Result<Recipe> {
         let config = &self.state.config.config;
         let command = serde_json::to_string(&words.command.args).map_err(|source| Error::Encode { source })?;
-        let security = if words.security == Security::Sandbox { "sandbox" } else { "insecure" };
         let mut recipe = self
             .recipe(&format!("RUN {command}"))
             .with_text(IngredientKind::Setting, "user", &config.user)
             .with_text(IngredientKind::Setting, "directory", working_dir(&config.working_dir))
             .with_text(IngredientKind::Setting, "network", words.network.as_str())
-            .with_text(IngredientKind::Setting, "security", security);
+            .with_text(IngredientKind::Setting, "security", words.security.as_str());
         for (name, value) in words.env.iter() {
             let kind = match self.state.config.variable(name) == Some(value) {
                 true => IngredientKind::Environment,

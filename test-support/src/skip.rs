@@ -18,6 +18,15 @@ pub fn skip(reason: &str) {
     }
 }
 
+/// The environment variable that has slow tests go through all of their cases.
+pub const ALL_CASES: &str = "ALL_CASES";
+
+/// Of the cases of a slow test, one in `each`, or all where [`ALL_CASES`] is set in the environment, to anything but nothing.
+pub fn some_cases<T>(cases: &[T], each: usize) -> impl Iterator<Item = &T> {
+    let all = variable(ALL_CASES).is_some_and(|v| !v.is_empty());
+    cases.iter().step_by(if all { 1 } else { each })
+}
+
 /// Whether the process is root; says that the test is skipped where not.
 ///
 /// # Panics

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use examples::Result;
-use image_build::exec::{Executor, Exit, Network, OciOptions, OciRuntime, RunOptions, RunSpec, Secret};
+use image_build::exec::{Executor, Exit, Network, OciOptions, OciRuntime, RunOptions, RunSpec, Secret, Security};
 use image_core::Ctx;
 
 /// The largest secret, in bytes, as with other builders.
@@ -19,6 +19,9 @@ pub(crate) struct CommandOptions {
     /// The network of RUN, and the most that a Dockerfile may ask for: none, user (through pasta or slirp4netns), or host.
     #[arg(long, value_name = "NETWORK", default_value = "none")]
     network: Network,
+    /// The most that RUN --security may ask for: sandbox, or insecure, which is all that this user may do.
+    #[arg(long, value_name = "SECURITY", default_value = "sandbox")]
+    security: Security,
     /// What runs commands: runc, crun, youki, or a path [default: whichever is found]
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<PathBuf>,
@@ -83,7 +86,7 @@ impl Source {
 
 impl CommandOptions {
     pub(crate) fn options(&self) -> Result<RunOptions> {
-        let mut options = RunOptions::default().with_network(self.network);
+        let mut options = RunOptions::default().with_network(self.network).with_security(self.security);
         for source in &self.secret {
             options = options.with_secret(&source.id, source.read()?);
         }
@@ -102,7 +105,8 @@ impl CommandOptions {
 
     /// What runs commands, below this directory.
     pub(crate) fn executor(&self, directory: &Path) -> OnDemand {
-        let options = self.runtime.iter().fold(OciOptions::default(), OciOptions::with_runtime);
+        let options =
+            self.runtime.iter().fold(OciOptions::default(), OciOptions::with_runtime).with_security(self.security);
         OnDemand { directory: directory.to_owned(), options, runtime: OnceLock::new() }
     }
 }

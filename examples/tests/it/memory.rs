@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// In bytes.
-const MOST: u64 = 128 << 20;
+pub(crate) const MOST: u64 = 128 << 20;
 
 /// Of the largest file, in bytes.
 const LARGE: usize = 96 << 20;
@@ -194,7 +194,7 @@ fn loading_what_strangers_made_stays_small_too() {
 }
 
 /// Runs a program and gives the size of the most memory that it had resident, in bytes.
-fn peak(command: &mut Command) -> u64 {
+pub(crate) fn peak(command: &mut Command) -> u64 {
     let (said, peak) = timed(command);
     assert_eq!(said.status, Some(0), "{command:?}: {said}");
     peak

@@ -60,6 +60,7 @@ pub(crate) fn run(
         Err(error) => {
             // There is a better error to tell; what cannot be deleted now is deleted by the next build.
             drop(active.remove(&Ctx::default()));
+            drop(view.map(|view| view.close(&Ctx::default())));
             Err(error)
         }
     }

@@ -304,6 +304,27 @@ pub enum Security {
     Insecure,
 }
 
+impl Security {
+    /// As a Dockerfile writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Insecure => "insecure",
+        }
+    }
+}
+
+impl std::str::FromStr for Security {
+    type Err = String;
+
+    /// Reads what [`Security::as_str`] gives.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::Sandbox, Self::Insecure].into_iter().find(|security| security.as_str() == name);
+        found.ok_or_else(|| format!("{name:?} is neither sandbox nor insecure"))
+    }
+}
+
 /// What a command may use of the machine; without a limit where `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
+use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore, exec::Executor};
 use image_core::{Ctx, Image, Platform};
 use image_layout::OciLayout;
 use image_overlay::{UnpackOptions, unpack};
@@ -210,14 +210,16 @@ impl Bench {
 
     fn new() -> Self {
         let this = Self::without_buildah();
-        let from = format!("oci:{}:localhost/base:1", this.path("ours").display());
-        let to = format!(
-            "containers-storage:[vfs@{}+{}]localhost/base:1",
-            this.path("root").display(),
-            this.path("run").display()
-        );
-        tool::run(Command::new("skopeo").args(["copy", "--quiet", "--insecure-policy", &from, &to]));
+        this.give_buildah("localhost/base:1");
         this
+    }
+
+    /// Lets buildah know an image of our layout.
+    pub(crate) fn give_buildah(&self, name: &str) {
+        let from = format!("oci:{}:{name}", self.path("ours").display());
+        let (root, run) = (self.path("root"), self.path("run"));
+        let to = format!("containers-storage:[vfs@{}+{}]{name}", root.display(), run.display());
+        tool::run(Command::new("skopeo").args(["copy", "--quiet", "--insecure-policy", &from, &to]));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -228,70 +230,65 @@ impl Bench {
     fn differences(&self, text: &str) -> Vec<String> {
         let scratch = temp_dir();
         let ours = self.build(text, "context", "localhost/built:1");
-        let (theirs, config) = self.buildah(text, &scratch.path().join("theirs"));
+        let built = self.buildah(text, &scratch.path().join("theirs"), &["--isolation", "chroot"]);
+        let (theirs, config) = built.unwrap_or_else(|said| panic!("{text}\n{said}"));
         compare(&ours, &theirs, &config, scratch.path())
     }
 
     pub(crate) fn build(&self, text: &str, context: &str, tag: &str) -> Image {
+        self.build_with(text, context, tag, BuildOptions::default(), None)
+    }
+
+    /// Builds with more than every build is given, and with something that runs commands.
+    pub(crate) fn build_with(
+        &self,
+        text: &str,
+        context: &str,
+        tag: &str,
+        options: BuildOptions,
+        executor: Option<&dyn Executor>,
+    ) -> Image {
         let context = self.path(context);
         let layout = OciLayout::open(self.path("ours")).unwrap();
         let state = BuildState::open(self.path("state")).unwrap();
         let ignore = Ignore::for_context(&context).unwrap();
         let context = BuildContext::open(context, ignore).unwrap();
         let bases = vec![layout.clone()];
-        let options =
-            BuildOptions::default().with_platform(Platform::new("linux", "amd64")).with_build_arg("GIVEN", "given");
-        let built = Builder::new(&state, &context, &bases)
+        let options = options.with_platform(Platform::new("linux", "amd64")).with_build_arg("GIVEN", "given");
+        let mut builder = Builder::new(&state, &context, &bases);
+        if let Some(executor) = executor {
+            builder = builder.with_executor(executor);
+        }
+        let built = builder
             .build(&Dockerfile::parse(text).unwrap(), &options, layout.blobs(), &Ctx::default())
             .unwrap_or_else(|e| panic!("{text}\n{}", crate::build_fixture::chain(&e)));
         layout.tag(tag, &built.manifest).unwrap();
         Image::open(Arc::new(layout.blobs().clone()), &built.manifest).unwrap()
     }
 
-    /// The image and its configuration in Docker's form.
-    fn buildah(&self, text: &str, layout: &Path) -> (Image, Value) {
+    /// The image and its configuration in Docker's form, or what buildah says instead.
+    pub(crate) fn buildah(&self, text: &str, layout: &Path, more: &[&str]) -> Result<(Image, Value), String> {
         let file = self.path("Dockerfile");
         fs::write(&file, text).unwrap();
-        let buildah = |args: &[&str]| {
+        let buildah = || {
             let mut command = Command::new("buildah");
-            command.args(["--storage-driver", "vfs", "--root"]).arg(self.path("root"));
-            command.arg("--runroot").arg(self.path("run")).args(args);
-            tool::run(&mut command)
+            // What mounts of type cache hold goes there too.
+            command.env("TMPDIR", self.path("")).args(["--storage-driver", "vfs", "--root"]).arg(self.path("root"));
+            command.arg("--runroot").arg(self.path("run"));
+            command
         };
-        let (file, context) = (file.display().to_string(), self.path("context").display().to_string());
-        buildah(&[
-            "bud",
-            "--isolation",
-            "chroot",
-            "--layers=false",
-            "--format",
-            "docker",
-            "--pull-never",
-            "--quiet",
-            "--platform",
-            "linux/amd64",
-            "--build-arg",
-            "GIVEN=given",
-            "--tag",
-            "localhost/built:1",
-            "--file",
-            &file,
-            &context,
-        ]);
-        buildah(&[
-            "push",
-            "--quiet",
-            "--format",
-            "oci",
-            "localhost/built:1",
-            &format!("oci:{}:built", layout.display()),
-        ]);
-        let inspected: Value =
-            serde_json::from_str(&buildah(&["inspect", "--type", "image", "localhost/built:1"])).unwrap();
+        let mut build = buildah();
+        build.args(["bud", "--layers=false", "--format", "docker", "--pull-never", "--quiet"]).args(more);
+        build.args(["--platform", "linux/amd64", "--build-arg", "GIVEN=given", "--tag", "localhost/built:1", "--file"]);
+        tool::try_run(build.arg(&file).arg(self.path("context")))?;
+        let to = format!("oci:{}:built", layout.display());
+        tool::run(buildah().args(["push", "--quiet", "--format", "oci", "localhost/built:1", &to]));
+        let inspected = tool::run(buildah().args(["inspect", "--type", "image", "localhost/built:1"]));
+        let inspected: Value = serde_json::from_str(&inspected).unwrap();
         let layout = OciLayout::open(layout).unwrap();
         let manifest = layout.resolve("built").unwrap();
         let image = Image::open(Arc::new(layout.blobs().clone()), &manifest).unwrap();
-        (image, inspected["Docker"]["config"].clone())
+        Ok((image, inspected["Docker"]["config"].clone()))
     }
 }
 

@@ -55,7 +55,7 @@ fn builds_what_docker_builds() {
     }
     let Some(docker) = Docker::shared() else { return };
     let bench = Bench::without_buildah();
-    load_base(&docker, &bench);
+    load_image(&docker, &bench, "localhost/base:1");
     let mut wrong = Vec::new();
     // What only BuildKit knows is left out.
     for case in CASES.iter().filter(|case| !case.text.contains("--chmod")) {
@@ -76,19 +76,19 @@ fn builds_what_docker_builds() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Gives the engine our base image.
-fn load_base(docker: &Docker, bench: &Bench) {
+/// Gives the engine an image of our layout.
+pub(crate) fn load_image(docker: &Docker, bench: &Bench, name: &str) {
     let layout = OciLayout::open(bench.path("ours")).unwrap();
-    let base = Image::open(Arc::new(layout.blobs().clone()), &layout.resolve("localhost/base:1").unwrap()).unwrap();
+    let base = Image::open(Arc::new(layout.blobs().clone()), &layout.resolve(name).unwrap()).unwrap();
     let archive = bench.path("base.tar");
-    let images = [(base, vec!["localhost/base:1".to_owned()])];
+    let images = [(base, vec![name.to_owned()])];
     save(&images, File::create(&archive).unwrap(), &SaveOptions::default(), &Ctx::default()).unwrap();
     docker.run(["load".as_ref(), "--quiet".as_ref(), "--input".as_ref(), archive.as_os_str()]);
 }
 
 /// The image and its configuration in Docker's form, or why there is none.
 fn build(docker: &Docker, bench: &Bench, text: &str) -> Result<(Image, Value), String> {
-    let (file, archive) = (bench.path("Dockerfile"), bench.path("built.tar"));
+    let file = bench.path("Dockerfile");
     fs::write(&file, text).unwrap();
     let mut command = docker.command();
     // Its own builder: the client's plugin for BuildKit is no part of Debian's packages.
@@ -96,10 +96,16 @@ fn build(docker: &Docker, bench: &Bench, text: &str) -> Result<(Image, Value), S
     command.args(["build", "--quiet", "--no-cache", "--build-arg", "GIVEN=given"]);
     command.args(["--tag", "localhost/built:1", "--file"]).arg(&file).arg(bench.path("context"));
     attempt(&mut command)?;
-    attempt(docker.command().args(["save", "--output"]).arg(&archive).arg("localhost/built:1"))?;
+    built(docker, bench, "localhost/built:1")
+}
+
+/// An image of the engine, and its configuration in Docker's form, or why it cannot be had.
+pub(crate) fn built(docker: &Docker, bench: &Bench, name: &str) -> Result<(Image, Value), String> {
+    let archive = bench.path("built.tar");
+    attempt(docker.command().args(["save", "--output"]).arg(&archive).arg(name))?;
     let layout = OciLayout::open_or_create(bench.path("docker")).unwrap();
     let loaded = layout.load(File::open(&archive).unwrap(), &LoadOptions::default(), &Ctx::default()).unwrap();
-    let config = docker.run(["image", "inspect", "--format", "{{json .Config}}", "localhost/built:1"]);
+    let config = docker.run(["image", "inspect", "--format", "{{json .Config}}", name]);
     let image = Image::open(Arc::new(layout.blobs().clone()), &loaded[0].descriptor).unwrap();
     Ok((image, serde_json::from_str(&config).unwrap()))
 }

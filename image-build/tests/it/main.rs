@@ -25,12 +25,16 @@ mod build_run_explain;
 mod build_run_fixture;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run_mounts;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod build_run_parallel;
 mod build_security;
 mod build_state;
 mod cache;
 mod context_source;
 mod differential;
 mod differential_docker;
+#[cfg(all(target_os = "linux", feature = "oci-runtime"))]
+mod differential_run;
 mod dockerfile;
 mod exec_conformance;
 mod expand;

@@ -130,6 +130,14 @@ pub(crate) fn mounts() -> BTreeSet<String> {
     tool::run(Command::new("cat").arg("/proc/self/mountinfo")).lines().map(str::to_owned).collect()
 }
 
+/// The command lines of all processes.
+pub(crate) fn processes() -> Vec<String> {
+    let numbers = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("cmdline"));
+    // Some end meanwhile.
+    let lines = numbers.filter_map(|path| fs::File::open(path).and_then(std::io::read_to_string).ok());
+    lines.map(|line| line.replace('\0', " ")).collect()
+}
+
 /// The control groups of runs.
 pub(crate) fn cgroups() -> BTreeSet<String> {
     let found = Command::new("find").args(["/sys/fs/cgroup", "-name", "image-build-*"]).output().unwrap();

@@ -137,7 +137,7 @@ fn process(run: &RunSpec, cwd: &LayerPath, machine: &Machine) -> Built<Process> 
     user.set_uid(run.user.uid);
     user.set_gid(run.user.gid);
     // With one id there are no groups to be in.
-    user.set_additional_gids(machine.has_many_ids().then(|| run.user.groups.clone()));
+    user.set_additional_gids(machine.has_many_ids().then(|| groups(&run.user)));
     let secrets =
         run.secret_env.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes())));
     let mut process = Process::default();
@@ -151,6 +151,13 @@ fn process(run: &RunSpec, cwd: &LayerPath, machine: &Machine) -> Built<Process> 
     // Programs like sudo gain privilege within the run, as they do in BuildKit's.
     process.set_no_new_privileges(Some(false));
     Ok(process)
+}
+
+/// The group of a user and those besides. That the first is among them matters when a set-group-id program changes it: what a
+/// file denies its group, it goes on denying to who came in that group.
+fn groups(user: &crate::exec::User) -> Vec<u32> {
+    let besides = user.groups.iter().copied().filter(|group| *group != user.gid);
+    std::iter::once(user.gid).chain(besides).collect()
 }
 
 fn open_files(count: u64) -> Built<PosixRlimit> {
