@@ -21,7 +21,7 @@ pub use docker::Docker;
 pub use law::cases;
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
-pub use skip::{require_root, require_tool, skip, some_cases};
+pub use skip::{require_root, require_tool, skip, some_cases, unobtainable};
 pub use temp::{DiskImage, SmallDisk, TempDir, temp_dir};
 pub use tree::{Tree, TreeBuilder, TreeOptions};
 pub use work::thread_time;

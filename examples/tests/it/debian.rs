@@ -9,7 +9,7 @@ use std::{
 };
 
 use image_core::Digest;
-use test_support::{TempDir, require_root, require_tool, skip, tool};
+use test_support::{TempDir, require_root, require_tool, skip, tool, unobtainable};
 
 use crate::program::{image, program, succeed};
 
@@ -114,7 +114,7 @@ pub(crate) fn fetch_sources(packages: &[&str], to: &Path) -> bool {
     };
     let got = get(&["update"]).and_then(|_| get(&[&["source", "--tar-only"], packages].concat()));
     if let Err(said) = got {
-        eprintln!("NOT CHECKED: the mirror of packages does not give the sources of {packages:?}: {said}");
+        unobtainable(&format!("the mirror of packages does not give the sources of {packages:?}: {said}"));
         return false;
     }
     for package in packages {
