@@ -3,8 +3,7 @@
 use std::{io, sync::Arc};
 
 use image_core::{
-    BlobStore, Ctx, History, Image, ImageConfig, ImageEdit, MemoryBlobStore, Platform, Timestamp,
-    codec::EncodeOptions,
+    BlobStore, Ctx, History, Image, ImageConfig, ImageEdit, MemoryBlobStore, Platform, Timestamp, codec::EncodeOptions,
 };
 use image_layout::OciLayout;
 use image_overlay::{LayerBlob, LayerPath, LayerWriter, PackOptions, Whiteout};
@@ -18,6 +17,7 @@ use crate::{
 
 /// What a layer does.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Layer {
     /// What of the layers below it takes away.
     pub hidden: Vec<LayerPath>,
@@ -60,7 +60,11 @@ pub fn image(layers: &[Layer], encode: &EncodeOptions, store: Arc<impl BlobStore
             layer.append(entry.clone(), &mut content.as_slice(), &ctx)?;
         }
         let layer = layer.finish()?;
-        edit.push_layer(&layer.descriptor, layer.diff_id, History::new(Timestamp::UNIX_EPOCH, format!("layer {number}")));
+        edit.push_layer(
+            &layer.descriptor,
+            layer.diff_id,
+            History::new(Timestamp::UNIX_EPOCH, format!("layer {number}")),
+        );
     }
     let manifest = edit.write(&*store)?;
     Ok(Image::open(store, &manifest)?)
@@ -68,6 +72,7 @@ pub fn image(layers: &[Layer], encode: &EncodeOptions, store: Arc<impl BlobStore
 
 /// An image to read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Input {
     /// The image.
     pub image: Image,

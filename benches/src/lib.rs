@@ -16,10 +16,10 @@ mod texts;
 mod tree;
 
 pub use context::Context;
-pub use files::{Files, files, few, pack, tar, total, write_to};
+pub use files::{Files, few, files, pack, tar, total, write_to};
 pub use image::{Input, Layer, image, input_image, layers};
 pub use numbers::{Numbers, content};
-pub use switch::{is_quick, switch};
+pub use switch::{is_quick, note, switch};
 pub use texts::{dockerfile, paths, patterns, steps};
 pub use tree::{apply_options, change, date, is_root, same, tree, unpacked};
 

@@ -1,6 +1,9 @@
 //! What the caller chose.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    io::{Write, stderr},
+};
 
 /// The value of a variable of the environment, if it is set to any.
 #[must_use]
@@ -14,4 +17,9 @@ pub fn switch(name: &str) -> Option<OsString> {
 pub fn is_quick() -> bool {
     let has = |wanted| std::env::args().any(|argument| argument == wanted);
     has("--quick") || !has("--bench")
+}
+
+/// Tells the caller something that is no result.
+pub fn note(text: impl std::fmt::Display) {
+    drop(writeln!(stderr(), "{text}"));
 }

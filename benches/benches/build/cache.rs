@@ -14,7 +14,11 @@ const RECORDS: [u64; 3] = [10, 1_000, 100_000];
 fn recipe(number: u64) -> Recipe {
     let digest = Digest::sha256_of(&number.to_le_bytes());
     Recipe::new()
-        .with_text(IngredientKind::Instruction, "instruction", "RUN apt-get update && apt-get install -y build-essential")
+        .with_text(
+            IngredientKind::Instruction,
+            "instruction",
+            "RUN apt-get update && apt-get install -y build-essential",
+        )
         .with_digest(IngredientKind::Parent, "parent", digest.clone())
         .with_text(IngredientKind::Platform, "platform", "linux/amd64")
         .with_text(IngredientKind::Environment, "PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -14,7 +14,8 @@ fn walk(ignore: &Ignore, paths: &[String]) -> usize {
         above.retain(|(directory, ..)| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')));
         let known = above.last().map_or(0, |(directory, ..)| directory.len() + 1);
         for (end, _) in path.match_indices('/').filter(|(end, _)| *end > known) {
-            let (parent, is_skipped) = above.last().map_or_else(Default::default, |(_, verdict, skip)| (*verdict, *skip));
+            let (parent, is_skipped) =
+                above.last().map_or_else(Default::default, |(_, verdict, skip)| (*verdict, *skip));
             let directory = &path[..end];
             let verdict = if is_skipped { parent } else { ignore.verdict(parent, directory.as_bytes()) };
             above.push((directory, verdict, is_skipped || ignore.may_skip(verdict, directory.as_bytes())));

@@ -11,7 +11,8 @@ use tempfile::tempdir;
 use crate::{Found, Only, median, saved};
 
 /// Dependencies, which seldom change, below what is worked on.
-const LAYERED: &str = "FROM scratch\nCOPY --from=dependencies . /usr/lib/app/\nCOPY . /srv/app/\nENV APP=/srv/app\nCMD [\"run\"]\n";
+const LAYERED: &str =
+    "FROM scratch\nCOPY --from=dependencies . /usr/lib/app/\nCOPY . /srv/app/\nENV APP=/srv/app\nCMD [\"run\"]\n";
 
 pub(crate) fn layered() -> Result<Found> {
     let (dependencies, app) = (Context::input()?, Context::of(&files(11, 16)?)?);
@@ -55,7 +56,8 @@ pub(crate) fn layered() -> Result<Found> {
 }
 
 /// What is needed to make the program, on the base.
-const ONE_STAGE: &str = "FROM base AS build\nCOPY --from=toolchain . /usr/local/\nCOPY . /src/\nCOPY --from=made run /srv/run\n";
+const ONE_STAGE: &str =
+    "FROM base AS build\nCOPY --from=toolchain . /usr/local/\nCOPY . /src/\nCOPY --from=made run /srv/run\n";
 
 pub(crate) fn stages() -> Result<Found> {
     let (base, toolchain) = (input_image()?, Context::input()?);

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use benches::{Result, is_quick};
+use benches::{Result, is_quick, note};
 use image_core::{Image, ImageResolver, Platform, Reference};
 
 /// A claim, and what was found.
@@ -25,6 +25,8 @@ pub(crate) struct Found {
     /// What it was measured on, or why it was not.
     pub(crate) how: String,
 }
+
+type Measure = fn() -> Result<Found>;
 
 impl Found {
     fn print(&self) -> Result<()> {
@@ -56,7 +58,10 @@ impl ImageResolver for Only {
 }
 
 /// The median time of several runs of what is prepared anew for each.
-pub(crate) fn median<I>(mut prepare: impl FnMut() -> Result<I>, mut run: impl FnMut(&I) -> Result<()>) -> Result<Duration> {
+pub(crate) fn median<I>(
+    mut prepare: impl FnMut() -> Result<I>,
+    mut run: impl FnMut(&I) -> Result<()>,
+) -> Result<Duration> {
     let mut times = Vec::new();
     for _ in 0..if is_quick() { 1 } else { 5 } {
         let input = prepare()?;
@@ -70,7 +75,7 @@ pub(crate) fn median<I>(mut prepare: impl FnMut() -> Result<I>, mut run: impl Fn
 
 fn claims() -> Result<()> {
     let filters: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all: [(&str, fn() -> Result<Found>); 4] = [
+    let all: [(&str, Measure); 4] = [
         ("layered rebuild", copies::layered),
         ("multi-stage size", copies::stages),
         ("zstd transfer", transfer::zstd),
@@ -88,7 +93,7 @@ fn main() -> ExitCode {
     match claims() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            note(error);
             ExitCode::FAILURE
         }
     }

@@ -59,7 +59,8 @@ impl Growth {
             let point = measure(count, || run(&input), if self.is_quick { 1 } else { 3 })?;
             let before = points.last();
             let times = before.map_or(String::new(), |before| format!("x{:.2}", point.wall / before.wall));
-            let mark = if before.is_some_and(|before| point.is_more_than_twice(before)) { "  MORE THAN TWICE" } else { "" };
+            let mark =
+                if before.is_some_and(|before| point.is_more_than_twice(before)) { "  MORE THAN TWICE" } else { "" };
             let (wall, processor, each) = (point.wall, point.processor, point.wall * 1e6 / count as f64);
             writeln!(
                 out,

@@ -6,8 +6,8 @@ use benches::{Context, Result, apply_options, few, switch, tree};
 use image_build::{BuildOptions, BuildState, Builder, Dockerfile, StatCache};
 use image_core::{Compression, Ctx, ImageResolver, MemoryBlobStore, Timestamp, codec::EncodeOptions};
 use image_overlay::{
-    Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerPath, LayerToc, Limits, Metadata,
-    PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
+    Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerPath, LayerToc, Limits,
+    Metadata, PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
 };
 
 use crate::curve::Growth;
@@ -48,7 +48,8 @@ pub(crate) fn in_memory(growth: &mut Growth) -> Result<()> {
         Ok(LayerToc::read(tar.as_slice(), &Limits::default(), &ctx)?)
     })?;
     let bytes = |count| Ok(toc(count)?.to_bytes());
-    growth.curve("files: kept table of contents", "files", IN_MEMORY, bytes, |bytes| Ok(LayerToc::from_bytes(bytes)?))?;
+    growth
+        .curve("files: kept table of contents", "files", IN_MEMORY, bytes, |bytes| Ok(LayerToc::from_bytes(bytes)?))?;
     growth.curve("files: tree of one layer", "files", IN_MEMORY, toc, |toc| Ok(ImageTree::of_layers([toc])?))?;
     growth.curve("files: tree of a layer over the same", "files", IN_MEMORY, toc, |toc| {
         Ok(ImageTree::of_layers([toc, toc])?)
@@ -72,7 +73,8 @@ pub(crate) fn in_memory(growth: &mut Growth) -> Result<()> {
 
 /// A context, an empty state, and a Dockerfile that copies all of the one.
 fn build(context: &Context, state: &BuildState) -> Result<usize> {
-    let dockerfile = Dockerfile::parse("FROM scratch AS one\nCOPY . /src/\nFROM scratch\nCOPY --from=one /src/ /srv/\n")?;
+    let dockerfile =
+        Dockerfile::parse("FROM scratch AS one\nCOPY . /src/\nFROM scratch\nCOPY --from=one /src/ /srv/\n")?;
     let encode = EncodeOptions::new(Compression::Zstd).with_level(1);
     let (files, bases) = (context.open()?, Vec::<&dyn ImageResolver>::new());
     let (output, options) = (MemoryBlobStore::default(), BuildOptions::default().with_encode(encode));

@@ -14,7 +14,11 @@ use crate::curve::Growth;
 const MOST: u64 = 128;
 
 fn of_layers(count: u64) -> Result<Image> {
-    image(&layers(count, 32)?, &EncodeOptions::new(Compression::Zstd).with_level(1), Arc::new(MemoryBlobStore::default()))
+    image(
+        &layers(count, 32)?,
+        &EncodeOptions::new(Compression::Zstd).with_level(1),
+        Arc::new(MemoryBlobStore::default()),
+    )
 }
 
 fn tocs(count: u64) -> Result<Vec<LayerToc>> {

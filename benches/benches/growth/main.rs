@@ -11,7 +11,7 @@ mod records;
 
 use std::process::ExitCode;
 
-use benches::Result;
+use benches::{Result, note};
 
 use crate::curve::Growth;
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match curves(&mut Growth::from_arguments()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            note(error);
             ExitCode::FAILURE
         }
     }

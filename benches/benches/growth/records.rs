@@ -6,13 +6,13 @@ use benches::{Result, dockerfile, steps};
 use image_build::{
     BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore, MemoryContext,
     cache::{
-        ArtifactRecordStore, DirRecordStore, ExpiryPolicy, IngredientKind, MemoryRecordStore, Recipe, Record, RecordStore,
-        RunMode, expire, find,
+        ArtifactRecordStore, DirRecordStore, ExpiryPolicy, IngredientKind, MemoryRecordStore, Recipe, Record,
+        RecordStore, RunMode, expire, find,
     },
 };
 use image_core::{
-    Ctx, Descriptor, Digest, Document, FsBlobStore, ImageIndex, ImageManifest, ImageResolver, MediaType, MemoryBlobStore,
-    Timestamp,
+    Ctx, Descriptor, Digest, Document, FsBlobStore, ImageIndex, ImageManifest, ImageResolver, MediaType,
+    MemoryBlobStore, Timestamp,
     blob::{BlobSource, BlobStoreExt},
     gc::{self, GcOptions, Root, Roots},
 };
@@ -25,9 +25,11 @@ const MOST: u64 = 100_000;
 
 fn recipe(number: u64) -> Recipe {
     let digest = Digest::sha256_of(&number.to_le_bytes());
-    Recipe::new()
-        .with_text(IngredientKind::Instruction, "instruction", "RUN make")
-        .with_digest(IngredientKind::Parent, "parent", digest)
+    Recipe::new().with_text(IngredientKind::Instruction, "instruction", "RUN make").with_digest(
+        IngredientKind::Parent,
+        "parent",
+        digest,
+    )
 }
 
 fn put(store: &impl RecordStore, count: u64) -> Result<()> {
@@ -157,5 +159,7 @@ pub(crate) fn of_blobs(growth: &mut Growth) -> Result<()> {
         Ok(gc::collect(store, &[root], &options, &ctx)?)
     })?;
     growth.curve("names: list those of a layout", "names", 16_000, named, |(layout, _)| Ok(layout.tags()?))?;
-    growth.curve("names: resolve one in a layout", "names", 16_000, named, |(layout, _)| Ok(layout.resolve("image-0:1.0")?))
+    growth.curve("names: resolve one in a layout", "names", 16_000, named, |(layout, _)| {
+        Ok(layout.resolve("image-0:1.0")?)
+    })
 }

@@ -1,7 +1,7 @@
 //! From layers to files; bytes of the plain layers a second. A tree is removed without being measured, but on ext4 that slows
 //! down what is written next: a tmpfs or a new file system is better.
 
-use benches::{Input, apply_options, input_image, same};
+use benches::{Input, apply_options, input_image, note, same};
 use criterion::{BatchSize, Criterion, Throughput};
 use image_core::Ctx;
 use image_overlay::{LayerBlob, Limits, Root, UnpackOptions, apply_layer};
@@ -67,7 +67,7 @@ pub(crate) fn unpack(criterion: &mut Criterion) {
     if input.image.layers().all(|layer| plain_loop::reads(&layer.descriptor.media_type)) {
         bench("a plain loop over the tar, flate2 and sha2 crates", &|directory| loop_over(&input, directory));
     } else {
-        eprintln!("the plain loop reads gzip only: it is left out");
+        note("the plain loop reads gzip only: it is left out");
     }
     group.finish();
     if !input.is_given {

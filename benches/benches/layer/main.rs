@@ -10,5 +10,14 @@ mod tar;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, tar::tar, pack::pack, apply::apply, apply::unpack, compare::diff, compare::capture, compare::flatten);
+criterion_group!(
+    benches,
+    tar::tar,
+    pack::pack,
+    apply::apply,
+    apply::unpack,
+    compare::diff,
+    compare::capture,
+    compare::flatten
+);
 criterion_main!(benches);

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use benches::note;
 use criterion::{Criterion, Throughput};
 use image_core::{
     Ctx, Descriptor, Digest, Document, ImageIndex, ImageManifest, MediaType, Result, Timestamp,
@@ -82,13 +83,12 @@ pub(crate) fn gc(criterion: &mut Criterion) {
         let options = options.clone().with_dry_run();
         b.iter(|| gc::collect(&store.blobs, &[&store.root], &options, &Ctx::default()).expect("a collection"));
     });
-    let find = |directory: &Path| {
-        Command::new("find").arg(directory).args(["-type", "f"]).stdout(Stdio::null()).status()
-    };
+    let find =
+        |directory: &Path| Command::new("find").arg(directory).args(["-type", "f"]).stdout(Stdio::null()).status();
     if find(Path::new("/dev/null")).is_ok() {
         group.bench_function("find -type f", |b| b.iter(|| find(&store.directory).expect("it runs")));
     } else {
-        eprintln!("find is not there: it is left out");
+        note("find is not there: it is left out");
     }
     group.bench_function("collect 50,000 of 100,000 blobs", |b| {
         b.iter_custom(|times| {
