@@ -1,8 +1,9 @@
 //! Build contexts on disk.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::symlink,
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -62,8 +63,8 @@ impl Context {
         fs::create_dir(&below)?;
         write_to(&below, files)?;
         let regular = files.iter().filter(|(entry, _)| entry.kind.size() > 0);
-        let file = regular.clone().next().ok_or("a context without files")?.0.path.to_string();
-        let (count, file) = (regular.count() as u64, below.join(file));
+        let file = regular.clone().next().ok_or("a context without files")?.0.path.as_bytes();
+        let (count, file) = (regular.count() as u64, below.join(OsStr::from_bytes(file)));
         thread::sleep(SETTLED);
         Ok(Self { directory, count, file })
     }

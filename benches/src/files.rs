@@ -1,6 +1,11 @@
 //! The files of layers and of contexts.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+    path::Path,
+};
 
 use image_core::{BlobStore, Ctx, Timestamp};
 use image_overlay::{Entry, EntryKind, LayerPath, LayerWriter, Metadata, PackOptions, PackedLayer, TarWriter};
@@ -119,7 +124,7 @@ pub fn pack(files: &Files, store: &dyn BlobStore, options: PackOptions, ctx: &Ct
 /// The system's.
 pub fn write_to(directory: &Path, files: &Files) -> Result<()> {
     for (entry, content) in files {
-        let path = directory.join(entry.path.to_string());
+        let path = directory.join(OsStr::from_bytes(entry.path.as_bytes()));
         match &entry.kind {
             EntryKind::Directory => fs::create_dir_all(&path)?,
             EntryKind::Symlink { target } => symlink(std::str::from_utf8(target)?, &path)?,

@@ -10,9 +10,9 @@ pub fn steps(count: u64) -> String {
     let step = |n: u64| match n % 4 {
         0 => format!("LABEL org.example.label-{n}=value-{n}\n"),
         1 => format!("EXPOSE {}\n", 1 + n % 65_535),
-        _ => format!("ENV VARIABLE_{n}=\"value {n} of $VARIABLE_{}\"\n", n.saturating_sub(1)),
+        _ => format!("ENV VARIABLE_{n}=\"value {n} of $NAME\"\n"),
     };
-    std::iter::once("FROM scratch\n".into()).chain((0..count).map(step)).collect()
+    std::iter::once("FROM scratch\nENV NAME=steps\n".into()).chain((0..count).map(step)).collect()
 }
 
 /// A Dockerfile of so many lines with all kinds of instructions: stages, continued lines, comments, here-documents.

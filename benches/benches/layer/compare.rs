@@ -122,6 +122,7 @@ pub(crate) fn flatten(criterion: &mut Criterion) {
     group.sample_size(10).throughput(Throughput::Bytes(input.plain_size));
     for (name, options) in [("to a plain layer", plain()), ("to a gzip layer", PackOptions::default())] {
         group.bench_function(name, |b| {
+            let spool = LazyCell::force(&spool);
             b.iter(|| {
                 let image = ImageSource::of_image(&input.image, spool.path(), &Limits::default(), &ctx);
                 let image = image.expect("it is read");

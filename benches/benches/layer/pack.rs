@@ -17,6 +17,7 @@ pub(crate) fn pack(criterion: &mut Criterion) {
         let encode = EncodeOptions::new(compression);
         let options = PackOptions::default().with_encode(encode.clone());
         group.bench_function(BenchmarkId::from_parameter(encode), |b| {
+            let directory = LazyCell::force(&directory);
             b.iter(|| {
                 let files = tree(&directory.path().join("root")).expect("a tree");
                 Changes::whole(&files).pack(&MemoryBlobStore::default(), options.clone(), &ctx).expect("a layer")
