@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn longer_words_mean_nothing_else() {
         let long = "x".repeat(LONGEST + 1);
-        assert_eq!(nearest(&long, [&*long[1..]]), None);
+        assert_eq!(nearest(&long, [&long[1..]]), None);
         assert_eq!(nearest(&long[1..], [&*long]), None);
         assert_eq!(nearest(&long[1..], [&long[2..]]), Some(&long[2..]));
     }

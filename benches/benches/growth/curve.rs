@@ -8,7 +8,7 @@ use std::{
 use benches::{Result, is_quick};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How much more than twice the time is noise.
+/// How much more than twice the time is still taken for twice: noise, a logarithm, and caches that become too small.
 const NOISE: f64 = 1.15;
 
 /// How long measurements of one input are repeated.
@@ -50,7 +50,7 @@ impl Growth {
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter)) {
             return Ok(());
         }
-        let most = if self.is_quick { most / 16 } else { most };
+        let most = if self.is_quick { (most / 16).max(16) } else { most };
         let mut out = stdout().lock();
         writeln!(out, "{name}")?;
         let mut points = Vec::<Point>::new();
@@ -78,8 +78,8 @@ impl Growth {
         let inputs = (last.count as f64 / first.count as f64).ln();
         let exponent = |of: fn(&Point) -> f64| (of(last) / of(first)).ln() / inputs;
         let (wall, processor) = (exponent(|point| point.wall), exponent(|point| point.processor));
-        // Twice the time for twice the input is an exponent of 1; noise once over all doublings.
-        let is_faster = wall.min(processor) > 1.0 + NOISE.ln() / inputs;
+        // Twice the time for twice the input is a power of 1.
+        let is_faster = wall.min(processor) > 1.0 + NOISE.log2();
         writeln!(out, "  time grows as the input to the power of {wall:.2}, processor time of {processor:.2}\n")?;
         if is_faster {
             self.faster.push(format!("{name}: {wall:.2}"));

@@ -4,10 +4,13 @@ use std::{io, sync::Arc};
 
 use benches::{Context, Result, apply_options, few, switch, tree};
 use image_build::{BuildOptions, BuildState, Builder, Dockerfile, StatCache};
-use image_core::{Compression, Ctx, ImageResolver, MemoryBlobStore, Timestamp, codec::EncodeOptions};
+use image_core::{
+    BlobStoreExt, Compression, Ctx, Descriptor, DiffId, ImageResolver, MediaType, MemoryBlobStore, Timestamp,
+    codec::EncodeOptions,
+};
 use image_overlay::{
-    Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerPath, LayerToc, Limits,
-    Metadata, PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
+    Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerBlob, LayerPath, LayerToc,
+    Limits, Metadata, PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
 };
 
 use crate::curve::Growth;
@@ -34,7 +37,13 @@ fn toc(count: u64) -> Result<LayerToc> {
 }
 
 fn image_tree(count: u64) -> Result<ImageSource> {
-    Ok(ImageSource::of_tree(Vec::new(), Arc::new(ImageTree::of_layers([&toc(count)?])?), "/nowhere"))
+    let tar = tar(count)?;
+    let toc = LayerToc::read(tar.as_slice(), &Limits::default(), &Ctx::default())?;
+    let store = Arc::new(MemoryBlobStore::default());
+    let blob = store.put_bytes(&tar)?;
+    let layer = Descriptor::new(MediaType::layer(Compression::None), blob.digest.clone(), blob.size);
+    let layer = LayerBlob::new(store, layer, DiffId::from_digest(blob.digest));
+    Ok(ImageSource::of_tree(vec![layer], Arc::new(ImageTree::of_layers([&toc])?), std::env::temp_dir()))
 }
 
 pub(crate) fn in_memory(growth: &mut Growth) -> Result<()> {
