@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     options::BuildOptions,
     solve::StageState,
+    state::BuildState,
 };
 
 /// An image that was built.
@@ -55,13 +56,14 @@ pub struct StepRecord {
     pub is_in_result: bool,
 }
 
-/// Puts the image into the store: layers first, then what names them, so that nothing there ever
+/// Puts the image into the store, out of the state of earlier builds: layers first, then what names them, so that nothing there ever
 /// names what is missing.
 ///
 /// # Spec
 /// OCI image-spec 1.1, manifest.md and config.md.
 pub(crate) fn assemble(
     state: StageState,
+    earlier: &BuildState,
     options: &BuildOptions,
     output: &dyn BlobStore,
     ctx: &Ctx,
@@ -73,7 +75,7 @@ pub(crate) fn assemble(
     }
     let mut layers = Vec::new();
     for layer in rootfs.layers() {
-        output.copy_from(&*layer.source, &layer.descriptor, ctx)?;
+        earlier.copy_layer(layer, output, ctx)?;
         let mut descriptor = layer.descriptor.clone();
         descriptor.media_type = descriptor.media_type.to_oci();
         layers.push(descriptor);

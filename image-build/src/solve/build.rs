@@ -156,7 +156,7 @@ impl Solve<'_> {
             }
             let nothing = || self.dockerfile.fault(Default::default(), "there is no stage to build");
             let state = Arc::unwrap_or_clone(result.ok_or_else(nothing)?);
-            let mut image = assemble::assemble(state, self.options, output, self.ctx)?;
+            let mut image = assemble::assemble(state, self.builder.state, self.options, output, self.ctx)?;
             for (planned, log) in self.plan.stages.iter().zip(&mut logs) {
                 let Some(log) = log.take_if(|_| planned.target == target) else { continue };
                 image.cached += log.cached;

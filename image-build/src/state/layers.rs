@@ -7,7 +7,7 @@ use std::{
 };
 
 use image_core::{
-    BlobSourceExt, BlobStore, Ctx, Descriptor, DiffId, Digest, MediaType,
+    BlobSourceExt, BlobStore, BlobStoreExt, Ctx, Descriptor, DiffId, Digest, MediaType,
     hasher::Hasher,
     observer::{Outcome, TaskKind},
 };
@@ -94,6 +94,22 @@ impl BuildState {
                 LayerCheck::Gone | LayerCheck::Damaged => Err(Error::LayerLost { digest: digest.clone() }),
             },
         }
+    }
+
+    /// Copies a layer to where an image is built. On one file system the two may be one file, and then what tells that it is as it
+    /// was changes with its use there, and is noted anew; it was found whole or made by this very build.
+    pub(crate) fn copy_layer(&self, layer: &LayerBlob, output: &dyn BlobStore, ctx: &Ctx) -> Result<()> {
+        let digest = &layer.descriptor.digest;
+        let before = self.blob_status(digest)?;
+        let mark = self.mark(digest)?.filter(|mark| before == Some(mark.status));
+        output.copy_from(&*layer.source, &layer.descriptor, ctx)?;
+        let (Some(mark), Some(status)) = (mark, self.blob_status(digest)?) else { return Ok(()) };
+        let is_one =
+            (status.device, status.inode, status.size) == (mark.status.device, mark.status.inode, mark.status.size);
+        if is_one && status != mark.status {
+            self.put_mark(digest, &Mark { status, ..mark })?;
+        }
+        Ok(())
     }
 
     /// Reads all blobs that changed since they were found whole, and removes those that are not what their digests say;

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,8 +14,8 @@ use image_build::{
     cache::{ArtifactRecordStore, ExpiryPolicy, RecordStore, RunMode, blobs},
 };
 use image_core::{
-    BlobSource, BlobStoreExt, Ctx, Descriptor, Document, FixedClock, ImageManifest, MediaType, MemoryBlobStore,
-    Timestamp,
+    BlobSource, BlobSourceExt, BlobStoreExt, Ctx, Descriptor, Document, Event, FixedClock, FsBlobStore, ImageManifest,
+    MediaType, MemoryBlobStore, Timestamp, observer::TaskKind,
 };
 
 use crate::build_fixture::{Fixture, dir, file};
@@ -219,6 +219,44 @@ fn single_steps_and_stages_are_built_without_the_cache() {
     for wrong in ["", ":1", "a:0", "a:b", "a:-1"] {
         assert!(wrong.parse::<NoCacheFilter>().is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_layer_that_is_one_file_with_that_of_the_image_is_not_read_again() {
+    let fixture = fixture();
+    // Smaller files are never one.
+    let long: String = (0..40_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_string()).collect();
+    fixture.write("a.txt", &long);
+    let output = FsBlobStore::create(fixture.context().with_file_name("output")).unwrap();
+    let state = BuildState::open(fixture.state()).unwrap();
+    let dockerfile = Dockerfile::parse(TEXT).unwrap();
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&read);
+    let ctx = Ctx::default().with_observer(Arc::new(move |event: &Event<'_>| match event {
+        Event::Begin { kind: TaskKind::Verify, label, .. } => seen.lock().unwrap().push((*label).to_owned()),
+        _ => {}
+    }));
+    let build = || {
+        let context = BuildContext::open(fixture.context(), Ignore::default()).unwrap();
+        let builder = Builder::new(&state, &context, &fixture.bases);
+        builder.build(&dockerfile, &fixture.options, &output, &ctx).unwrap()
+    };
+    let first = build();
+    for _ in 0..2 {
+        assert_eq!(build().done, 0);
+        assert_eq!(*read.lock().unwrap(), [""; 0], "every layer is as it was found");
+    }
+    // A change that is not ours is noticed.
+    let layers =
+        BlobSourceExt::read_document::<ImageManifest>(&output, &first.manifest).unwrap().value().layers.clone();
+    for layer in &layers {
+        let blob = state.blobs().root().join("blobs/sha256").join(layer.digest.encoded());
+        if blob.exists() {
+            fs::set_permissions(&blob, PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    }
+    build();
+    assert!(!read.lock().unwrap().is_empty());
 }
 
 #[test]
