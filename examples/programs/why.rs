@@ -7,13 +7,15 @@ use examples::{Program, Result, text::printable};
 use image_build::{BuildState, LastStep};
 use image_core::Ctx;
 
-/// Says when and why the steps of the last build were carried out, of each Dockerfile built with this state.
+/// Says when and why the results of the last build's steps were made, of each Dockerfile and context built with this state.
+///
+/// What that build took from earlier ones says why it was made then.
 #[derive(Debug, Parser)]
 #[command(name = "why")]
 struct Why {
     /// The directory of the build's results, as `build --cache`.
     state: PathBuf,
-    /// A step: STAGE:NUMBER, a number, or a part of its instruction [default: all]
+    /// A step: STAGE:NUMBER, a number, [STAGE NUMBER/COUNT] as a build names it, or a part of its instruction [default: all]
     step: Option<String>,
     /// Print the answer as JSON.
     #[arg(long)]
@@ -28,7 +30,10 @@ impl Program for Why {
         let mut steps = state.last_steps()?;
         steps.retain(|step| self.is_meant(step));
         if let (true, Some(step)) = (steps.is_empty(), &self.step) {
-            return Err(format!("the last build had no step {step:?}: write STAGE:NUMBER, or a part of it").into());
+            return Err(format!(
+                "the last build had no step {step:?}: write STAGE:NUMBER, or a part of its instruction"
+            )
+            .into());
         }
         if self.json {
             writeln!(out, "{:#}", serde_json::to_value(&steps)?)?;
@@ -49,8 +54,11 @@ impl Program for Why {
 impl Why {
     fn is_meant(&self, step: &LastStep) -> bool {
         let (name, Some(meant)) = (&step.step, &self.step) else { return true };
+        // As it stands in the output of a build, too.
+        let label = meant.trim_start_matches('[').trim_end_matches(']');
+        let label = label.rsplit_once('/').map_or(label, |(label, _)| label).replace(' ', ":");
         let number = name.number.to_string();
-        *meant == number || *meant == format!("{}:{number}", name.stage) || name.instruction.contains(meant.as_str())
+        label == number || label == format!("{}:{number}", name.stage) || name.instruction.contains(meant.as_str())
     }
 }
 

@@ -29,7 +29,7 @@ fn every_step_that_runs_again_says_why_in_a_line() {
     let expected = [
         "  because 1 file of the build context changed: a (content)",
         "  because an earlier step changed: [0 3] COPY a /a",
-        "  because 1 file of the build context changed: b (content) (and 1 more)",
+        "  because 1 file of the build context changed: b (content) (and 1 other reason)",
     ];
     assert_eq!(lines(&[]), expected);
     assert_eq!(lines(&[]), [""; 0]);
@@ -49,7 +49,9 @@ fn why_answers_later() {
         said.lines().filter_map(|line| line.strip_prefix("  because ")).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(why("0:3"), ["1 file of the build context changed: a (content)"]);
-    assert_eq!(why("COPY a"), why("3"));
+    for same in ["COPY a", "0:3", "0 3", "[0 3/5]", "0 3/5"] {
+        assert_eq!(why(same), why("3"), "{same}");
+    }
     assert_eq!(why("ARG WHO"), [r#"build argument WHO changed from "one" to "two""#]);
     assert_eq!(why("FROM"), ["no earlier build of it is known"]);
     let json = succeed(program("why").arg(&state).arg("--json")).stdout;

@@ -239,7 +239,8 @@ fn one_line(causes: &[Cause]) -> Option<String> {
     match causes {
         [] | [Cause::Refresh | Cause::First] => None,
         [cause] => Some(cause.to_string()),
-        [first, rest @ ..] => Some(format!("{first} (and {} more)", rest.len())),
+        [first, _] => Some(format!("{first} (and 1 other reason)")),
+        [first, rest @ ..] => Some(format!("{first} (and {} other reasons)", rest.len())),
     }
 }
 
