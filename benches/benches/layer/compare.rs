@@ -4,9 +4,9 @@ use std::{cell::LazyCell, fs, path::PathBuf};
 
 use benches::{change, date, input_image, tree, unpacked};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use image_core::{Compression, Ctx, MemoryBlobStore, Timestamp, codec::EncodeOptions};
+use image_core::{Compression, Ctx, Image, MemoryBlobStore, Timestamp, codec::EncodeOptions};
 use image_overlay::{
-    CapturedSource, DiffOptions, DirSource, ImageSource, Limits, OverlayXattrs, PackOptions, Root, TreeSource,
+    CapturedSource, DiffOptions, DirSource, ImageSource, ImageTree, Limits, OverlayXattrs, PackOptions, Root,
 };
 use tempfile::TempDir;
 
@@ -22,9 +22,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let input = input_image().expect("an image");
-        let trees = [(); 2].map(|()| unpacked(&input.image).expect("it unpacks"));
+    fn new(image: &Image) -> Self {
+        let trees = [(); 2].map(|()| unpacked(image).expect("it unpacks"));
         trees.iter().for_each(|tree| date(&tree.path().join("root")).expect("files of ours"));
         let [lower, upper] = trees;
         // What was made before is older than the baseline by more than clocks of file systems differ.
@@ -50,10 +49,11 @@ impl Pair {
     fn upper(&self) -> PathBuf {
         self.upper.path().join("upper")
     }
+}
 
-    fn count(&self) -> u64 {
-        self.lower().tree().len() as u64
-    }
+/// How many paths an image comes to.
+fn count(image: &Image) -> u64 {
+    ImageTree::of_image(image, &Limits::default(), &Ctx::default()).expect("it is read").len() as u64
 }
 
 fn plain() -> PackOptions {
@@ -62,22 +62,27 @@ fn plain() -> PackOptions {
 
 pub(crate) fn diff(criterion: &mut Criterion) {
     let ctx = Ctx::default();
-    let pair = Pair::new();
+    let image = input_image().expect("an image").image;
+    let pair = LazyCell::new(|| Pair::new(&image));
     let mut group = criterion.benchmark_group("diff");
-    group.sample_size(10).throughput(Throughput::Elements(pair.count()));
-    group.bench_function("scan one tree", |b| b.iter(|| pair.lower()));
-    let options = [
-        ("all content compared", DiffOptions::default()),
-        ("since a known time", DiffOptions::default().with_baseline(Some(pair.baseline))),
-    ];
-    for (name, options) in options {
+    group.sample_size(10).throughput(Throughput::Elements(count(&image)));
+    group.bench_function("scan one tree", |b| {
+        let pair = LazyCell::force(&pair);
+        b.iter(|| pair.lower());
+    });
+    let options = |pair: &Pair, baseline: bool| DiffOptions::default().with_baseline(baseline.then_some(pair.baseline));
+    for (name, baseline) in [("all content compared", false), ("since a known time", true)] {
         group.bench_function(BenchmarkId::new("scan and list", name), |b| {
+            let pair = LazyCell::force(&pair);
+            let options = options(pair, baseline);
             b.iter(|| {
                 let (lower, upper) = (pair.lower(), pair.changed());
                 image_overlay::diff(&lower, &upper, &options, &ctx).expect("they are read").len()
             });
         });
         group.bench_function(BenchmarkId::new("scan and pack", name), |b| {
+            let pair = LazyCell::force(&pair);
+            let options = options(pair, baseline);
             b.iter(|| {
                 let (lower, upper) = (pair.lower(), pair.changed());
                 let changes = image_overlay::diff(&lower, &upper, &options, &ctx).expect("they are read");
@@ -91,23 +96,26 @@ pub(crate) fn diff(criterion: &mut Criterion) {
 /// The upper directory of an overlay mount, over the tree of an image that is known.
 pub(crate) fn capture(criterion: &mut Criterion) {
     let ctx = Ctx::default();
-    let pair = Pair::new();
-    let lower = pair.lower();
+    let image = input_image().expect("an image").image;
+    let pair = LazyCell::new(|| Pair::new(&image));
+    let lower = LazyCell::new(|| pair.lower());
     let mut group = criterion.benchmark_group("capture");
-    group.sample_size(10).throughput(Throughput::Elements(pair.count()));
+    group.sample_size(10).throughput(Throughput::Elements(count(&image)));
     let xattrs = if benches::is_root() { OverlayXattrs::Trusted } else { OverlayXattrs::User };
     group.bench_function("list", |b| {
+        let lower = LazyCell::force(&lower);
         b.iter(|| {
             let upper = Root::open(&pair.upper()).expect("a directory");
-            let captured = CapturedSource::new(&lower, upper, xattrs, &ctx).expect("it is read");
-            image_overlay::diff(&lower, &captured, &DiffOptions::default(), &ctx).expect("they are read").len()
+            let captured = CapturedSource::new(lower, upper, xattrs, &ctx).expect("it is read");
+            image_overlay::diff(lower, &captured, &DiffOptions::default(), &ctx).expect("they are read").len()
         });
     });
     group.bench_function("pack", |b| {
+        let lower = LazyCell::force(&lower);
         b.iter(|| {
             let upper = Root::open(&pair.upper()).expect("a directory");
-            let captured = CapturedSource::new(&lower, upper, xattrs, &ctx).expect("it is read");
-            let changes = image_overlay::diff(&lower, &captured, &DiffOptions::default(), &ctx).expect("they are read");
+            let captured = CapturedSource::new(lower, upper, xattrs, &ctx).expect("it is read");
+            let changes = image_overlay::diff(lower, &captured, &DiffOptions::default(), &ctx).expect("they are read");
             changes.pack(&MemoryBlobStore::default(), PackOptions::default(), &ctx).expect("a layer")
         });
     });

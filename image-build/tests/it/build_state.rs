@@ -232,9 +232,10 @@ fn a_layer_that_is_one_file_with_that_of_the_image_is_not_read_again() {
     let dockerfile = Dockerfile::parse(TEXT).unwrap();
     let read = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&read);
-    let ctx = Ctx::default().with_observer(Arc::new(move |event: &Event<'_>| match event {
-        Event::Begin { kind: TaskKind::Verify, label, .. } => seen.lock().unwrap().push((*label).to_owned()),
-        _ => {}
+    let ctx = Ctx::default().with_observer(Arc::new(move |event: &Event<'_>| {
+        if let Event::Begin { kind: TaskKind::Verify, label, .. } = event {
+            seen.lock().unwrap().push((*label).to_owned());
+        }
     }));
     let build = || {
         let context = BuildContext::open(fixture.context(), Ignore::default()).unwrap();
