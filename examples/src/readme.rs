@@ -19,6 +19,8 @@ mod programs {
 mod cookbook {
     #[doc = include_str!("../../docs/cookbook/unpack-for-a-vm.md")]
     struct UnpackForAVm;
+    #[doc = include_str!("../../docs/cookbook/show-progress.md")]
+    struct ShowProgress;
     #[doc = include_str!("../../docs/cookbook/build-in-a-test.md")]
     struct BuildInATest;
     #[doc = include_str!("../../docs/cookbook/inject-a-file.md")]

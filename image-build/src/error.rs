@@ -57,11 +57,8 @@ pub enum Error {
         /// Which one.
         what: String,
     },
-    /// A command asks for more than the caller allows.
-    #[error(
-        "{what} is not allowed in this build: whoever builds has to allow it, by an option of the same name (in a \
-         program: `exec::RunOptions`)"
-    )]
+    /// A command asks for more than the caller allows by [`BuildOptions::with_run`](crate::BuildOptions::with_run).
+    #[error("{what} is not allowed in this build: whoever builds has to allow it")]
     #[non_exhaustive]
     NotAllowed {
         /// What it asks for.

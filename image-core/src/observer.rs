@@ -97,9 +97,10 @@ pub enum Event<'a> {
     Advance {
         /// Which one.
         task: TaskId,
-        /// Bytes since the event before.
+        /// Bytes since the last event of this task. Tasks that run at once may count different ones: of a blob as it is
+        /// stored, and of the files that come out of it.
         bytes: u64,
-        /// Items (files, entries, blobs) since the event before.
+        /// Items (files, entries, blobs) since the last event of this task.
         items: u64,
     },
     /// A reason why a piece of work is carried out, though an earlier result might have served.
@@ -145,6 +146,9 @@ fn as_text<S: Serializer>(line: &[u8], serializer: S) -> Result<S::Ok, S::Error>
 }
 
 /// Is told of progress. One for all crates; it must not block and cannot fail.
+///
+/// It is called by the threads that work, several at once, which wait for it: let it count, and another thread show. Nothing is
+/// told while nothing comes further.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &Event<'_>);

@@ -90,7 +90,7 @@ impl Program for Build {
                 "base images come from layouts given by --base; load, or skopeo copy docker://IMAGE oci:LAYOUT:IMAGE, fills one"
             }
             (Some(NotGiven { .. }), _) => "give it by --secret id=ID,src=FILE, or an agent by --ssh ID=SOCKET",
-            (Some(NotAllowed { what, .. }), _) if what.starts_with("--network") => {
+            (Some(NotAllowed { what, .. }), _) => {
                 return Some(format!("build with {what} to allow it"));
             }
             (Some(NoFetcher { .. }), _) => "this program has a fetcher when it is built with --features http",

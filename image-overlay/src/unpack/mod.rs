@@ -46,7 +46,7 @@ pub struct Unpacked {
     pub content_bytes: u64,
 }
 
-/// Unpacks all layers of an image to `dest`, which must be absent or an empty directory.
+/// Unpacks all layers of an image to `dest`, which must be absent or an empty directory, in a directory that is there.
 ///
 /// Everything is verified: the size and digest of each blob, the checksums of its compression, and
 /// the diffID over all bytes of the plain layer, those behind the end of the tar included.
@@ -63,6 +63,9 @@ pub struct Unpacked {
 /// The root directory has the attributes that the last layer with an entry for it says; without any,
 /// mode 0755, of root, time 0. Beyond that, layers are applied as [`apply_layer`](crate::apply_layer) does.
 /// Nothing is synced to the medium.
+///
+/// An observer is told of one task of kind [`Verify`](image_core::observer::TaskKind::Verify) for all layers, in bytes of blobs with the
+/// total of them, and meanwhile of one of kind [`Extract`](image_core::observer::TaskKind::Extract) for each layer, in entries and bytes of files.
 ///
 /// # Errors
 /// [`Error::Destination`]; [`Error::Layer`] around what is wrong with a layer, which is
