@@ -133,9 +133,12 @@ fn a_command_has_all_power_only_if_the_builder_says_so_too() {
         RUN --security=insecure mount -t tmpfs tmpfs /m\n";
     let project = Project::on(base.path(), text);
     let complaint = refuse(&mut project.command());
-    for part in
-        ["Dockerfile:3:1", "RUN --security=insecure mount", "--security=insecure is not allowed", "by an option"]
-    {
+    for part in [
+        "Dockerfile:3:1",
+        "RUN --security=insecure mount",
+        "--security=insecure is not allowed",
+        "build with --security=insecure",
+    ] {
         assert!(complaint.contains(part), "{part:?} is not in:\n{complaint}");
     }
     project.build_with(&["--security", "insecure"]);
