@@ -182,14 +182,11 @@ impl Applier<'_> {
         Ok(id)
     }
 
-    /// The path of an entry in `dir`, if it is certain to lead there as long as no link goes: not where it
-    /// leads through a link that is no part of this tree.
+    /// The path of an entry in `dir`, if it is certain to lead there as long as no link goes: not where it led through a link
+    /// that has just gone, to make room for this very entry, or through one that is no part of this tree.
     fn known_path<'p>(&mut self, dir: FileId, path: &'p LayerPath) -> Option<&'p [u8]> {
-        let known = self.overlay.is_none() || {
-            let parent = path.parent().unwrap_or_default();
-            self.dirs.known(parent.as_bytes()) == Some(dir)
-        };
-        known.then_some(path.as_bytes())
+        let parent = path.parent().unwrap_or_default();
+        (self.dirs.known(parent.as_bytes()) == Some(dir)).then_some(path.as_bytes())
     }
 
     fn place_file<R: Read>(

@@ -170,6 +170,18 @@ fn files_and_directories_replace_each_other() {
 }
 
 #[test]
+fn a_directory_replaces_the_link_that_led_to_its_place() {
+    let expected = &["l/", "l/l/", "l/l/a = 1"];
+    let items = [dir("l/l"), file("l/l/a", "1")];
+    check(&[&[symlink("l", "/")], &items], expected);
+    check(&[&[&[symlink("l", ".")], &items[..]].concat()], expected);
+    check(
+        &[&[dir("d"), symlink("d/l", "..")], &[dir("d/l/d"), dir("d/l/d/x"), file("d/l/d/x/a", "1")]],
+        &["d/", "d/l -> ..", "d/x/", "d/x/a = 1"],
+    );
+}
+
+#[test]
 fn hard_links_join_names_of_one_file() {
     check(&[&[file("a", "1"), hard_link("d/b", "a")]], &["a = 1", "d/", "d/b = 1 (also a)"]);
     // To a lower layer.
