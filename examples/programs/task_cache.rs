@@ -53,19 +53,15 @@ impl Program for TaskCache {
         }
         let mut record = Record::new(recipe, ctx.now());
         for file in &self.output {
-            let (mut input, mut blob) = (
-                file::open(file.as_ref()).map_err(|e| About::new(format!("no output {file}"), e))?,
-                blobs.create(&Expected::any())?,
-            );
+            let mut input = file::open(file.as_ref()).map_err(|e| About::new(format!("no output {file}"), e))?;
+            let mut blob = blobs.create(&Expected::any())?;
             io::copy(&mut input, &mut blob)?;
             let (mode, blob) = (input.metadata()?.permissions().mode(), blob.commit()?);
             let blob = Descriptor::new(MediaType::from("application/octet-stream"), blob.digest, blob.size);
             record = record.with_blob(file, blob.with_annotation("mode", mode.to_string()));
         }
         records.put(&record)?;
-        let mut trail = Trail::default();
-        trail.marks.push(Mark::new("tasks", &*name, key));
-        Ok(records.put_trail(&name, &trail)?)
+        Ok(records.put_trail(&name, &Trail::new([Mark::new("tasks", &*name, key)]))?)
     }
 }
 
@@ -75,8 +71,7 @@ fn restore(file: &str, record: &Record, blobs: &FsBlobStore) -> Result<()> {
     let mut whole = tempfile::NamedTempFile::new_in(".")?;
     io::copy(&mut blobs.open_verified(blob)?, &mut whole)?;
     whole.as_file().set_permissions(fs::Permissions::from_mode(blob.annotations["mode"].parse()?))?;
-    whole.persist(file)?;
-    Ok(())
+    Ok(whole.persist(file).map(drop)?)
 }
 
 fn main() -> ExitCode {

@@ -56,7 +56,8 @@ impl Why {
         let (name, Some(meant)) = (&step.step, &self.step) else { return true };
         // As it stands in the output of a build, too.
         let label = meant.trim_start_matches('[').trim_end_matches(']');
-        let label = label.rsplit_once('/').map_or(label, |(label, _)| label).replace(' ', ":");
+        let counted = label.rsplit_once('/').filter(|(_, count)| count.bytes().all(|byte| byte.is_ascii_digit()));
+        let label = counted.map_or(label, |(label, _)| label).replace(' ', ":");
         let number = name.number.to_string();
         label == number || label == format!("{}:{number}", name.stage) || name.instruction.contains(meant.as_str())
     }

@@ -60,6 +60,13 @@ fn the_cookbook_lists_every_recipe_and_every_recipe_is_run() {
     assert_eq!(recipes, list.matches(".md)").count(), "the list of recipes names one that is not there");
 }
 
+/// That a task runner needs no Dockerfile, and little else.
+#[cfg(test)]
+#[test]
+fn a_task_runner_takes_fewer_than_eighty_lines() {
+    assert!(include_str!("../programs/task_cache.rs").lines().count() < 80);
+}
+
 #[cfg(test)]
 #[test]
 fn the_session_has_the_digest_of_the_bundled_example() {

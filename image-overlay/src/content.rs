@@ -126,16 +126,11 @@ impl LayerBlob {
 }
 
 /// The error that a blob is not what its digest says, where that is why nobody could make sense of it; else the error itself.
-///
-/// Decoders and parsers come upon damage before the blob's last byte, where its digest would tell of it.
 pub(crate) fn damage_or(error: Error, source: &dyn BlobSource, blob: &Descriptor, ctx: &Ctx) -> Error {
     if !error.is_corrupt() {
         return error;
     }
-    match source.verify(blob, ctx) {
-        Err(damage) if damage.is_corrupt() || damage.is_cancelled() => damage.into(),
-        _ => error,
-    }
+    source.damage(blob, ctx).map_or(error, Error::from)
 }
 
 /// The content of some files of an image, ready to be read in any order.

@@ -114,6 +114,9 @@ pub(crate) fn fetch_sources(packages: &[&str], to: &Path) -> bool {
     };
     let got = get(&["update"]).and_then(|_| get(&[&["source", "--tar-only"], packages].concat()));
     if let Err(said) = got {
+        // Anything else is wrong here.
+        let is_missing = ["Failed to fetch", "Unable to find a source package"].iter().any(|why| said.contains(why));
+        assert!(is_missing, "{said}");
         unobtainable(&format!("the mirror of packages does not give the sources of {packages:?}: {said}"));
         return false;
     }

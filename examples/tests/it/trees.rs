@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
-use test_support::{Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir};
+use test_support::{TempDir, Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir};
 
 use crate::{
     base_image::{Form, SHORT_NAME, base_image},
@@ -27,6 +27,19 @@ fn edited() -> TreeBuilder {
         .symlink("bin", "etc")
         .hard_link("etc/same", "etc/motd")
         .fifo("p", 0o600)
+}
+
+/// A directory with both trees, `rootfs` and `edited`, and the layout of an image `two`, whose layers are `rootfs` and what was
+/// edited; with these options of `import` and `commit`.
+fn two_layers(import: &[&str], commit: &[&str]) -> TempDir {
+    let dir = temp_dir();
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    tree().write_to(&at("rootfs"));
+    edited().write_to(&at("edited"));
+    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")).args(import));
+    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two").args(commit));
+    dir
 }
 
 #[test]
@@ -92,13 +105,9 @@ fn a_tree_becomes_an_image_and_an_edit_becomes_a_layer() {
 
 #[test]
 fn what_layers_hold_is_read_once_where_it_is_kept() {
-    let dir = temp_dir();
+    let dir = two_layers(&[], &[]);
     let at = |name: &str| dir.path().join(name);
     let layout = at("layout");
-    tree().write_to(&at("rootfs"));
-    edited().write_to(&at("edited"));
-    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")));
-    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two"));
     let kept = |name: &str| {
         let mut command = program(name);
         command.arg("--cache").arg(at("kept")).arg(image(&layout, "two"));
@@ -140,11 +149,9 @@ fn what_layers_hold_is_read_once_where_it_is_kept() {
 
 #[test]
 fn layers_are_compressed_as_one_asks() {
-    let dir = temp_dir();
+    let dir = two_layers(&["--compression", "zstd:1"], &["--compression", "none"]);
     let at = |name: &str| dir.path().join(name);
     let layout = at("layout");
-    tree().write_to(&at("rootfs"));
-    edited().write_to(&at("edited"));
     let types = |name: &str| {
         let inspected = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
         let inspected: Value = serde_json::from_str(&inspected).unwrap();
@@ -152,8 +159,6 @@ fn layers_are_compressed_as_one_asks() {
         layers.map(|layer| layer["descriptor"]["mediaType"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let typed = |end: &str| format!("application/vnd.oci.image.layer.v1.tar{end}");
-    succeed(program("import").arg(at("rootfs")).arg(image(&layout, "one")).args(["--compression", "zstd:1"]));
-    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).args(["two", "--compression", "none"]));
     succeed(program("flatten").arg(image(&layout, "two")).args(["three", "--compression=gzip:9"]));
     assert_eq!(types("two"), [typed("+zstd"), typed("")]);
     assert_eq!(types("three"), [typed("+gzip")]);

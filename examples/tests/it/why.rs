@@ -52,6 +52,7 @@ fn why_answers_later() {
     for same in ["COPY a", "0:3", "0 3", "[0 3/5]", "0 3/5"] {
         assert_eq!(why(same), why("3"), "{same}");
     }
+    assert!(refuse(program("why").arg(&state).arg("3/a")).contains("no step \"3/a\""), "a part of a path is no number");
     assert_eq!(why("ARG WHO"), [r#"build argument WHO changed from "one" to "two""#]);
     assert_eq!(why("FROM"), ["no earlier build of it is known"]);
     let json = succeed(program("why").arg(&state).arg("--json")).stdout;

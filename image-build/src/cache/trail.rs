@@ -46,6 +46,12 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// These steps, in order.
+    #[must_use]
+    pub fn new(marks: impl IntoIterator<Item = Mark>) -> Self {
+        Self { marks: marks.into_iter().collect() }
+    }
+
     /// The steps of a group, in order.
     pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Mark> {
         self.marks.iter().filter(move |mark| mark.group == group)

@@ -216,8 +216,8 @@ impl BuildContext {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the files, once. What `known` knows of them need not be read; what it does not, is read at once where all of
-    /// the files are wanted.
+    /// Lists the files, once. What `known` knows of them need not be read. Where it knows nothing and all of the files are
+    /// wanted, they are read as they are found.
     pub(crate) fn list(&self, known: &StatCache, wants_all: bool, ctx: &Ctx) -> Result<&ContextTree> {
         let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
@@ -228,8 +228,9 @@ impl BuildContext {
                 let failed = |e: Errno| Error::io("list", &self.path, e.into());
                 let root = TreeRoot::of(directory).map_err(failed)?;
                 let known = known.load(&root)?;
-                let tree = walk::list(self, directory, &known, wants_all, ctx)?;
-                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(wants_all && known.is_empty()) };
+                let reads = wants_all && known.is_empty();
+                let tree = walk::list(self, directory, &known, reads, ctx)?;
+                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(reads) };
                 Listed { tree, stats: Some(stats) }
             }
             Files::Given(source) => Listed { tree: given::list(source, &self.ignore, self.modes, ctx)?, stats: None },

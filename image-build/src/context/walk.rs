@@ -56,16 +56,15 @@ const BATCH: usize = 1 << 10;
 /// How many batches wait to be put into the tree.
 const AHEAD: usize = 4;
 
-/// Lists the files of a context. What `known` knows of a file's content is put beside it. Where it knows nothing and
-/// all of the files are wanted, they are read as they are found: each is then opened once, by a directory that is open.
+/// Lists the files of a context. What `known` knows of a file's content is put beside it; or all files are read as they
+/// are found: each is then opened once, by a directory that is open.
 pub(super) fn list(
     context: &BuildContext,
     root: &OwnedFd,
     known: &Loaded,
-    wants_all: bool,
+    reads: bool,
     ctx: &Ctx,
 ) -> Result<ContextTree> {
-    let reads = wants_all && known.is_empty();
     let verb = if reads { "read" } else { "list" };
     let task = ctx.begin(TaskKind::Fingerprint, &format!("{verb} {}", context.path.display()), None);
     let queue = Queue::new();

@@ -126,10 +126,9 @@ impl BuildState {
             if known.is_some() && known == self.blob_status(&blob.digest)? {
                 continue;
             }
-            match self.blobs.open_verified(&blob).map_err(Error::from).and_then(|blob| read_through(blob, ctx, |_| ()))
-            {
+            match self.blobs.verify(&blob, ctx) {
                 Err(e) if e.is_corrupt() => dropped |= self.blobs.remove(&blob.digest)?,
-                Err(e) if !e.is_not_found() => return Err(e),
+                Err(e) if !e.is_not_found() => return Err(e.into()),
                 _ => {}
             }
         }

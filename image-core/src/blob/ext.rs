@@ -40,8 +40,7 @@ pub trait BlobSourceExt: BlobSource {
         VerifyingReader::new(blob, descriptor.digest.clone(), descriptor.size)
     }
 
-    /// Reads all of the blob that a descriptor points at, only to compare its size and digest: whoever cannot make sense of
-    /// a blob learns by this whether it was damaged, or made so.
+    /// Reads all of the blob that a descriptor points at, only to compare its size and digest.
     ///
     /// # Errors
     /// Those of [`BlobSourceExt::open_verified`], [`Error::is_corrupt`] for another digest, and [`Error::is_cancelled`].
@@ -57,6 +56,13 @@ pub trait BlobSourceExt: BlobSource {
                 Err(e) => return Err(Error::stream("read the blob", e)),
             }
         }
+    }
+
+    /// The error that a blob was damaged, if it was, for whoever could not make sense of it: decoders and parsers come upon
+    /// damage before the last byte, where the digest tells of it. Reads all of the blob, until it is cancelled, which is the
+    /// error then.
+    fn damage(&self, descriptor: &Descriptor, ctx: &Ctx) -> Option<Error> {
+        self.verify(descriptor, ctx).err().filter(|error| error.is_corrupt() || error.is_cancelled())
     }
 
     /// Reads the whole blob that a descriptor points at, verified. Nothing is read of a blob

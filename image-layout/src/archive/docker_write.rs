@@ -277,9 +277,9 @@ fn in_layer(source: &dyn BlobSource, layer: &Descriptor, error: Error, ctx: &Ctx
     if !error.is_corrupt() {
         return error;
     }
-    match source.verify(layer, ctx) {
-        Err(damage) if damage.is_corrupt() || damage.is_cancelled() => damage.into(),
-        _ => Error::Layer { digest: layer.digest.clone(), source: Box::new(error) },
+    match source.damage(layer, ctx) {
+        Some(damage) => damage.into(),
+        None => Error::Layer { digest: layer.digest.clone(), source: Box::new(error) },
     }
 }
 

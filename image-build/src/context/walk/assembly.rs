@@ -98,13 +98,12 @@ impl<'a> Assembly<'a> {
         (fact, facts): (Option<Fact>, Option<Box<FileFacts>>),
     ) -> NodeId {
         let key = (child.status.device, child.status.inode);
-        let mut file = ContextFile { status: Some(child.status), ..ContextFile::default() };
-        if let Some(fact) = fact {
-            file.fact = OnceLock::from(fact);
-        }
-        if let Some(facts) = facts {
-            file.facts = OnceLock::from(facts);
-        }
+        let file = ContextFile {
+            status: Some(child.status),
+            xattrs: None,
+            fact: fact.map(OnceLock::from).unwrap_or_default(),
+            facts: facts.map(OnceLock::from).unwrap_or_default(),
+        };
         if child.has_other_names
             && let Some(first) = self.linked.get(&key)
         {
