@@ -6,7 +6,7 @@ from services import Containerd
 
 options = arguments(__doc__, archive="an archive: docker save debian:12 -o ARCHIVE")
 with Work() as work:
-    disk, archive = work.disk(), options.archive.resolve()
+    disk, archive = work.disk(in_memory=True), options.archive.resolve()
     skopeo = ["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}"]
     podman = ["podman", "--root", f"{disk.path}/store", "--runroot", f"{work.path}/run", "--storage-driver", "vfs"]
     containerd = Containerd(work, disk)

@@ -11,7 +11,7 @@ NAME = "localhost/peer:1"
 options = arguments(__doc__, layout="an OCI layout with an image named latest: skopeo copy docker://debian:12 oci:LAYOUT:latest")
 with Work() as work:
     image, save = f"{options.layout.resolve()}:latest", ours("save")
-    stores, disk = work.disk(), work.disk()
+    stores, disk = work.disk(), work.disk(in_memory=True)
     skopeo = ["skopeo", "--insecure-policy", "copy", "--quiet", f"oci:{image}"]
     podman = ["podman", "--root", f"{stores.path}/store", "--runroot", f"{work.path}/run", "--storage-driver", "vfs"]
     containerd = Containerd(work, stores)

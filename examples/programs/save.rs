@@ -1,16 +1,11 @@
 //! Saves images into an archive.
 
-use std::{
-    error::Error,
-    io::{BufWriter, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use examples::{About, ImageName, NewFile, Program, Result, text};
 use image_core::{Ctx, Image, Platform};
-use image_layout::{ArchiveFormat, SaveOptions, save};
+use image_layout::{ArchiveFormat, SaveOptions, save, save_to_file};
 
 /// Saves images into one archive, for Docker and podman to load.
 #[derive(Debug, Parser)]
@@ -45,7 +40,7 @@ impl Save {
             return Err(format!("{} exists already: remove it, or save to another file", self.archive.display()).into());
         }
         let mut file = NewFile::create(&self.archive)?;
-        save(images, BufWriter::new(file.file()), options, ctx)
+        save_to_file(images, file.file(), options, ctx)
             .map_err(|error| About::new(format!("cannot save {}", self.archive.display()), error))?;
         file.file().sync_all().map_err(|e| file.failed(e))?;
         let size = file.file().metadata().map_err(|e| file.failed(e))?.len();

@@ -22,7 +22,7 @@
 //!   [`history`]: the documents; [`document`] keeps their exact bytes. [`edit`]: from one image to the next.
 //!   [`artifact`]: what is about an image.
 //! - [`gc`]: removing blobs that nothing needs any more.
-//! - [`codec`]: none, gzip and zstd.
+//! - [`codec`]: none, gzip and zstd. [`parallel`]: decompressing ahead, and looking at many things at once.
 //! - [`platform`], [`mod@reference`]: names of platforms and images, and [`resolve`],
 //!   the seam from a name to an [`Image`].
 //! - [`Ctx`]: observer, cancel token and clock.
@@ -64,6 +64,7 @@ mod json;
 pub mod manifest;
 pub mod media_type;
 pub mod observer;
+pub mod parallel;
 pub mod platform;
 pub mod reference;
 pub mod resolve;

@@ -33,6 +33,8 @@ pub enum TaskKind {
     Index,
     /// Writes a layer's or an image's files to a file system.
     Extract,
+    /// Reads files of two trees, to see whether they are the same.
+    Compare,
     /// Computes content digests of a build context's files.
     Fingerprint,
     /// Makes a layer.

@@ -1,16 +1,12 @@
 //! Copying images between blob stores: one image, or all that an index holds.
 
-use std::{
-    collections::HashSet,
-    num::NonZeroUsize,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use image_core::{
     Ctx, Descriptor, Digest, Error as CoreError, ImageIndex, ImageManifest, MediaType,
     blob::{BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, Committed},
     observer::NoticeKind,
+    parallel,
 };
 
 use crate::{bounds::Bounds, error::Result};
@@ -223,58 +219,10 @@ where
     let names: HashSet<&Digest> = graph.documents.iter().map(|document| &document.digest).collect();
     // What is a document in one place and mere content in another waits until it is a document.
     let (late, early): (Vec<_>, Vec<_>) = graph.contents.iter().partition(|blob| names.contains(&blob.digest));
-    let mut copied = copy_all(&early, threads, copy)?;
+    let mut copied = Copied::default();
+    parallel::map(threads, &early, |blob| copy(blob))?.iter().for_each(|blob| copied.add(blob));
     for blob in graph.documents.iter().chain(late) {
         copied.add(&copy(blob)?);
     }
     Ok(copied)
-}
-
-/// Copies blobs, several at once.
-fn copy_all<F>(blobs: &[&Descriptor], threads: NonZeroUsize, copy: &F) -> Result<Copied, CoreError>
-where
-    F: Fn(&Descriptor) -> Result<Committed, CoreError> + Sync,
-{
-    let pool = Pool { left: Mutex::new(blobs.iter().copied()), result: Mutex::new(Ok(Copied::default())), copy };
-    thread::scope(|scope| {
-        for _ in 1..threads.get().min(blobs.len()) {
-            // A thread that cannot be had leaves its work to the others.
-            let spawned = thread::Builder::new().name("copy".into()).spawn_scoped(scope, || pool.work());
-            if spawned.is_err() {
-                break;
-            }
-        }
-        pool.work();
-    });
-    pool.result.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Blobs that threads take from, and what became of them.
-struct Pool<I, F> {
-    left: Mutex<I>,
-    result: Mutex<Result<Copied, CoreError>>,
-    copy: F,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<'a, I, F> Pool<I, F>
-where
-    I: Iterator<Item = &'a Descriptor>,
-    F: Fn(&Descriptor) -> Result<Committed, CoreError>,
-{
-    fn work(&self) {
-        while lock(&self.result).is_ok() {
-            let Some(blob) = lock(&self.left).next() else { return };
-            let copied = (self.copy)(blob);
-            let mut result = lock(&self.result);
-            match (copied, result.as_mut()) {
-                (Ok(blob), Ok(sum)) => sum.add(&blob),
-                (Err(error), Ok(_)) => *result = Err(error),
-                (_, Err(_)) => {}
-            }
-        }
-    }
 }

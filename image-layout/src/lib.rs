@@ -55,7 +55,7 @@ pub mod roots;
 pub mod select;
 pub mod tag;
 
-pub use archive::{ArchiveFormat, LoadOptions, Loaded, SaveOptions, save};
+pub use archive::{ArchiveFormat, LoadOptions, Loaded, SaveOptions, save, save_to_file};
 pub use copy::{Copied, CopyOptions, copy};
 pub use error::{Error, Result};
 pub use layout::OciLayout;

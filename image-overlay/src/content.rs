@@ -14,6 +14,7 @@ use image_core::{
     hasher::{Hasher, HashingReader, Sha256},
     image::Layer,
     observer::{Outcome, TaskKind},
+    parallel::read_ahead,
 };
 
 use crate::{
@@ -87,9 +88,13 @@ impl LayerBlob {
         let blob = Counted::new(self.source.open_verified(&self.descriptor)?, &task);
         let plain = Decoder::detect(blob, self.compression(), &DecodeOptions::default());
         let plain = plain.map_err(|e| self.named(e.into(), ctx))?;
-        let mut tar = HashingReader::new(plain, Hasher::for_digest(self.diff_id.as_digest())?);
-        let toc = LayerToc::read_above(taken, &mut tar, limits, ctx).map_err(|e| self.named(e, ctx))?;
-        let actual = tar.into_parts().1.finish();
+        let hasher = Hasher::for_digest(self.diff_id.as_digest())?;
+        let (toc, actual) = read_ahead(plain, |plain| {
+            let mut tar = HashingReader::new(plain, hasher);
+            let toc = LayerToc::read_above(taken, &mut tar, limits, ctx);
+            toc.map(|toc| (toc, tar.into_parts().1.finish()))
+        })
+        .map_err(|e| self.named(e, ctx))?;
         if actual != *self.diff_id.as_digest() {
             let (expected, actual) = (self.diff_id.clone(), DiffId::from_digest(actual));
             return Err(self.named(Error::DiffIdMismatch { expected, actual }, ctx));

@@ -1,9 +1,6 @@
 //! From two trees to the changes between them.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, hash_map::Entry as Slot},
-};
+use std::{borrow::Cow, collections::HashMap};
 
 use image_core::{Ctx, Timestamp};
 
@@ -11,6 +8,7 @@ use crate::{
     change::{Changes, HardLinks, Mark},
     entry::{EntryKind, Metadata},
     error::Result,
+    same_content::same_content,
     source::{InodeState, TreeSource},
     tree::{InodeId, NodeId, NodeRef},
     whiteout,
@@ -100,12 +98,11 @@ pub fn diff<'a, L: TreeSource, U: TreeSource>(
         ctx,
         lower_links: HardLinks::of(lower.tree()),
         links: &links,
-        claims: HashMap::new(),
-        verdicts: HashMap::new(),
-        marks: Vec::new(),
+        found: Vec::new(),
+        questions: Questions::default(),
     };
-    diff.run()?;
-    let marks = diff.marks;
+    diff.walk()?;
+    let marks = diff.marks()?;
     Ok(Changes { lower, upper, marks, links })
 }
 
@@ -116,11 +113,47 @@ struct Diff<'a, L: TreeSource, U: TreeSource> {
     ctx: &'a Ctx,
     lower_links: HardLinks,
     links: &'a HardLinks,
-    /// Which upper file goes on being a lower file that has several names.
-    claims: HashMap<InodeId, InodeId>,
-    /// Of upper files with several names, whether they are unchanged.
-    verdicts: HashMap<InodeId, bool>,
-    marks: Vec<Mark>,
+    found: Vec<Found>,
+    questions: Questions,
+}
+
+/// What may be a change.
+struct Found {
+    mark: Mark,
+    standing: Standing,
+}
+
+/// Whether it is one.
+#[derive(Clone, Copy)]
+enum Standing {
+    Change,
+    /// Unless this question about a file is answered with yes.
+    Unless(usize),
+    /// A directory, which is one where anything is that was found before this place.
+    IfAnyBefore(usize),
+}
+
+/// Whether files of the upper tree are the same as in the lower one, which looking at the trees does not tell.
+#[derive(Default)]
+struct Questions {
+    asked: Vec<Question>,
+    /// What became of files with several names, of which all ask the same.
+    linked: HashMap<InodeId, Option<Standing>>,
+}
+
+struct Question {
+    lower: NodeId,
+    upper: NodeId,
+    /// Whether the content has to be read.
+    is_to_be_read: bool,
+}
+
+/// What looking at the two trees tells of a file.
+enum Look {
+    Same,
+    Differs,
+    /// All but the content is the same.
+    Uncertain,
 }
 
 /// A name to compare.
@@ -137,14 +170,15 @@ enum Step {
 struct Level {
     /// The last first.
     pending: Vec<Step>,
-    /// Where its own mark is.
-    mark: usize,
+    /// Where it was found.
+    place: usize,
     /// Whether it is changed itself.
     changed: bool,
 }
 
-impl<L: TreeSource, U: TreeSource> Diff<'_, L, U> {
-    fn run(&mut self) -> Result<()> {
+impl<L: TreeSource, U: TreeSource + Sync> Diff<'_, L, U> {
+    /// Looks at all names of both trees.
+    fn walk(&mut self) -> Result<()> {
         let roots = Step::Both(self.lower.tree().root().id(), self.upper.tree().root().id());
         let mut levels: Vec<Level> = self.visit(roots)?.into_iter().collect();
         while let Some(level) = levels.last_mut() {
@@ -152,9 +186,9 @@ impl<L: TreeSource, U: TreeSource> Diff<'_, L, U> {
                 self.ctx.check()?;
                 levels.extend(self.visit(step)?);
             } else {
-                let is_same = !level.changed && self.marks.len() == level.mark + 1;
-                if is_same {
-                    self.marks.pop();
+                let end = self.found.len();
+                if let Some(found) = self.found.get_mut(level.place).filter(|_| !level.changed) {
+                    found.standing = Standing::IfAnyBefore(end);
                 }
                 levels.pop();
             }
@@ -162,11 +196,11 @@ impl<L: TreeSource, U: TreeSource> Diff<'_, L, U> {
         Ok(())
     }
 
-    /// Marks a name; gives the directory to go on with, if it is one.
+    /// Notes what may be a change; gives the directory to go on with, if it is one.
     fn visit(&mut self, step: Step) -> Result<Option<Level>> {
         let (lower, upper) = match step {
             Step::Lower(lower) => {
-                self.marks.push(Mark::Delete(lower));
+                self.found.push(Found { mark: Mark::Delete(lower), standing: Standing::Change });
                 return Ok(None);
             }
             Step::Upper(upper) => (None, self.upper.tree().node(upper)),
@@ -176,83 +210,71 @@ impl<L: TreeSource, U: TreeSource> Diff<'_, L, U> {
         if upper.is_directory() {
             let below = lower.filter(|lower| lower.is_directory());
             let changed = below.is_none_or(|lower| !same_attributes(&lower.metadata(), &upper.metadata()));
-            let level = Level { pending: steps(below, upper), mark: self.marks.len(), changed };
-            self.marks.push(mark);
+            let level = Level { pending: steps(below, upper), place: self.found.len(), changed };
+            self.found.push(Found { mark, standing: Standing::Change });
             return Ok(Some(level));
         }
-        let is_same = match lower {
-            Some(lower) => self.is_same_file(lower, upper)?,
-            None => false,
+        let standing = match lower {
+            Some(lower) => self.file(lower, upper),
+            None => Some(Standing::Change),
         };
-        if !is_same {
-            self.marks.push(mark);
-        }
+        self.found.extend(standing.map(|standing| Found { mark, standing }));
         Ok(None)
     }
 
-    /// Whether a name stands for the same file in both trees, with the same other names as far as there are any.
-    fn is_same_file(&mut self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Result<bool> {
-        let links = self.links;
-        let Some(names) = links.names(upper) else {
-            return Ok(self.is_same_inode(lower, upper)? && self.claim(lower, upper));
-        };
-        if let Some(verdict) = self.verdicts.get(&upper.inode_id()) {
-            return Ok(*verdict);
+    /// Whether a name stands for the same file in both trees, with the same other names as far as there are any; `None` where
+    /// it certainly does.
+    fn file(&mut self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Option<Standing> {
+        let Some(names) = self.links.names(upper) else { return self.inode(lower, upper) };
+        if let Some(standing) = self.questions.linked.get(&upper.inode_id()) {
+            return *standing;
         }
         let below = |name: &NodeId| {
             let path = self.upper.tree().node(*name).path();
             self.lower.tree().get(&path).map(NodeRef::inode_id)
         };
-        let verdict = names.iter().all(|name| below(name) == Some(lower.inode_id()))
-            && self.is_same_inode(lower, upper)?
-            && self.claim(lower, upper);
-        self.verdicts.insert(upper.inode_id(), verdict);
-        Ok(verdict)
+        let has_same_names = names.iter().all(|name| below(name) == Some(lower.inode_id()));
+        let standing = if has_same_names { self.inode(lower, upper) } else { Some(Standing::Change) };
+        self.questions.linked.insert(upper.inode_id(), standing);
+        standing
     }
 
-    /// Whether the upper file is the first of those that want to go on being the lower one.
-    fn claim(&mut self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> bool {
-        if self.lower_links.names(lower).is_none() {
-            return true;
-        }
-        match self.claims.entry(lower.inode_id()) {
-            Slot::Occupied(by) => *by.get() == upper.inode_id(),
-            Slot::Vacant(slot) => {
-                slot.insert(upper.inode_id());
-                true
-            }
-        }
+    /// Whether two files are the same; `None` where they certainly are.
+    fn inode(&mut self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Option<Standing> {
+        let is_to_be_read = match self.look(lower, upper) {
+            Look::Differs => return Some(Standing::Change),
+            Look::Uncertain => true,
+            // Several files of the upper tree may want to go on being this one.
+            Look::Same if self.lower_links.names(lower).is_some() => false,
+            Look::Same => return None,
+        };
+        let question = self.questions.asked.len();
+        self.questions.asked.push(Question { lower: lower.id(), upper: upper.id(), is_to_be_read });
+        Some(Standing::Unless(question))
     }
 
-    fn is_same_inode(&self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Result<bool> {
+    fn look(&self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Look {
         let (below, above) = (lower.metadata(), upper.metadata());
         if lower.kind() != upper.kind() || !same_time(below.mtime, above.mtime) {
-            return Ok(false);
+            return Look::Differs;
         }
+        // Links have no mode of their own.
+        let mode = if matches!(upper.kind(), EntryKind::Symlink { .. }) { above.mode } else { below.mode };
         match upper.kind() {
-            EntryKind::Symlink { .. } => {
-                // Links have no mode of their own.
-                let mode = above.mode;
-                Ok(same_attributes(&Metadata { mode, ..below }, &above))
-            }
-            EntryKind::File { size } if *size > 0 => {
-                Ok(same_attributes(&below, &above) && self.is_same_content(lower, upper)?)
-            }
-            _ => Ok(same_attributes(&below, &above)),
+            _ if !same_attributes(&Metadata { mode, ..below }, &above) => Look::Differs,
+            EntryKind::File { size } if *size > 0 => self.look_at_content(lower, upper),
+            _ => Look::Same,
         }
     }
 
-    fn is_same_content(&self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Result<bool> {
-        let (below, above) = (self.lower.inode(lower.id()), self.upper.inode(upper.id()));
-        match (below, above) {
+    fn look_at_content(&self, lower: NodeRef<'_, L::Content>, upper: NodeRef<'_, U::Content>) -> Look {
+        match (self.lower.inode(lower.id()), self.upper.inode(upper.id())) {
             // One inode, looked at twice: what it held before is no longer there to compare with.
-            (Some(below), Some(above)) if below.id == above.id => return Ok(below.changed == above.changed),
-            (_, Some(above)) if self.is_untouched(above, lower.metadata().mtime, upper.metadata().mtime) => {
-                return Ok(true);
-            }
-            _ => {}
+            (Some(below), Some(above)) if below.id == above.id && below.changed == above.changed => Look::Same,
+            (Some(below), Some(above)) if below.id == above.id => Look::Differs,
+            (_, Some(above)) if self.is_untouched(above, lower.metadata().mtime, upper.metadata().mtime) => Look::Same,
+            _ => Look::Uncertain,
         }
-        Ok(self.lower.digest(lower.id(), self.ctx)? == self.upper.digest(upper.id(), self.ctx)?)
     }
 
     /// Whether the content of an inode is certainly the same without a look at it.
@@ -262,6 +284,46 @@ impl<L: TreeSource, U: TreeSource> Diff<'_, L, U> {
             && lower.nanoseconds() != 0
             && upper.nanoseconds() != 0
             && inode.changed.seconds() < baseline.seconds().saturating_sub(CLOCK_SLACK)
+    }
+
+    /// The changes among what was found.
+    fn marks(self) -> Result<Vec<Mark>> {
+        let answers = self.answers()?;
+        let mut marks = Vec::new();
+        // The last change so far, which is the first behind what is looked at.
+        let mut next = self.found.len();
+        for (place, found) in self.found.iter().enumerate().rev() {
+            let is_change = match found.standing {
+                Standing::Change => true,
+                Standing::Unless(question) => !answers.get(question).is_some_and(|is_same| *is_same),
+                Standing::IfAnyBefore(end) => next < end,
+            };
+            if is_change {
+                marks.push(found.mark);
+                next = place;
+            }
+        }
+        marks.reverse();
+        Ok(marks)
+    }
+
+    /// Whether each file that is asked for is the same.
+    fn answers(&self) -> Result<Vec<bool>> {
+        let asked = &self.questions.asked;
+        let to_be_read = asked.iter().filter(|question| question.is_to_be_read);
+        let pairs: Vec<_> = to_be_read.map(|question| (question.lower, question.upper)).collect();
+        let mut read = same_content(self.lower, self.upper, &pairs, self.ctx)?.into_iter();
+        // Which upper file goes on being a lower file that has several names: the first that could.
+        let mut claims = HashMap::<InodeId, InodeId>::new();
+        let answer = |question: &Question| {
+            if question.is_to_be_read && !read.next().unwrap_or_default() {
+                return false;
+            }
+            let lower = self.lower.tree().node(question.lower);
+            let upper = self.upper.tree().node(question.upper).inode_id();
+            self.lower_links.names(lower).is_none() || *claims.entry(lower.inode_id()).or_insert(upper) == upper
+        };
+        Ok(asked.iter().map(answer).collect())
     }
 }
 

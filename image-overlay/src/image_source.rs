@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     image_tree::{ImageTree, LayerContent},
     limits::Limits,
-    source::{OpenFile, TreeSource, hash},
+    source::{OpenFile, TreeSource},
     tree::{FileTree, NodeId},
 };
 
@@ -63,13 +63,10 @@ impl TreeSource for ImageSource {
         }))
     }
 
-    fn digest(&self, file: NodeId, ctx: &Ctx) -> Result<[u8; 32]> {
-        let content = content(&self.tree, file)?;
-        match content.content.sparse {
-            None => Ok(content.content.sha256),
-            // That of its data alone is known.
-            Some(_) => hash(&mut *self.files(&[file], ctx)?(file)?, ctx),
-        }
+    /// Of a sparse file that of its data alone is known.
+    fn known_digest(&self, file: NodeId) -> Option<[u8; 32]> {
+        let content = &self.tree.node(file).content()?.content;
+        content.sparse.is_none().then_some(content.sha256)
     }
 }
 

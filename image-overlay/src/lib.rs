@@ -73,6 +73,7 @@ pub mod path;
 pub mod root;
 #[cfg(target_os = "linux")]
 mod rootless;
+mod same_content;
 #[cfg(target_os = "linux")]
 pub mod scan;
 #[cfg(target_os = "linux")]

@@ -85,6 +85,7 @@ impl Running {
             TaskKind::Copy => "copy ",
             TaskKind::Verify => "verify ",
             TaskKind::Index => "read ",
+            TaskKind::Compare => "compare ",
             TaskKind::Extract => "extract ",
             TaskKind::Pack => "pack ",
             TaskKind::Collect => "collect ",

@@ -13,5 +13,6 @@ mod gc;
 #[cfg(feature = "oci-spec")]
 mod interop;
 mod observer;
+mod parallel;
 mod platform;
 mod reference;

@@ -1,8 +1,9 @@
 //! From stores into one file.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    io::{self, Read, Write},
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter, Read, Seek, Write},
 };
 
 use image_core::{
@@ -11,6 +12,7 @@ use image_core::{
     blob::{Blob, BlobSource, BlobSourceExt},
     codec::{DecodeOptions, Decoder},
     observer::{Outcome, Task, TaskKind},
+    parallel::{self, read_ahead},
     verify::VerifyingReader,
 };
 
@@ -19,6 +21,7 @@ use super::{
     header,
     members::padding,
     names::blob_name,
+    plain_size::{Sizing, plain_size},
 };
 use crate::{
     error::{Error, Result},
@@ -77,11 +80,45 @@ impl SaveOptions {
 /// Docker image specification 1.3, § Combined Image JSON + Filesystem Changeset Format; OCI image-spec 1.1,
 /// image-layout.md.
 pub fn save(images: &[(Image, Vec<String>)], writer: impl Write, options: &SaveOptions, ctx: &Ctx) -> Result<()> {
-    let mut plan = Plan::default();
-    for (image, names) in images {
-        plan.add(image, names, options.format, ctx)?;
+    let plan = Plan::of(images, options.format, Sizing::Exact, ctx)?;
+    plan.write(&mut Writer::new(writer), options.format, ctx)
+}
+
+/// Writes images into an archive that is a file, as [`save`] does: the same bytes, sooner.
+///
+/// Most compressed layers end with their uncompressed size, which is taken to be right, so that they are decompressed once.
+/// Where one is not, what was written is taken back, and all is written as [`save`] does.
+///
+/// The file is to be empty, and is written from its beginning, whatever its position.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_to_file(images: &[(Image, Vec<String>)], file: &File, options: &SaveOptions, ctx: &Ctx) -> Result<()> {
+    match write_to_file(images, file, options, Sizing::Told, ctx)? {
+        Written::Whole => Ok(()),
+        Written::Misled => write_to_file(images, file, options, Sizing::Exact, ctx).map(drop),
     }
-    plan.write(writer, options.format, ctx)
+}
+
+/// What became of a file.
+enum Written {
+    Whole,
+    /// A layer is not as large as it tells.
+    Misled,
+}
+
+fn write_to_file(
+    images: &[(Image, Vec<String>)],
+    mut file: &File,
+    options: &SaveOptions,
+    sizing: Sizing,
+    ctx: &Ctx,
+) -> Result<Written> {
+    let plan = Plan::of(images, options.format, sizing, ctx)?;
+    file.set_len(0).and_then(|()| file.rewind()).map_err(|error| CoreError::stream("write the archive", error))?;
+    let mut archive = Writer::new(BufWriter::with_capacity(BUFFER, file));
+    let written = plan.write(&mut archive, options.format, ctx);
+    if archive.was_misled { Ok(Written::Misled) } else { written.map(|()| Written::Whole) }
 }
 
 /// What a blob of the archive is made of.
@@ -89,8 +126,8 @@ enum Content<'a> {
     Document(Vec<u8>),
     /// A blob as it is stored.
     Stored(&'a dyn BlobSource, &'a Descriptor),
-    /// A layer, uncompressed.
-    Plain(&'a dyn BlobSource, &'a Descriptor),
+    /// A layer, uncompressed, and whether it is certain how large it is then.
+    Plain(&'a dyn BlobSource, &'a Descriptor, bool),
 }
 
 /// All that goes into an archive.
@@ -118,12 +155,19 @@ impl Planned {
 }
 
 impl<'a> Plan<'a> {
-    fn add(&mut self, image: &'a Image, names: &[String], format: ArchiveFormat, ctx: &Ctx) -> Result<()> {
-        let manifest = match format {
-            ArchiveFormat::Oci => self.as_it_is(image),
-            ArchiveFormat::Docker => self.uncompressed(image, ctx)?,
-        };
-        let (descriptor, document) = manifest;
+    fn of(images: &'a [(Image, Vec<String>)], format: ArchiveFormat, sizing: Sizing, ctx: &Ctx) -> Result<Self> {
+        let mut plan = Self::default();
+        for (image, names) in images {
+            let (descriptor, manifest) = match format {
+                ArchiveFormat::Oci => plan.as_it_is(image),
+                ArchiveFormat::Docker => plan.uncompressed(image, sizing, ctx)?,
+            };
+            plan.add(image, names, descriptor, &manifest);
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, image: &Image, names: &[String], descriptor: Descriptor, document: &Document<ImageManifest>) {
         let config = image.config();
         self.blobs
             .insert(config.digest().clone(), (config.bytes().len() as u64, Content::Document(config.bytes().to_vec())));
@@ -132,13 +176,12 @@ impl<'a> Plan<'a> {
         let same = self.images.iter_mut().find(|other| other.descriptor.digest == descriptor.digest);
         if let Some(same) = same {
             same.add_names(names);
-            return Ok(());
+            return;
         }
         let layers = document.value().layers.iter().map(|layer| layer.digest.clone()).collect();
         let mut image = Planned { descriptor, config: config.digest().clone(), layers, names: Vec::new() };
         image.add_names(names);
         self.images.push(image);
-        Ok(())
     }
 
     fn as_it_is(&mut self, image: &'a Image) -> (Descriptor, Document<ImageManifest>) {
@@ -154,22 +197,27 @@ impl<'a> Plan<'a> {
     }
 
     /// The image with uncompressed layers; its manifest is a new one unless it has them already.
-    fn uncompressed(&mut self, image: &'a Image, ctx: &Ctx) -> Result<(Descriptor, Document<ImageManifest>)> {
+    fn uncompressed(
+        &mut self,
+        image: &'a Image,
+        sizing: Sizing,
+        ctx: &Ctx,
+    ) -> Result<(Descriptor, Document<ImageManifest>)> {
         let source = &**image.source();
-        let mut layers = Vec::with_capacity(image.layers().len());
-        for layer in image.layers() {
-            let digest = layer.diff_id.as_digest();
-            let size = match self.blobs.entry(digest.clone()) {
-                Entry::Occupied(known) => known.get().0,
-                Entry::Vacant(new) => {
-                    let size = plain_size(source, layer.descriptor, ctx);
-                    let size = size.map_err(|error| in_layer(source, layer.descriptor, error, ctx))?;
-                    new.insert((size, Content::Plain(source, layer.descriptor)));
-                    size
-                }
-            };
-            layers.push(Descriptor::new(MediaType::OciLayer, digest.clone(), size));
+        let mut unknown: BTreeMap<&Digest, &'a Descriptor> = BTreeMap::new();
+        for layer in image.layers().filter(|layer| !self.blobs.contains_key(layer.diff_id.as_digest())) {
+            unknown.entry(layer.diff_id.as_digest()).or_insert(layer.descriptor);
         }
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        let sizes = parallel::map(parallel::threads(), &unknown, |(_, layer)| {
+            plain_size(source, layer, sizing, ctx).map_err(|error| in_layer(source, layer, error, ctx))
+        })?;
+        for ((digest, layer), (size, is_certain)) in unknown.into_iter().zip(sizes) {
+            self.blobs.insert(digest.clone(), (size, Content::Plain(source, layer, is_certain)));
+        }
+        let size = |digest: &Digest| self.blobs.get(digest).map_or(0, |(size, _)| *size);
+        let plain = |digest: &Digest| Descriptor::new(MediaType::OciLayer, digest.clone(), size(digest));
+        let layers: Vec<_> = image.layers().map(|layer| plain(layer.diff_id.as_digest())).collect();
         let old = image.manifest();
         let is_plain = old.value().layers.iter().zip(&layers).all(|(old, new)| old.digest == new.digest);
         if is_plain && old.value().media_type == Some(MediaType::OciManifest) {
@@ -179,8 +227,7 @@ impl<'a> Plan<'a> {
         Ok((manifest.descriptor(MediaType::OciManifest), manifest))
     }
 
-    fn write(&self, writer: impl Write, format: ArchiveFormat, ctx: &Ctx) -> Result<()> {
-        let mut archive = Writer { inner: writer };
+    fn write<W: Write>(&self, archive: &mut Writer<W>, format: ArchiveFormat, ctx: &Ctx) -> Result<()> {
         archive.document(MARKER, MARKER_CONTENT.as_bytes())?;
         archive.document(INDEX, self.index(format)?.bytes())?;
         if format == ArchiveFormat::Docker {
@@ -253,25 +300,6 @@ fn tagged(name: &str) -> Option<(Reference, String)> {
     }
 }
 
-/// The size of a layer when uncompressed.
-fn plain_size(source: &dyn BlobSource, layer: &Descriptor, ctx: &Ctx) -> Result<u64> {
-    let declared = layer.media_type.layer_compression().unwrap_or(Compression::None);
-    let task = ctx.begin(TaskKind::Index, &layer.digest.to_string(), Some(layer.size));
-    let mut plain = Decoder::detect(source.open_verified(layer)?, declared, &DecodeOptions::default())?;
-    let size = if plain.compression() == Compression::None {
-        layer.size
-    } else {
-        let mut size = 0;
-        transfer(&mut plain, &task, ctx, |bytes| {
-            size += bytes.len() as u64;
-            Ok(())
-        })?;
-        size
-    };
-    task.end(Outcome::Done);
-    Ok(size)
-}
-
 /// Says which layer cannot be read; where that is because its blob was damaged, that.
 fn in_layer(source: &dyn BlobSource, layer: &Descriptor, error: Error, ctx: &Ctx) -> Error {
     if !error.is_corrupt() {
@@ -284,7 +312,12 @@ fn in_layer(source: &dyn BlobSource, layer: &Descriptor, error: Error, ctx: &Ctx
 }
 
 /// Hands all of a stream on in large pieces.
-fn transfer(from: &mut impl Read, task: &Task<'_>, ctx: &Ctx, mut to: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn transfer(
+    from: &mut impl Read,
+    task: &Task<'_>,
+    ctx: &Ctx,
+    mut to: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
         ctx.check()?;
@@ -303,9 +336,15 @@ fn transfer(from: &mut impl Read, task: &Task<'_>, ctx: &Ctx, mut to: impl FnMut
 /// Writes members one after another.
 struct Writer<W> {
     inner: W,
+    /// A layer was not as large as it was said to be.
+    was_misled: bool,
 }
 
 impl<W: Write> Writer<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, was_misled: false }
+    }
+
     fn document(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let size = bytes.len() as u64;
         self.write(&header::file(name, size))?;
@@ -322,12 +361,15 @@ impl<W: Write> Writer<W> {
                 let mut stored: Blob = source.require(&layer.digest)?;
                 self.stream(&name, digest, size, &mut stored, ctx)
             }
-            Content::Plain(source, layer) => {
+            Content::Plain(source, layer, is_certain) => {
                 let declared = layer.media_type.layer_compression().unwrap_or(Compression::None);
                 let stored = source.open_verified(layer)?;
-                let mut plain = Decoder::detect(stored, declared, &DecodeOptions::default())?;
-                let written = self.stream(&name, digest, size, &mut plain, ctx);
-                written.map_err(|error| in_layer(*source, layer, error, ctx))
+                let plain = Decoder::detect(stored, declared, &DecodeOptions::default())?;
+                let written = read_ahead(plain, |mut plain| self.stream(&name, digest, size, &mut plain, ctx));
+                written.map_err(|error| {
+                    self.was_misled = !is_certain && matches!(&error, Error::Core(CoreError::SizeMismatch { .. }));
+                    if self.was_misled { error } else { in_layer(*source, layer, error, ctx) }
+                })
             }
         }
     }

@@ -29,6 +29,7 @@ mod load;
 mod members;
 mod names;
 mod oci;
+mod plain_size;
 
-pub use docker_write::{ArchiveFormat, SaveOptions, save};
+pub use docker_write::{ArchiveFormat, SaveOptions, save, save_to_file};
 pub use load::{LoadOptions, Loaded, load};

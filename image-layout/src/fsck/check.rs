@@ -4,8 +4,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Read},
     num::NonZeroUsize,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
 };
 
 use image_core::{
@@ -14,6 +12,7 @@ use image_core::{
     codec::{DecodeOptions, Decoder},
     hasher::Hasher,
     observer::{Outcome, Task, TaskKind},
+    parallel,
     verify::VerifyingReader,
 };
 
@@ -36,63 +35,25 @@ pub(super) fn all(
     let total =
         wants.values().filter_map(|want| want.sizes.keys().next()).fold(0, |sum: u64, n| sum.saturating_add(*n));
     let task = ctx.begin(TaskKind::Verify, "blobs", Some(total));
-    let pool = Pool { source, ctx, task: &task, left: Mutex::new(wants.iter()), done: Mutex::new(Ok(Done::default())) };
-    thread::scope(|scope| {
-        for _ in 1..threads.get().min(wants.len()) {
-            // A thread that cannot be had leaves its work to the others.
-            let spawned = thread::Builder::new().name("verify".into()).spawn_scoped(scope, || pool.work());
-            if spawned.is_err() {
-                break;
-            }
-        }
-        pool.work();
-    });
-    let Pool { done, .. } = pool;
-    let Done { mut findings, bytes } = done.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    // Stable: what is wrong with one blob stays in its order.
-    findings.sort_by(|a, b| a.digest.cmp(&b.digest));
+    let check = Check { source, ctx, task: &task };
+    let wants: Vec<_> = wants.iter().collect();
+    let checked = parallel::map(threads, &wants, |(digest, want)| check.blob(digest, want))?;
+    let bytes = checked.iter().map(|(_, bytes)| bytes).sum();
+    let findings = checked.into_iter().flat_map(|(findings, _)| findings).collect();
     task.end(Outcome::Done);
     Ok((findings, bytes))
 }
 
-#[derive(Default)]
-struct Done {
-    findings: Vec<Finding>,
-    bytes: u64,
-}
-
-/// Work that threads take from, and what they found.
-struct Pool<'a, I> {
+/// How blobs are checked.
+struct Check<'a> {
     source: &'a dyn BlobSource,
     ctx: &'a Ctx,
     task: &'a Task<'a>,
-    left: Mutex<I>,
-    done: Mutex<Result<Done, CoreError>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<'a, I: Iterator<Item = (&'a Digest, &'a Want)>> Pool<'a, I> {
-    fn work(&self) {
-        while lock(&self.done).is_ok() {
-            let Some((digest, want)) = lock(&self.left).next() else { return };
-            let result = self.check(digest, want);
-            let mut done = lock(&self.done);
-            match (result, done.as_mut()) {
-                (Ok((findings, bytes)), Ok(done)) => {
-                    done.findings.extend(findings);
-                    done.bytes += bytes;
-                }
-                (Err(error), Ok(_)) => *done = Err(error),
-                (_, Err(_)) => {}
-            }
-        }
-    }
-
+impl Check<'_> {
     /// What is wrong with a blob, and how many bytes were read to see.
-    fn check(&self, digest: &Digest, want: &Want) -> Result<(Vec<Finding>, u64), CoreError> {
+    fn blob(&self, digest: &Digest, want: &Want) -> Result<(Vec<Finding>, u64), CoreError> {
         self.ctx.check()?;
         let place = || want.sizes.values().next().map_or("unreachable", String::as_str);
         let finding = |place: &str, problem| Finding { digest: digest.clone(), place: place.to_owned(), problem };

@@ -1,21 +1,44 @@
 //! Saving images, and loading what was saved.
 
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 
 use image_core::{
-    CancelToken, Compression, Ctx, Descriptor, Digest, Image,
+    BlobStoreExt, CancelToken, Compression, Ctx, Descriptor, DiffId, Digest, Image, MediaType,
     blob::{BlobSource, BlobSourceExt, BlobStore, Expected},
+    codec::{EncodeOptions, Encoder},
     hasher::Hasher,
 };
-use image_layout::{ArchiveFormat, Error, LoadOptions, OciLayout, SaveOptions, fsck::VerifyOptions, save};
+use image_layout::{
+    ArchiveFormat, Error, LoadOptions, OciLayout, SaveOptions, fsck::VerifyOptions, save, save_to_file,
+};
 
 use crate::fixture::Fixture;
 
 const FORMATS: [ArchiveFormat; 2] = [ArchiveFormat::Docker, ArchiveFormat::Oci];
 
 fn write(images: &[(Image, Vec<String>)], format: ArchiveFormat) -> Result<Vec<u8>, Error> {
-    let mut archive = Vec::new();
-    save(images, &mut archive, &SaveOptions::default().with_format(format), &Ctx::default()).map(|()| archive)
+    let (mut archive, options, ctx) = (Vec::new(), SaveOptions::default().with_format(format), Ctx::default());
+    let written = save(images, &mut archive, &options, &ctx).map(|()| archive);
+    // A file gets the same, wherever its position is and whatever is in it.
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&[7; 100_000]).expect("space");
+    let to_file = save_to_file(images, &file, &options, &ctx).map(|()| {
+        file.rewind().expect("a file");
+        let mut archive = Vec::new();
+        file.read_to_end(&mut archive).expect("memory");
+        archive
+    });
+    match (&written, &to_file) {
+        (Ok(archive), Ok(file)) => assert!(archive == file),
+        (Err(error), Err(other)) => assert_eq!(causes(error), causes(other)),
+        _ => panic!("{:?}, but to a file {:?}", written.as_ref().err(), to_file.as_ref().err()),
+    }
+    written
+}
+
+fn causes(error: &Error) -> Vec<String> {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect()
 }
 
 fn named(layout: &OciLayout, descriptor: &Descriptor, names: &[&str]) -> (Image, Vec<String>) {
@@ -30,7 +53,7 @@ fn members(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
         let mut entry = entry.expect("a member");
         let name = entry.path().expect("a path").display().to_string();
         let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut content).expect("memory");
+        entry.read_to_end(&mut content).expect("memory");
         assert_eq!(entry.header().mtime().ok(), Some(0));
         members.push((name, content));
     }
@@ -187,4 +210,23 @@ fn it_stops_when_asked() {
     let ctx = Ctx::default().with_cancel(cancel);
     let error = save(&three(&fixture), Vec::new(), &SaveOptions::default(), &ctx).unwrap_err();
     assert!(error.is_cancelled());
+}
+
+#[test]
+fn a_layer_of_several_gzip_members_is_as_large_as_all_of_them() {
+    let fixture = Fixture::new();
+    let pieces: [&[u8]; 3] = [&[1; 70_000], &[2; 300_000], &[3; 5]];
+    let (plain, mut stored) = (pieces.concat(), Vec::new());
+    for member in pieces {
+        let mut encoder = Encoder::new(&mut stored, &EncodeOptions::new(Compression::Gzip)).unwrap();
+        encoder.write_all(member).unwrap();
+        encoder.finish().unwrap();
+    }
+    let blob = fixture.layout.blobs().put_bytes(&stored).unwrap();
+    let layer = Descriptor::new(MediaType::OciLayerGzip, blob.digest, blob.size);
+    let diff_id = DiffId::from_digest(Digest::sha256_of(&plain));
+    let image = fixture.manifest(fixture.config("linux/amd64", std::slice::from_ref(&diff_id)), vec![layer]);
+    let archive = write(&[named(&fixture.layout, &image, &["app:1"])], ArchiveFormat::Docker).unwrap();
+    let name = format!("blobs/sha256/{}", diff_id.as_digest().encoded());
+    assert!(members(&archive).contains(&(name, plain)));
 }

@@ -8,6 +8,7 @@ use rustix::{fs::FileType, io::Errno};
 use super::{
     Applier, IMPLIED_MODE, Ownership, Strictness, XattrPolicy,
     fault::{Doing, Fault},
+    fill::Attributes,
 };
 use crate::{
     entry::Metadata,
@@ -33,16 +34,34 @@ impl Applier<'_> {
         metadata: &Metadata,
         acl: bool,
     ) -> Result<(), Fault> {
-        let owned = self.set_owner(node, path, metadata)?;
+        if let Some(attributes) = self.simple_attributes(node, metadata, acl)? {
+            return attributes.set(node);
+        }
+        self.set_owner(node, path, metadata)?;
         if acl {
             remove_inherited_acl(node)?;
         }
         self.set_xattrs(node, path, metadata)?;
-        let changed = owned || acl || !metadata.xattrs.is_empty() || self.options.ownership == Ownership::Recorded;
-        if node.status.kind != FileType::Symlink && (changed || node.status.mode != metadata.mode) {
+        if node.status.kind != FileType::Symlink {
             chmod(node, metadata.mode).doing("set the mode")?;
         }
         set_mtime_and_atime(node, metadata.mtime).doing("set the time")
+    }
+
+    /// All attributes of a new node that is no directory, if no extended ones are among them.
+    pub(super) fn simple_attributes(
+        &mut self,
+        node: &Node,
+        metadata: &Metadata,
+        acl: bool,
+    ) -> Result<Option<Attributes>, Fault> {
+        if acl || !metadata.xattrs.is_empty() || self.options.ownership == Ownership::Recorded {
+            return Ok(None);
+        }
+        let owner = self.owner(node, metadata)?;
+        let has_other_mode = owner.is_some() || node.status.mode != metadata.mode;
+        let mode = (node.status.kind != FileType::Symlink && has_other_mode).then_some(metadata.mode);
+        Ok(Some(Attributes { owner, mode, mtime: metadata.mtime }))
     }
 
     /// Gives a directory the owner and extended attributes of its entry; mode and time are the business of
@@ -70,26 +89,32 @@ impl Applier<'_> {
         chmod(node, IMPLIED_MODE).doing("set the mode")
     }
 
-    /// Sets the owner where it differs, and says whether it did.
-    fn set_owner(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<bool, Fault> {
-        let (uid, gid) = match &self.options.ownership {
+    /// Sets the owner where it differs, or notes it.
+    fn set_owner(&mut self, node: &Node, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+        if let Some((uid, gid)) = self.owner(node, metadata)? {
+            chown(node, uid, gid).doing("set the owner")?;
+        }
+        if self.options.ownership == Ownership::Recorded {
+            self.record_owner(node, path, metadata)?;
+        }
+        Ok(())
+    }
+
+    /// The owner that a node is to be given, where it is another one than it has.
+    fn owner(&mut self, node: &Node, metadata: &Metadata) -> Result<Option<(u32, u32)>, Fault> {
+        let owner = match &self.options.ownership {
             Ownership::AsIs => (metadata.uid, metadata.gid),
             Ownership::Mapped(maps) => mapped(maps, metadata)?,
             Ownership::Current => {
                 self.tell_owners(node, metadata, "they are the caller's, not those of the layers");
-                return Ok(false);
+                return Ok(None);
             }
             Ownership::Recorded => {
                 self.tell_owners(node, metadata, "they are recorded: the files are the caller's");
-                self.record_owner(node, path, metadata)?;
-                return Ok(false);
+                return Ok(None);
             }
         };
-        if (node.status.uid, node.status.gid) == (uid, gid) {
-            return Ok(false);
-        }
-        chown(node, uid, gid).doing("set the owner")?;
-        Ok(true)
+        Ok((owner != (node.status.uid, node.status.gid)).then_some(owner))
     }
 
     fn tell_owners(&mut self, node: &Node, metadata: &Metadata, message: &str) {

@@ -2,6 +2,7 @@
 //!
 //! - `place`: one entry: parents, what stands in the way, the node itself.
 //! - `hard_link`: another name of a file.
+//! - `fill`: a file's content, written on a thread of its own.
 //! - `attributes`: its owner, mode and extended attributes.
 //! - `hide`: whiteouts, and the rule of what they hide.
 //! - `brought`: what this layer brought, which whiteouts spare.
@@ -12,6 +13,7 @@ mod attributes;
 mod brought;
 mod dirs;
 mod fault;
+mod fill;
 mod hard_link;
 mod hide;
 mod options;
@@ -30,6 +32,7 @@ use self::{
     brought::{Brought, Form, Origin},
     dirs::Dirs,
     fault::{Doing, Fault},
+    fill::Filler,
     overlay::Overlay,
 };
 use crate::{
@@ -206,6 +209,7 @@ fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
 pub(crate) struct Applier<'a> {
     dirs: Dirs<'a>,
     brought: Brought,
+    filler: Filler,
     /// What there is to know where the lower layers are kept apart.
     overlay: Option<Overlay<'a>>,
     options: &'a ApplyOptions,
@@ -246,7 +250,8 @@ impl<'a> Applier<'a> {
         brought.set_origin(id, Origin { fresh, ours: fresh, named: false });
         let dirs = Dirs::new(root, !options.ownership.is_given());
         let (applied, reported) = Default::default();
-        Ok(Self { dirs, brought, overlay, options, told, task, ctx, applied, reported })
+        let filler = Filler::default();
+        Ok(Self { dirs, brought, filler, overlay, options, told, task, ctx, applied, reported })
     }
 
     fn apply<R: Read>(&mut self, entry: &mut TarEntry<'_, R>) -> Result<(), Fault> {
@@ -288,6 +293,7 @@ impl<'a> Applier<'a> {
 
     /// Closes what is open, with the attributes that it should have.
     pub(crate) fn finish(mut self) -> Result<Applied> {
+        self.filler.finish()?;
         let restored = self.bring_up_names().doing("link what lower layers have");
         restored.map_err(|fault| fault.of_entry(self.applied.entries, &LayerPath::root()))?;
         self.dirs.close_but(None).map_err(|e| Error::io("restore the time of a directory in", "/", e.into()))?;

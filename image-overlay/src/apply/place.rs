@@ -13,6 +13,7 @@ use super::{
     attributes::DirectoryOrigin,
     brought::Origin,
     fault::{Doing, Fault},
+    fill::{Filler, NewFile},
 };
 use crate::{
     entry::{Entry, EntryKind, Metadata},
@@ -22,7 +23,7 @@ use crate::{
         FileId, Node, Obstacle, Status, create_file, make_dir, make_node, make_symlink, open_dir, own, remove, walk,
         writable_dir, write_at,
     },
-    tar::TarEntry,
+    tar::{Chunk, TarEntry},
     whiteout::{THROUGH_LINK, is_marker_name},
 };
 
@@ -203,16 +204,33 @@ impl Applier<'_> {
             false => metadata.mode & 0o777 | 0o600,
         };
         let node = self.make(dir, name, path, &mut |dir| create_file(dir, name, mode)).doing("create the file")?;
+        let acl = self.dirs.get(dir)?.has_default_acl();
+        let size = entry.kind.size();
+        let Some(attributes) = self.simple_attributes(&node, metadata, acl)? else {
+            let write = |_: &mut Filler, chunk: &Chunk<'_>| write_at(node.as_fd(), chunk.bytes, chunk.offset);
+            if self.each_chunk(tar, write)? != size {
+                rustix::fs::ftruncate(&node, size).doing("set the length of the file")?;
+            }
+            return self.set_attributes(&node, path, metadata, acl);
+        };
+        self.filler.begin(NewFile { node, number: tar.number(), path: path.clone() })?;
+        let end = self.each_chunk(tar, |filler, chunk| filler.write(chunk.offset, chunk.bytes))?;
+        Ok(self.filler.end((end != size).then_some(size), attributes)?)
+    }
+
+    /// Hands over the content of an entry, and says where its data ends.
+    fn each_chunk<R: Read, E: Into<Fault>>(
+        &mut self,
+        tar: &mut TarEntry<'_, R>,
+        mut write: impl FnMut(&mut Filler, &Chunk<'_>) -> Result<(), E>,
+    ) -> Result<u64, Fault> {
         let mut end = 0;
         while let Some(chunk) = tar.next_chunk()? {
-            write_at(node.as_fd(), chunk.bytes, chunk.offset).doing("write the file")?;
+            write(&mut self.filler, &chunk).doing("write the file")?;
             end = chunk.offset + chunk.bytes.len() as u64;
             self.wrote(chunk.bytes.len())?;
         }
-        if end != entry.kind.size() {
-            rustix::fs::ftruncate(&node, entry.kind.size()).doing("set the length of the file")?;
-        }
-        self.set_attributes_in(dir, &node, path, metadata)
+        Ok(end)
     }
 
     fn place_node(
