@@ -18,7 +18,7 @@ use crate::{
 /// How many files a thread takes at once: one behind the other in the tree, so that most are of a directory that is open.
 const BATCH: usize = 64;
 /// How much of a file is read at once, in bytes.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 64 << 10;
 
 /// A file of the lower tree and one of the upper tree, which have one size.
 pub(crate) type Pair = (NodeId, NodeId);

@@ -6,9 +6,14 @@ use std::{
     fs::File,
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use image_core::{Ctx, Timestamp, observer::NoticeKind};
+use image_core::{
+    Ctx, Timestamp,
+    observer::NoticeKind,
+    parallel::{self, Visit},
+};
 use rustix::{
     fs::{FileType, RawDir},
     io::Errno,
@@ -25,6 +30,9 @@ use crate::{
     tree::{FileTree, NodeId},
     xattr::XattrClass,
 };
+
+/// How many names of a directory are handed over at once.
+const BATCH: usize = 1024;
 
 /// What a scan knows of a file's content: which inode has it.
 #[derive(Debug, Clone, Copy)]
@@ -79,9 +87,12 @@ impl DirSource {
 
     /// Looks at all that is below a root, seeing it this way.
     pub(crate) fn look(root: Root, sight: Sight, ctx: &Ctx) -> Result<Self> {
-        let mut scan = Scan { root: &root, sight, tree: FileTree::new(), inodes: HashMap::new(), ctx };
-        scan.run()?;
-        let tree = scan.tree;
+        let scan = Scan { root: &root, sight, count: AtomicUsize::new(0), ctx };
+        let mut assembly = Assembly::default();
+        let first = scan.root(&mut assembly)?;
+        let list = |directory, visit: &mut Visit<'_, _, _>| scan.directory(&directory, visit);
+        parallel::explore(parallel::threads(), first, list, |listing| Ok(assembly.add(listing)))?;
+        let tree = assembly.tree;
         Ok(Self { root, tree })
     }
 
@@ -142,39 +153,54 @@ pub(crate) enum Sight {
 struct Scan<'a> {
     root: &'a Root,
     sight: Sight,
-    tree: FileTree<DirContent>,
-    /// Inodes with several names, by the name that was found first.
-    inodes: HashMap<FileId, NodeId>,
+    /// How many directories were found in others.
+    count: AtomicUsize,
     ctx: &'a Ctx,
 }
 
 /// A directory that is still to be read.
 struct Pending {
-    node: NodeId,
+    number: usize,
     path: LayerPath,
     id: FileId,
 }
 
+/// Some of what is in a directory.
+struct Listing {
+    /// The number of the directory.
+    directory: usize,
+    names: Vec<Listed>,
+}
+
+struct Listed {
+    name: Vec<u8>,
+    status: Status,
+    kind: EntryKind,
+    metadata: Metadata,
+    /// The number of a directory.
+    number: Option<usize>,
+}
+
 impl Scan<'_> {
-    fn run(&mut self) -> Result<()> {
+    /// Takes the root into a tree, and gives it to be read.
+    fn root(&self, assembly: &mut Assembly) -> Result<Pending> {
         let path = LayerPath::root();
         let status = Status::of(self.root).map_err(|e| failed("stat", &path, e))?;
         let metadata = self.metadata(self.root.as_fd(), b".", &path, &status)?;
-        let node = self.tree.root().id();
-        self.tree.set_metadata(node, metadata);
-        let mut pending = vec![Pending { node, path, id: status.id }];
-        while let Some(next) = pending.pop() {
-            self.directory(&next, &mut pending)?;
-        }
-        Ok(())
+        let node = assembly.tree.root().id();
+        assembly.tree.set_metadata(node, metadata);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        assembly.directories.insert(number, node);
+        Ok(Pending { number, path, id: status.id })
     }
 
-    fn directory(&mut self, at: &Pending, pending: &mut Vec<Pending>) -> Result<()> {
+    fn directory(&self, at: &Pending, visit: &mut Visit<'_, Pending, Listing>) -> Result<()> {
         let dir = self.root.open_dir(&at.path)?;
         let fail = |e| failed("read", &at.path, e);
         if Status::of(&dir).map_err(fail)?.id != at.id {
             return Err(fail(Errno::STALE));
         }
+        let mut names = Vec::new();
         let mut buffer = [MaybeUninit::<u8>::uninit(); 32 << 10];
         let mut entries = RawDir::new(&dir, &mut buffer);
         while let Some(entry) = entries.next() {
@@ -182,43 +208,42 @@ impl Scan<'_> {
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
                 self.ctx.check()?;
-                pending.extend(self.name(at, dir.as_fd(), name)?);
+                names.extend(self.name(at, dir.as_fd(), name, visit)?);
+            }
+            if names.len() == BATCH {
+                visit.tell(Listing { directory: at.number, names: std::mem::take(&mut names) });
             }
         }
+        visit.tell(Listing { directory: at.number, names });
         Ok(())
     }
 
-    /// Takes one name into the tree; gives the directory to go on with, if it is one.
-    fn name(&mut self, parent: &Pending, dir: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Pending>> {
+    /// Looks at one name; what is a directory is to be read.
+    fn name(
+        &self,
+        parent: &Pending,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        visit: &mut Visit<'_, Pending, Listing>,
+    ) -> Result<Option<Listed>> {
         let path = parent.path.join(name)?;
         let looked = Status::at(dir, name).map_err(|e| failed("stat", &path, e))?;
         // Somebody may have removed it.
         let Some(status) = looked else { return Ok(None) };
-        if status.kind != FileType::Directory
-            && let Some(first) = self.inodes.get(&status.id)
-        {
-            self.tree.link(parent.node, name, *first);
-            return Ok(None);
-        }
-        let Some(kind) = kind(dir, name, &status).map_err(|e| failed("read", &path, e))? else {
+        let (name, number) = (name.to_vec(), None);
+        let Some(kind) = kind(dir, &name, &status).map_err(|e| failed("read", &path, e))? else {
             self.ctx.notice(NoticeKind::Skipped, &path.to_string(), "a layer cannot hold a socket");
-            if self.sight == Sight::Overlay {
-                let whiteout = EntryKind::CharDevice { major: 0, minor: 0 };
-                self.tree.insert(parent.node, name, whiteout, Metadata::default(), None);
-            }
-            return Ok(None);
+            let (kind, metadata) = (EntryKind::CharDevice { major: 0, minor: 0 }, Metadata::default());
+            let is_whiteout = self.sight == Sight::Overlay;
+            return Ok(is_whiteout.then_some(Listed { name, status, kind, metadata, number }));
         };
-        let metadata = self.metadata(dir, name, &path, &status)?;
-        let content = matches!(kind, EntryKind::File { .. });
-        let content = content.then_some(DirContent { id: status.id, changed: status.ctime });
-        let node = self.tree.insert(parent.node, name, kind, metadata, content);
-        if status.kind == FileType::Directory {
-            return Ok(Some(Pending { node, path, id: status.id }));
+        let metadata = self.metadata(dir, &name, &path, &status)?;
+        if status.kind != FileType::Directory {
+            return Ok(Some(Listed { name, status, kind, metadata, number }));
         }
-        if status.links > 1 {
-            self.inodes.insert(status.id, node);
-        }
-        Ok(None)
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        visit.find(Pending { number, path, id: status.id });
+        Ok(Some(Listed { name, status, kind, metadata, number: Some(number) }))
     }
 
     fn metadata(&self, dir: BorrowedFd<'_>, name: &[u8], path: &LayerPath, status: &Status) -> Result<Metadata> {
@@ -247,6 +272,38 @@ impl Scan<'_> {
             }
         };
         xattrs.into_iter().filter(|(name, _)| is_content(name)).collect()
+    }
+}
+
+/// The tree, as far as directories were read.
+#[derive(Default)]
+struct Assembly {
+    tree: FileTree<DirContent>,
+    /// Directories by their numbers.
+    directories: HashMap<usize, NodeId>,
+    /// Inodes with several names, by the name that came first.
+    inodes: HashMap<FileId, NodeId>,
+}
+
+impl Assembly {
+    fn add(&mut self, listing: Listing) {
+        let Some(&parent) = self.directories.get(&listing.directory) else { return };
+        for Listed { name, status, kind, metadata, number } in listing.names {
+            if number.is_none()
+                && let Some(first) = self.inodes.get(&status.id)
+            {
+                self.tree.link(parent, &name, *first);
+                continue;
+            }
+            let content = matches!(kind, EntryKind::File { .. });
+            let content = content.then_some(DirContent { id: status.id, changed: status.ctime });
+            let node = self.tree.insert(parent, &name, kind, metadata, content);
+            if let Some(number) = number {
+                self.directories.insert(number, node);
+            } else if status.links > 1 && status.kind != FileType::Socket {
+                self.inodes.insert(status.id, node);
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use image_core::parallel;
+use image_core::parallel::{self, Visit};
 use proptest::prelude::*;
 
 fn threads(count: usize) -> NonZeroUsize {
@@ -91,6 +91,66 @@ proptest! {
         });
         prop_assert_eq!(result.err(), failing.first().copied());
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_of_a_tree_is_visited_and_parents_come_first(parents in proptest::collection::vec(any::<proptest::sample::Index>(), 0..200), count in 1_usize..5) {
+        // Node n has one of the nodes before it as its parent.
+        let parents: Vec<usize> = parents.iter().enumerate().map(|(at, index)| index.index(at + 1)).collect();
+        let parents = &parents;
+        let children = |node: usize| (1..=parents.len()).filter(move |child| parents[child - 1] == node);
+        let mut seen = Vec::new();
+        let visit = |node: usize, visit: &mut Visit<'_, usize, usize>| {
+            children(node).for_each(|child| visit.find(child));
+            visit.tell(node);
+            Ok::<_, ()>(())
+        };
+        parallel::explore(threads(count), 0, visit, |node| {
+            assert!(node == 0 || seen.contains(&parents[node - 1]), "{node} before its parent");
+            seen.push(node);
+            Ok(())
+        }).expect("no visit fails");
+        seen.sort_unstable();
+        prop_assert_eq!(seen, (0..=parents.len()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_endless_tree_ends_with_an_error_of_either_side() {
+    let deep = |depth: u32, visit: &mut Visit<'_, u32, ()>| {
+        visit.find(depth + 1);
+        visit.find(depth + 1);
+        if depth < 40 { Ok(()) } else { Err("too deep") }
+    };
+    assert_eq!(parallel::explore(threads(3), 0, deep, |()| Ok(())), Err("too deep"));
+    let endless = |depth: u64, visit: &mut Visit<'_, u64, u64>| {
+        visit.find(depth + 1);
+        visit.find(depth + 1);
+        visit.tell(depth);
+        Ok(())
+    };
+    let mut count = 0;
+    let receive = |_| {
+        count += 1;
+        if count < 1000 { Ok(()) } else { Err("enough") }
+    };
+    assert_eq!(parallel::explore(threads(3), 0, endless, receive), Err("enough"));
+}
+
+#[test]
+fn a_visit_that_panics_is_waited_for_by_nobody() {
+    let caught = std::panic::catch_unwind(|| {
+        let visit = |at: u32, visit: &mut Visit<'_, u32, ()>| {
+            assert!(at < 5, "a visit that is broken");
+            visit.find(at + 1);
+            Ok::<_, ()>(())
+        };
+        parallel::explore(threads(4), 0, visit, |()| Ok(()))
+    });
+    assert!(caught.is_err());
 }
 
 #[test]

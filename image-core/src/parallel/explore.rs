@@ -1,0 +1,172 @@
+//! A tree that is found as it is visited.
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{
+        Condvar, Mutex, PoisonError,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use super::map::lock;
+
+/// How many results of visits may wait to be received.
+const WAITING: usize = 64;
+
+/// Visits everything that can be found from `first`, on so many threads, and hands what the visits tell to `receive`, on the
+/// calling thread: of what was found after what it was found from, and otherwise in any order.
+///
+/// ```
+/// use image_core::parallel::{self, Visit};
+/// let mut numbers = Vec::new();
+/// let halves = |n: u32, visit: &mut Visit<'_, u32, u32>| {
+///     visit.tell(n);
+///     if n > 1 {
+///         visit.find(n / 2);
+///         visit.find(n - n / 2);
+///     }
+///     Ok::<_, ()>(())
+/// };
+/// parallel::explore(parallel::threads(), 5, halves, |n| Ok(numbers.push(n)))?;
+/// numbers.sort();
+/// assert_eq!(numbers, [1, 1, 1, 1, 1, 2, 2, 3, 5]);
+/// # Ok::<(), ()>(())
+/// ```
+///
+/// # Errors
+/// One of those of `visit` and `receive`, after which no more is visited.
+pub fn explore<T, R, E>(
+    threads: NonZeroUsize,
+    first: T,
+    visit: impl Fn(T, &mut Visit<'_, T, R>) -> Result<(), E> + Sync,
+    mut receive: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Send,
+    R: Send,
+    E: Send,
+{
+    let left = Left { items: vec![first], busy: 0, waiting: 0, stopped: false };
+    let todo = Todo { left: Mutex::new(left), changed: Condvar::new() };
+    let work = |results: SyncSender<Result<R, E>>| {
+        while let Some(mut turn) = todo.next() {
+            let Some(item) = turn.item.take() else { return };
+            let mut is_wanted = true;
+            let mut tell = |told| is_wanted = is_wanted && results.send(Ok(told)).is_ok();
+            let visited = visit(item, &mut Visit { found: &mut turn.found, tell: &mut tell });
+            turn.is_done = visited.is_ok() && is_wanted;
+            if let Err(error) = visited {
+                // Fails only where nobody is left to be told.
+                drop(results.send(Err(error)));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let (results, received) = sync_channel(WAITING);
+        let mut started = 0;
+        for _ in 0..threads.get() {
+            let results = results.clone();
+            let work = &work;
+            let spawned = thread::Builder::new().name("explore".to_owned()).spawn_scoped(scope, move || work(results));
+            started += usize::from(spawned.is_ok());
+        }
+        drop(results);
+        if started > 0 {
+            return received.into_iter().try_for_each(|told| receive(told?));
+        }
+        let mut items = std::mem::take(&mut lock(&todo.left).items);
+        while let Some(item) = items.pop() {
+            let mut all = Vec::new();
+            visit(item, &mut Visit { found: &mut items, tell: &mut |told| all.push(told) })?;
+            all.into_iter().try_for_each(&mut receive)?;
+        }
+        Ok(())
+    })
+}
+
+/// A visit of [`explore`].
+pub struct Visit<'a, T, R> {
+    found: &'a mut Vec<T>,
+    tell: &'a mut dyn FnMut(R),
+}
+
+impl<T, R> fmt::Debug for Visit<'_, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").field("found", &self.found.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T, R> Visit<'_, T, R> {
+    /// Adds what is to be visited too, when this visit is over.
+    pub fn find(&mut self, item: T) {
+        self.found.push(item);
+    }
+
+    /// Hands something to whoever receives.
+    pub fn tell(&mut self, result: R) {
+        (self.tell)(result);
+    }
+}
+
+/// What is to be visited.
+struct Todo<T> {
+    left: Mutex<Left<T>>,
+    changed: Condvar,
+}
+
+struct Left<T> {
+    /// The last is the next.
+    items: Vec<T>,
+    /// How many are being visited, which may find more.
+    busy: usize,
+    /// How many threads wait for one.
+    waiting: usize,
+    stopped: bool,
+}
+
+impl<T> Todo<T> {
+    /// The next item; `None` where there is none and none will come.
+    fn next(&self) -> Option<Turn<'_, T>> {
+        let mut left = lock(&self.left);
+        loop {
+            if left.stopped {
+                return None;
+            }
+            if let Some(item) = left.items.pop() {
+                left.busy += 1;
+                return Some(Turn { todo: self, item: Some(item), found: Vec::new(), is_done: false });
+            }
+            if left.busy == 0 {
+                return None;
+            }
+            left.waiting += 1;
+            left = self.changed.wait(left).unwrap_or_else(PoisonError::into_inner);
+            left.waiting -= 1;
+        }
+    }
+}
+
+/// A visit.
+struct Turn<'a, T> {
+    todo: &'a Todo<T>,
+    item: Option<T>,
+    found: Vec<T>,
+    /// Whether it came to its end, and others are to follow.
+    is_done: bool,
+}
+
+impl<T> Drop for Turn<'_, T> {
+    /// Nobody waits for what will not come, a visit that panics included.
+    fn drop(&mut self) {
+        let mut left = lock(&self.todo.left);
+        left.busy -= 1;
+        left.stopped |= !self.is_done;
+        left.items.append(&mut self.found);
+        // To wake nobody is a system call too.
+        if left.waiting > 0 {
+            self.todo.changed.notify_all();
+        }
+    }
+}
