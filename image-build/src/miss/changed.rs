@@ -26,6 +26,8 @@ pub(super) struct ChangedStep<'a> {
     pub(super) counterpart: Counterpart,
     pub(super) recipe: &'a Recipe,
     pub(super) taken: &'a [Taken<'a>],
+    /// Whether its result was found, so that there is a list of what it takes.
+    pub(super) is_found: bool,
     pub(super) roots: &'a Roots,
     pub(super) state: &'a BuildState,
 }
@@ -115,6 +117,7 @@ impl ChangedStep<'_> {
         };
         let taken = self.taken.iter().find(|taken| Some(&taken.digest) == new);
         let changes = match (old, taken) {
+            (Some(old), Some(taken)) if self.is_found => self.state.compare_lists(old, &taken.digest),
             (Some(old), Some(taken)) => self.state.compare_files(old, taken.files)?,
             _ => None,
         };

@@ -61,11 +61,14 @@ pub(crate) struct Root {
     step: StepName,
     change: Earlier,
     causes: Arc<[Cause]>,
+    /// Whether it was found in the cache, so that it is for others to tell its causes.
+    is_cached: bool,
 }
 
 impl Root {
     fn cause(&self) -> Cause {
-        Cause::Earlier { step: self.step.clone(), change: self.change }
+        let causes = if self.is_cached { self.causes.to_vec() } else { Vec::new() };
+        Cause::Earlier { step: self.step.clone(), change: self.change, causes }
     }
 }
 

@@ -82,7 +82,7 @@ impl<'b> StageSteps<'b> {
         let old = (0..position).filter(changes).find(|old| self.places[*old].is_none_or(|place| place > self.at))?;
         let (number, change) = self.places[old].map_or((old, Earlier::Removed), |later| (later, Earlier::Moved));
         let step = StepName::new(&*self.label, number + 1, &*self.old[old].text);
-        Some(Root { step, change, causes: Arc::default() })
+        Some(Root { step, change, causes: Arc::default(), is_cached: false })
     }
 
     /// Notes the variables that the instruction uses.
@@ -124,16 +124,14 @@ impl<'b> StageSteps<'b> {
         }
         self.causes = match (lookup, self.counterpart()) {
             (Lookup::NotLooked, _) => vec![Cause::Refresh],
-            (Lookup::Found, None) => Vec::new(),
             (_, None) if self.old.is_empty() => vec![Cause::First],
             (_, None) => vec![Cause::New],
             (_, Some(counterpart)) => {
                 let mark = &self.old[counterpart.position];
                 match lookup {
                     _ if mark.key != key => {
-                        let taken = if matches!(lookup, Lookup::Found) { &[] } else { taken };
-                        let step = ChangedStep { steps: self, counterpart, recipe, taken, roots, state };
-                        step.causes()?
+                        let is_found = *lookup == Lookup::Found;
+                        ChangedStep { steps: self, counterpart, recipe, taken, is_found, roots, state }.causes()?
                     }
                     Lookup::NoRecord => vec![Cause::RecordGone],
                     Lookup::Expired(when) => vec![Cause::Expired { when: *when }],
@@ -164,7 +162,7 @@ impl<'b> StageSteps<'b> {
             if old.is_some_and(|old| old.get(name) == now) {
                 *root = None;
             } else if root.is_none() && (old.is_some() || self.before.get(name) != now) {
-                *root = self.root();
+                *root = self.root(is_miss);
             }
         }
         self.before.clone_from(&mark.after);
@@ -181,17 +179,23 @@ impl<'b> StageSteps<'b> {
     }
 
     /// What later steps name where they follow from this one.
-    fn root(&self) -> Option<Root> {
+    fn root(&self, is_miss: bool) -> Option<Root> {
         let change = match self.causes.as_slice() {
             [] => return None,
-            [Cause::Earlier { step, change }] | [Cause::Files { .. }, Cause::Earlier { step, change }] => {
-                return Some(Root { step: step.clone(), change: *change, causes: Arc::default() });
+            [Cause::Earlier { step, change, causes }]
+            | [Cause::Files { .. }, Cause::Earlier { step, change, causes }] => {
+                let (step, causes, is_cached) = (step.clone(), causes.as_slice().into(), !causes.is_empty());
+                return Some(Root { step, change: *change, causes, is_cached });
             }
             [Cause::First | Cause::New] => Earlier::Added,
             causes if causes.iter().any(|cause| matches!(cause, Cause::Moved { .. })) => Earlier::Moved,
             _ => Earlier::Changed,
         };
-        Some(Root { step: self.name(), change, causes: self.causes.as_slice().into() })
+        // What is told by others is about the step itself, and was not lost with what moved or is new.
+        let is_cached = !is_miss && change == Earlier::Changed;
+        let is_own = |cause: &&Cause| !is_cached || !matches!(cause, Cause::Earlier { .. });
+        let causes = self.causes.iter().filter(is_own).cloned().collect();
+        Some(Root { step: self.name(), change, causes, is_cached })
     }
 
     fn name(&self) -> StepName {

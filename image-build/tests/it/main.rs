@@ -8,6 +8,7 @@ mod build_copy;
 mod build_copy_flags;
 mod build_errors;
 mod build_explain;
+mod build_explain_again;
 mod build_fidelity;
 mod build_fixture;
 mod build_named;

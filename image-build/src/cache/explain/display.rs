@@ -125,7 +125,11 @@ impl fmt::Display for Cause {
                 write!(f, "{} {files} of {from} changed: {changes}", changes.count)
             }
             Self::Ingredient(difference) => difference.fmt(f),
-            Self::Earlier { step, change } => {
+            Self::Earlier { step, causes, .. } if !causes.is_empty() => {
+                let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+                write!(f, "{} in an earlier step that was cached: {step}", causes.join(", and "))
+            }
+            Self::Earlier { step, change, .. } => {
                 let change = match change {
                     Earlier::Changed => "changed",
                     Earlier::Added => "was added",

@@ -1,0 +1,94 @@
+//! What a build says where results of several earlier builds are there, and where it is not the edit at hand that counts.
+
+use std::fs;
+
+use image_core::Timestamp;
+
+use crate::{
+    build_explain::said,
+    build_fixture::{Fixture, dir, file},
+};
+
+const TEXT: &str = "FROM base AS server
+ARG SITE=a
+ENV SITE=$SITE
+COPY a /a
+FROM scratch
+COPY --from=server /a /a
+COPY b /b
+CMD [\"/a\"]
+";
+
+fn fixture() -> Fixture {
+    let mut fixture = Fixture::with_files(&["a", "b", "c"]);
+    fixture.bases.add("base", vec![dir("etc"), file("etc/os")], |_| {});
+    fixture
+}
+
+/// Builds later than before, so that what is made anew is another layer: the steps that were carried out, with reasons.
+fn build(fixture: &mut Fixture, text: &str) -> Vec<String> {
+    fixture.now = Timestamp::from_seconds(fixture.now.seconds() + 1000);
+    said(&fixture.build(text))
+}
+
+fn site(fixture: &mut Fixture, site: &str) {
+    fixture.options = fixture.options.clone().with_build_arg("SITE", site);
+}
+
+#[test]
+fn a_step_that_is_cached_is_not_the_one_to_ask_for_the_reason() {
+    let mut fixture = fixture();
+    let text = "FROM base AS server\nARG SITE=a\nENV X=1\nCMD [\"/a\"]\n";
+    build(&mut fixture, text);
+    site(&mut fixture, "b");
+    let of_argument = r#"server 2: build argument SITE changed from "a" to "b""#;
+    let and_more = "server 3, server 4: an earlier step changed: [server 2] ARG SITE=a";
+    assert_eq!(build(&mut fixture, text), [of_argument, and_more]);
+    site(&mut fixture, "a");
+    let other = text.replace("X=1", "X=2");
+    let of_argument =
+        r#"build argument SITE changed from "b" to "a" in an earlier step that was cached: [server 2] ARG SITE=a"#;
+    let expected = [
+        format!("server 3: the instruction changed: ENV X=1 → ENV X=2; {of_argument}"),
+        format!("server 4: {of_argument}"),
+    ];
+    assert_eq!(build(&mut fixture, &other), expected);
+}
+
+#[test]
+fn what_a_cached_step_took_is_named_for_those_behind_it() {
+    let mut fixture = fixture();
+    build(&mut fixture, TEXT);
+    fixture.write("a", "new");
+    build(&mut fixture, TEXT);
+    fixture.write("a", "a");
+    fixture.write("b", "new");
+    let of_file =
+        "1 file of the build context changed: a (content) in an earlier step that was cached: [server 4] COPY a /a";
+    let expected =
+        [format!("1 3: 1 file of the build context changed: b (content); {of_file}"), format!("1 4: {of_file}")];
+    assert_eq!(build(&mut fixture, TEXT), expected);
+
+    // Without the lists of what was taken, that it was something else is known all the same.
+    fixture.write("a", "new");
+    #[expect(clippy::disallowed_methods, reason = "a test's own directory")]
+    fs::remove_dir_all(fixture.state().join("files")).unwrap();
+    let of_file = "files of the build context changed in an earlier step that was cached: [server 4] COPY a /a";
+    let expected =
+        [format!("1 3: {of_file}"), format!(r#"1 4: the instruction changed: CMD ["/a"] → CMD ["/b"]; {of_file}"#)];
+    assert_eq!(build(&mut fixture, &TEXT.replace("/a\"]", "/b\"]")), expected);
+}
+
+#[test]
+fn a_cached_step_that_the_last_build_did_not_have_is_named_as_added() {
+    let mut fixture = fixture();
+    build(&mut fixture, "FROM base\nENV X=1\nCOPY a /a\n");
+    build(&mut fixture, "FROM base\nENV Y=1\nCOPY b /b\nCMD [\"/a\"]\n");
+    let expected = [
+        "0 4: an earlier step was added: [0 2] ENV X=1",
+        "0 5: an earlier step was added: [0 3] COPY a /a",
+        "0 6: an earlier step was added: [0 2] ENV X=1",
+    ];
+    let text = "FROM base\nENV X=1\nCOPY a /a\nENV Y=1\nCOPY b /b\nCMD [\"/a\"]\n";
+    assert_eq!(build(&mut fixture, text), expected);
+}
