@@ -38,9 +38,7 @@ impl ChangedStep<'_> {
         let (old, new) = (Notes::of(&record), &self.steps.notes);
         let differences = compare(&record.recipe, self.recipe);
         let mut causes = Vec::new();
-        if self.counterpart.moved {
-            causes.push(Cause::Moved { from: self.counterpart.position + 1, to: self.steps.at + 1 });
-        }
+        causes.extend(self.moved());
         let line = differences.iter().find(|difference| difference.kind == IngredientKind::Instruction);
         let is_rewritten = self.is_rewritten() && (line.is_some() || old.from != new.from);
         if is_rewritten {
@@ -82,6 +80,9 @@ impl ChangedStep<'_> {
         for difference in differences.iter().filter(|difference| difference.kind == IngredientKind::Parent) {
             self.parent(difference, &mut causes);
         }
+        if causes.is_empty() {
+            causes.push(Cause::Moved { from: self.counterpart.position + 1, to: self.steps.number() });
+        }
         Ok(causes)
     }
 
@@ -97,10 +98,19 @@ impl ChangedStep<'_> {
         Cause::Instruction { old: self.mark().text.clone(), new: self.steps.texts[self.steps.at].clone() }
     }
 
+    /// The step stands elsewhere: by its number, since another one may be told to have moved past it.
+    fn moved(&self) -> Option<Cause> {
+        let (from, to) = (self.counterpart.position + 1, self.steps.number());
+        (self.counterpart.moved && from != to).then_some(Cause::Moved { from, to })
+    }
+
     /// What can be said where the last record is gone.
     fn without_record(&self) -> Result<Cause> {
         if self.is_rewritten() {
             return Ok(self.rewritten());
+        }
+        if let Some(moved) = self.moved() {
+            return Ok(moved);
         }
         let root = self.roots.layers.as_ref().or(self.roots.state.as_ref());
         match (root, self.state.records().expired(&self.mark().key)?) {
@@ -138,10 +148,12 @@ impl ChangedStep<'_> {
             _ => self.roots.state.as_ref().or(self.roots.layers.as_ref()),
         };
         match root {
+            // It moved itself, which it says.
+            Some(root) if root.step == self.steps.name() => {}
             Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}
             Some(root) if causes.contains(&root.cause()) => {}
             Some(root) => causes.push(root.cause()),
-            None if causes.is_empty() => causes.push(Cause::Ingredient(difference.clone())),
+            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Ingredient(difference.clone())),
             None => {}
         }
     }

@@ -80,7 +80,8 @@ impl<'b> StageSteps<'b> {
             self.old[*old].after.get(name) != before
         };
         let old = (0..position).filter(changes).find(|old| self.places[*old].is_none_or(|place| place > self.at))?;
-        let (number, change) = self.places[old].map_or((old, Earlier::Removed), |later| (later, Earlier::Moved));
+        let moved = |later| (later, Earlier::Moved { from: old + 1 });
+        let (number, change) = self.places[old].map_or((old, Earlier::Removed), moved);
         let step = StepName::new(&*self.label, number + 1, &*self.old[old].text);
         Some(Root { step, change, causes: Arc::default(), is_cached: false })
     }
@@ -188,8 +189,13 @@ impl<'b> StageSteps<'b> {
                 return Some(Root { step, change: *change, causes, is_cached });
             }
             [Cause::First | Cause::New] => Earlier::Added,
-            causes if causes.iter().any(|cause| matches!(cause, Cause::Moved { .. })) => Earlier::Moved,
-            _ => Earlier::Changed,
+            causes => {
+                let moved = causes.iter().find_map(|cause| match cause {
+                    Cause::Moved { from, .. } => Some(Earlier::Moved { from: *from }),
+                    _ => None,
+                });
+                moved.unwrap_or(Earlier::Changed)
+            }
         };
         // What is told by others is about the step itself, and was not lost with what moved or is new.
         let is_cached = !is_miss && change == Earlier::Changed;
@@ -198,7 +204,7 @@ impl<'b> StageSteps<'b> {
         Some(Root { step: self.name(), change, causes, is_cached })
     }
 
-    fn name(&self) -> StepName {
+    pub(super) fn name(&self) -> StepName {
         StepName::new(&*self.label, self.at + 1, &*self.texts[self.at])
     }
 

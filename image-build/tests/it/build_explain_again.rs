@@ -92,3 +92,62 @@ fn a_cached_step_that_the_last_build_did_not_have_is_named_as_added() {
     let text = "FROM base\nENV X=1\nCOPY a /a\nENV Y=1\nCOPY b /b\nCMD [\"/a\"]\n";
     assert_eq!(build(&mut fixture, text), expected);
 }
+
+/// What is said where steps change places.
+fn check_order(order: &str, expected: &[&str]) {
+    let mut fixture = fixture();
+    let text = |order: &str| {
+        let steps: Vec<_> = order.split(' ').map(|name| format!("COPY {name} /{name}\n")).collect();
+        format!("FROM base\n{}CMD [\"/a\"]\n", steps.concat())
+    };
+    build(&mut fixture, &text("a b c"));
+    assert_eq!(build(&mut fixture, &text(order)), expected, "{order}");
+    assert_eq!(build(&mut fixture, &text(order)), [""; 0], "{order}");
+}
+
+#[test]
+fn a_step_that_moved_says_so_once_and_is_named_by_the_others() {
+    check_order(
+        "b a c",
+        &[
+            "0 2: the step moved from 3 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY b /b moved from 3 to 2",
+        ],
+    );
+    check_order(
+        "c a b",
+        &[
+            "0 2: the step moved from 4 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY c /c moved from 4 to 2",
+        ],
+    );
+    // It moved behind those that it was before.
+    check_order(
+        "b c a",
+        &[
+            "0 2, 0 3: the order of steps changed: [0 4] COPY a /a moved from 2 to 4",
+            "0 4: the step moved from 2 to 4",
+            "0 5: the order of steps changed: [0 4] COPY a /a moved from 2 to 4",
+        ],
+    );
+    // The one in the middle is where it was.
+    check_order(
+        "c b a",
+        &[
+            "0 2: the step moved from 4 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY c /c moved from 4 to 2",
+        ],
+    );
+}
+
+#[test]
+fn a_step_that_moved_and_took_something_else_says_both() {
+    let mut fixture = fixture();
+    build(&mut fixture, "FROM base\nCOPY a /a\nCOPY b /b\n");
+    fixture.write("b", "new");
+    let expected = [
+        "0 2: the step moved from 3 to 2; 1 file of the build context changed: b (content)",
+        "0 3: the order of steps changed: [0 2] COPY b /b moved from 3 to 2",
+    ];
+    assert_eq!(build(&mut fixture, "FROM base\nCOPY b /b\nCOPY a /a\n"), expected);
+}

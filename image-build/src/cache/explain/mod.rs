@@ -127,7 +127,11 @@ pub enum Earlier {
     /// It is not there any more; the name is the one it had.
     Removed,
     /// It stands elsewhere in its stage; the name is the one it has now.
-    Moved,
+    #[non_exhaustive]
+    Moved {
+        /// Its number before.
+        from: usize,
+    },
 }
 
 /// Why a step was not cached.
