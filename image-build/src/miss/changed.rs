@@ -113,6 +113,8 @@ impl ChangedStep<'_> {
             return Ok(moved);
         }
         let root = self.roots.layers.as_ref().or(self.roots.state.as_ref());
+        // What it takes may be other files, for the reason of another stage.
+        let root = root.or_else(|| self.taken.iter().find_map(|taken| taken.root.as_ref()));
         match (root, self.state.records().expired(&self.mark().key)?) {
             (Some(root), _) => Ok(root.cause()),
             (None, Some(when)) => Ok(Cause::Expired { when }),

@@ -151,3 +151,59 @@ fn a_step_that_moved_and_took_something_else_says_both() {
     ];
     assert_eq!(build(&mut fixture, "FROM base\nCOPY b /b\nCOPY a /a\n"), expected);
 }
+
+#[test]
+fn what_is_copied_from_elsewhere_is_named_wherever_that_is() {
+    let mut fixture = fixture();
+    fixture.named_files("files", &["x", "y"]);
+    fixture.others.add("image", vec![file("f"), file("g")], |_| {});
+    fixture.name_image("image", "image");
+    let text = "FROM scratch AS one
+COPY a /a
+FROM one AS two
+COPY b /b
+FROM scratch
+COPY --from=files x /x
+COPY --from=image /f /f
+COPY --from=base /etc /etc
+COPY --from=two /a /b /two/
+";
+    build(&mut fixture, text);
+    let after = |step: usize, rest: &str| format!("{rest}: an earlier step changed: [2 {step}] ");
+    fs::write(fixture.context().join("../files/x"), "new").unwrap();
+    let expected = ["2 2: 1 file of the build context files changed: x (content)".into(), after(2, "2 3, 2 4, 2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.others.add("image", vec![dir("f"), file("f/h"), file("g")], |_| {});
+    let expected = ["2 3: 2 files of image image changed: f (removed), f/h (added)".into(), after(3, "2 4, 2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.bases.add("base", vec![dir("etc"), file("etc/os"), file("etc/zone")], |_| {});
+    let expected = ["2 4: 1 file of image base changed: etc/zone (added)".into(), after(4, "2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.write("a", "new");
+    let expected = [
+        "one 2: 1 file of the build context changed: a (content)",
+        "two 1, two 2: an earlier step changed: [one 2] COPY a /a",
+        "2 5: 1 file of stage two changed: a (content); an earlier step changed: [one 2] COPY a /a",
+    ];
+    assert_eq!(build(&mut fixture, text), expected);
+}
+
+#[test]
+fn where_the_last_record_is_gone_the_step_that_made_what_is_copied_is_named() {
+    let mut fixture = fixture();
+    let text = "FROM scratch AS one\nCOPY a /a\nFROM scratch\nCOPY --from=one /a /a\n";
+    build(&mut fixture, text);
+    fixture.write("a", "new");
+    let records = fs::read_dir(fixture.state().join("records")).unwrap().map(Result::unwrap);
+    for directory in records.filter(|entry| entry.file_name() != "latest") {
+        #[expect(clippy::disallowed_methods, reason = "a test's own directory")]
+        fs::remove_dir_all(directory.path()).unwrap();
+    }
+    let expected = [
+        "one 1: nothing changed, but the record of its result is gone",
+        "one 2: the record of the last build is gone: what changed is not known",
+        "1 1: nothing changed, but the record of its result is gone",
+        "1 2: an earlier step changed: [one 2] COPY a /a",
+    ];
+    assert_eq!(build(&mut fixture, text), expected);
+}
