@@ -24,7 +24,8 @@ const WORDS: [&str; 2] = ["destination", "owner"];
 pub(super) struct ChangedStep<'a> {
     pub(super) steps: &'a StageSteps<'a>,
     pub(super) counterpart: Counterpart,
-    pub(super) recipe: &'a Recipe,
+    /// What defines it, with its layer stored in one way or another.
+    pub(super) recipes: &'a [&'a Recipe],
     pub(super) taken: &'a [Taken<'a>],
     /// Whether its result was found, so that there is a list of what it takes.
     pub(super) is_found: bool,
@@ -36,7 +37,8 @@ impl ChangedStep<'_> {
     pub(super) fn causes(&self) -> Result<Vec<Cause>> {
         let Some(record) = self.state.records().get(&self.mark().key)? else { return Ok(vec![self.without_record()?]) };
         let (old, new) = (Notes::of(&record), &self.steps.notes);
-        let differences = compare(&record.recipe, self.recipe);
+        let differences = self.recipes.iter().map(|recipe| compare(&record.recipe, recipe));
+        let differences = differences.min_by_key(Vec::len).unwrap_or_default();
         let mut causes = Vec::new();
         causes.extend(self.moved());
         let line = differences.iter().find(|difference| difference.kind == IngredientKind::Instruction);

@@ -107,17 +107,18 @@ impl<'b> StageSteps<'b> {
         self.at + 1
     }
 
-    /// Finds out why a step is not what it was.
+    /// Finds out why a step is not what it was. It is defined by the first recipe; the others differ in how its layer is
+    /// stored.
     pub(crate) fn explain(
         &mut self,
-        recipe: &Recipe,
+        recipes: &[&Recipe],
         taken: &[Taken<'_>],
         lookup: &Lookup,
         roots: &Roots,
         state: &BuildState,
     ) -> Result<()> {
-        let key = recipe.key();
-        self.key = Some(key.clone());
+        let keys: Vec<CacheKey> = recipes.iter().map(|recipe| recipe.key()).collect();
+        self.key = keys.first().cloned();
         if !taken.is_empty() {
             let sources: Vec<_> = taken.iter().map(|taken| &*taken.sources).collect();
             let from: Vec<_> = taken.iter().map(|taken| &*taken.from).collect();
@@ -130,9 +131,9 @@ impl<'b> StageSteps<'b> {
             (_, Some(counterpart)) => {
                 let mark = &self.old[counterpart.position];
                 match lookup {
-                    _ if mark.key != key => {
+                    _ if !keys.contains(&mark.key) => {
                         let is_found = *lookup == Lookup::Found;
-                        ChangedStep { steps: self, counterpart, recipe, taken, is_found, roots, state }.causes()?
+                        ChangedStep { steps: self, counterpart, recipes, taken, is_found, roots, state }.causes()?
                     }
                     Lookup::NoRecord => vec![Cause::RecordGone],
                     Lookup::Expired(when) => vec![Cause::Expired { when: *when }],

@@ -16,6 +16,7 @@ mod build_onbuild;
 mod build_parallel;
 mod build_platforms;
 mod build_property;
+mod build_recode;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
