@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use image_core::Digest;
+use image_core::{Digest, Timestamp};
 
 use super::{
     LAYERS, Lookup, Root, Roots, STATE, StageTrace, Taken, Trace,
@@ -97,9 +97,15 @@ impl<'b> StageSteps<'b> {
         }
     }
 
-    /// What the step's record is to keep besides its result.
-    pub(crate) fn attach(&self, record: &mut Record) {
-        self.notes.attach(record);
+    /// What the record of a step that was just made is to keep besides its result.
+    pub(crate) fn attach(&self, record: &mut Record, made: Timestamp) {
+        Notes { made: Some(made), ..self.notes.clone() }.attach(record);
+    }
+
+    /// What it is to keep where the result was there: when and why it was made stays as it is.
+    pub(crate) fn attach_to_found(&self, record: &mut Record) {
+        let Notes { made, because, .. } = Notes::of(record);
+        Notes { made, because, ..self.notes.clone() }.attach(record);
     }
 
     /// The number of the step that is built, from 1.
@@ -155,7 +161,7 @@ impl<'b> StageSteps<'b> {
     /// Ends a step that left these layers and this state behind.
     pub(crate) fn end(&mut self, layers: String, state: &Digest, is_miss: bool, roots: &mut Roots) {
         let Some(key) = self.key.take() else { return };
-        let mark = Mark::new(&*self.label, &*self.texts[self.at], key)
+        let mark = Mark { is_cached: !is_miss, ..Mark::new(&*self.label, &*self.texts[self.at], key) }
             .with_after(LAYERS, layers)
             .with_after(STATE, state.to_string());
         let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);

@@ -114,7 +114,7 @@ impl StageBuild<'_> {
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
         if let Some(mut found) = found {
             if lookup != Lookup::Found && build.shared.made.is_to_tell(&keys[0], build.place) {
-                self.steps.attach(&mut found.record);
+                self.steps.attach(&mut found.record, ctx.now());
                 state.records().put(&found.record)?;
             }
             let record = self.keep(found, &recipe, content.as_ref())?;
@@ -134,7 +134,7 @@ impl StageBuild<'_> {
             state.keep_files(&taken.digest, taken.files)?;
         }
         record.used = ctx.now();
-        self.steps.attach(&mut record);
+        self.steps.attach(&mut record, ctx.now());
         for recipe in std::iter::once(recipe).chain(content) {
             state.records().put(&record.clone().with_recipe(recipe))?;
         }
@@ -153,7 +153,7 @@ impl StageBuild<'_> {
                 records.touch(&key, now)?;
             } else {
                 let mut copy = Record { used: now, ..record.clone() }.with_recipe(recipe.clone());
-                self.steps.attach(&mut copy);
+                self.steps.attach_to_found(&mut copy);
                 records.put(&copy)?;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use image_build::{BuildState, LastStep};
 use image_core::Timestamp;
 
 use crate::{
@@ -206,4 +207,33 @@ fn where_the_last_record_is_gone_the_step_that_made_what_is_copied_is_named() {
         "1 2: an earlier step changed: [one 2] COPY a /a",
     ];
     assert_eq!(build(&mut fixture, text), expected);
+}
+
+#[test]
+fn what_the_last_build_found_is_told_as_of_the_build_that_made_it() {
+    let mut fixture = fixture();
+    let steps = |fixture: &Fixture| {
+        let steps = BuildState::open(fixture.state()).unwrap().last_steps().unwrap();
+        let told = |step: LastStep| {
+            let causes: Vec<_> = step.causes.iter().map(ToString::to_string).collect();
+            (step.is_cached, step.created.unwrap().seconds(), causes.join("; "))
+        };
+        steps.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let text = "FROM base\nCOPY a /a\n";
+    fixture.options = fixture.options.clone().with_source_date_epoch(Some(Timestamp::from_seconds(1)));
+    build(&mut fixture, text);
+    let (first, of_first) = (fixture.now.seconds(), "no earlier build of it is known".to_owned());
+    assert_eq!(steps(&fixture), [(false, first, of_first.clone()), (false, first, of_first.clone())]);
+    fixture.write("a", "new");
+    build(&mut fixture, text);
+    let of_file = "1 file of the build context changed: a (content)".to_owned();
+    assert_eq!(steps(&fixture)[1], (false, fixture.now.seconds(), of_file));
+    fixture.write("a", "a");
+    build(&mut fixture, text);
+    assert_eq!(steps(&fixture), [(true, first, of_first.clone()), (true, first, of_first.clone())]);
+    // Found under another name of the base, it is as old as it was.
+    fixture.bases.add("base2", vec![dir("etc"), file("etc/os")], |_| {});
+    build(&mut fixture, &text.replace("base", "base2"));
+    assert_eq!(steps(&fixture), [(true, first, of_first.clone()), (true, first, of_first)]);
 }
