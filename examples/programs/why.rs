@@ -9,7 +9,7 @@ use image_core::Ctx;
 
 /// Says when and why the results of the last build's steps were made, of each Dockerfile and context built with this state.
 ///
-/// What that build took from earlier ones says why it was made then.
+/// What that build found in the cache says when and why an earlier one made it.
 #[derive(Debug, Parser)]
 #[command(name = "why")]
 struct Why {
@@ -66,11 +66,15 @@ impl Why {
 fn tell(step: &LastStep, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "{}", printable(&step.step.to_string()))?;
     match (step.created, step.used) {
+        (Some(created), Some(used)) if step.is_cached => {
+            writeln!(out, "  found in the cache: made {created} by an earlier build, last used {used}")?
+        }
         (Some(created), Some(used)) => writeln!(out, "  made {created}, last used {used}")?,
         _ => writeln!(out, "  its record is gone: the next build carries it out")?,
     }
+    let because = if step.is_cached { "made then because" } else { "because" };
     for cause in &step.causes {
-        writeln!(out, "  because {}", printable(&cause.to_string()))?;
+        writeln!(out, "  {because} {}", printable(&cause.to_string()))?;
     }
     Ok(())
 }

@@ -72,13 +72,10 @@ impl StageBuild<'_> {
     /// The image that a `from` names. Where there is none, a stage may have been meant.
     pub(crate) fn image_named(&self, name: &str) -> Result<Image> {
         self.build.builder.image(name, &self.stage.platform).map_err(|error| match error {
-            Error::Core(image_core::Error::ImageNotFound { name: image, hint, .. })
-                if !hint.contains("did you mean") =>
-            {
+            Error::Core(error @ image_core::Error::ImageNotFound { meant: None, .. }) => {
                 let labels: Vec<String> = self.build.graph.all_stages().map(Stage::label).collect();
                 let meant = nearest(name, labels.iter().map(String::as_str));
-                let meant = meant.map(|stage| format!("; did you mean stage {stage}?")).unwrap_or_default();
-                image_core::Error::image_not_found(image, hint + &meant).into()
+                error.with_meant(meant.map(|stage| format!("stage {stage}"))).into()
             }
             error => error,
         })

@@ -106,13 +106,15 @@ pub enum Error {
         source: Box<Self>,
     },
     /// No image has that name.
-    #[error("image {name} not found: {hint}")]
+    #[error("image {name} not found: {hint}{}", suggested(meant.as_deref()))]
     #[non_exhaustive]
     ImageNotFound {
         /// The name asked for.
         name: String,
         /// Where it was looked for and what is there.
         hint: String,
+        /// What may have been meant.
+        meant: Option<String>,
     },
     /// A JSON document breaks a rule of its specification.
     #[error("{document}: {reason}")]
@@ -198,6 +200,10 @@ pub enum Error {
     External(Box<dyn std::error::Error + Send + Sync>),
 }
 
+fn suggested(meant: Option<&str>) -> String {
+    meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
 /// At most 256 characters of foreign text, for an error's message.
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(256) {
@@ -233,7 +239,16 @@ impl Error {
 
     /// Says which image was not found, where it was looked for and what is there.
     pub fn image_not_found(name: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::ImageNotFound { name: name.into(), hint: hint.into() }
+        Self::ImageNotFound { name: name.into(), hint: hint.into(), meant: None }
+    }
+
+    /// Says what may have been meant by the name of an image that was not found; other errors stay as they are.
+    #[must_use]
+    pub fn with_meant(self, meant: Option<String>) -> Self {
+        match self {
+            Self::ImageNotFound { name, hint, .. } => Self::ImageNotFound { name, hint, meant },
+            other => other,
+        }
     }
 
     /// Says that content does not hash to its digest.

@@ -86,7 +86,7 @@ impl Program for Build {
         use image_build::Error::{NoFetcher, NotAllowed, NotGiven};
         use image_core::Error::ImageNotFound;
         let advice = match (as_error(error), core_error(error)) {
-            (_, Some(ImageNotFound { hint, .. })) if self.base.is_empty() && !hint.contains("did you mean") => {
+            (_, Some(ImageNotFound { meant: None, .. })) if self.base.is_empty() => {
                 "base images come from layouts given by --base; load, or skopeo copy docker://IMAGE oci:LAYOUT:IMAGE, fills one"
             }
             (Some(NotGiven { .. }), _) => "give it by --secret id=ID,src=FILE, or an agent by --ssh ID=SOCKET",

@@ -46,7 +46,7 @@ fn why_answers_later() {
     let state = project.path("out.cache");
     let why = |step: &str| {
         let said = succeed(program("why").arg(&state).arg(step)).stdout;
-        said.lines().filter_map(|line| line.strip_prefix("  because ")).map(String::from).collect::<Vec<_>>()
+        said.lines().filter_map(|line| line.strip_prefix("  made then because ")).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(why("0:3"), ["1 file of the build context changed: a (content)"]);
     for same in ["COPY a", "0:3", "0 3", "[0 3/5]", "0 3/5"] {
@@ -61,6 +61,32 @@ fn why_answers_later() {
     assert_eq!(steps[2]["causes"][0]["changes"]["first"][0]["path"], "a");
     assert!(refuse(program("why").arg(&state).arg("RUN")).contains("the last build had no step \"RUN\""));
     assert!(refuse(program("why").arg(project.path("nothing"))).contains("no build left its results here"));
+}
+
+#[test]
+fn what_was_found_in_the_cache_is_told_as_of_then() {
+    let project = project();
+    let why = || {
+        let said = succeed(program("why").arg(project.path("out.cache")).arg("0:3")).stdout;
+        let untimed = |line: &str| line.split(' ').filter(|word| !word.contains("T")).collect::<Vec<_>>().join(" ");
+        said.lines().skip(2).map(untimed).collect::<Vec<_>>()
+    };
+    let build = |content: &str| {
+        project.write("a", content);
+        project.build_with(&["--source-date-epoch", "1"]);
+    };
+    build("a");
+    assert_eq!(why(), ["  made last used", "  because no earlier build of it is known"]);
+    build("A");
+    assert_eq!(why(), ["  made last used", "  because 1 file of the build context changed: a (content)"]);
+    build("a");
+    let expected = [
+        "  found in the cache: made by an earlier build, last used",
+        "  made then because no earlier build of it is known",
+    ];
+    assert_eq!(why(), expected, "as it was before");
+    let said = succeed(program("why").arg(project.path("out.cache"))).stdout;
+    assert!(!said.contains("1970"), "the time of the work, not the date of its result: {said}");
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub struct Mark {
     pub text: String,
     /// The key of its record.
     pub key: CacheKey,
+    /// Whether the result was that of an earlier run, and was not made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cached: bool,
     /// Names for what it left behind: where two runs differ here, later steps began with something else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub after: BTreeMap<String, String>,
@@ -25,7 +28,7 @@ impl Mark {
     /// A step of a group.
     #[must_use]
     pub fn new(group: impl Into<String>, text: impl Into<String>, key: CacheKey) -> Self {
-        Self { group: group.into(), text: text.into(), key, after: BTreeMap::new() }
+        Self { group: group.into(), text: text.into(), key, is_cached: false, after: BTreeMap::new() }
     }
 
     /// With a name for something that it left behind.

@@ -24,8 +24,11 @@ const WORDS: [&str; 2] = ["destination", "owner"];
 pub(super) struct ChangedStep<'a> {
     pub(super) steps: &'a StageSteps<'a>,
     pub(super) counterpart: Counterpart,
-    pub(super) recipe: &'a Recipe,
+    /// What defines it, with its layer stored in one way or another.
+    pub(super) recipes: &'a [&'a Recipe],
     pub(super) taken: &'a [Taken<'a>],
+    /// Whether its result was found, so that there is a list of what it takes.
+    pub(super) is_found: bool,
     pub(super) roots: &'a Roots,
     pub(super) state: &'a BuildState,
 }
@@ -34,11 +37,10 @@ impl ChangedStep<'_> {
     pub(super) fn causes(&self) -> Result<Vec<Cause>> {
         let Some(record) = self.state.records().get(&self.mark().key)? else { return Ok(vec![self.without_record()?]) };
         let (old, new) = (Notes::of(&record), &self.steps.notes);
-        let differences = compare(&record.recipe, self.recipe);
+        let differences = self.recipes.iter().map(|recipe| compare(&record.recipe, recipe));
+        let differences = differences.min_by_key(Vec::len).unwrap_or_default();
         let mut causes = Vec::new();
-        if self.counterpart.moved {
-            causes.push(Cause::Moved { from: self.counterpart.position + 1, to: self.steps.at + 1 });
-        }
+        causes.extend(self.moved());
         let line = differences.iter().find(|difference| difference.kind == IngredientKind::Instruction);
         let is_rewritten = self.is_rewritten() && (line.is_some() || old.from != new.from);
         if is_rewritten {
@@ -80,6 +82,9 @@ impl ChangedStep<'_> {
         for difference in differences.iter().filter(|difference| difference.kind == IngredientKind::Parent) {
             self.parent(difference, &mut causes);
         }
+        if causes.is_empty() {
+            causes.push(Cause::Moved { from: self.counterpart.position + 1, to: self.steps.number() });
+        }
         Ok(causes)
     }
 
@@ -95,12 +100,23 @@ impl ChangedStep<'_> {
         Cause::Instruction { old: self.mark().text.clone(), new: self.steps.texts[self.steps.at].clone() }
     }
 
+    /// The step stands elsewhere: by its number, since another one may be told to have moved past it.
+    fn moved(&self) -> Option<Cause> {
+        let (from, to) = (self.counterpart.position + 1, self.steps.number());
+        (self.counterpart.moved && from != to).then_some(Cause::Moved { from, to })
+    }
+
     /// What can be said where the last record is gone.
     fn without_record(&self) -> Result<Cause> {
         if self.is_rewritten() {
             return Ok(self.rewritten());
         }
+        if let Some(moved) = self.moved() {
+            return Ok(moved);
+        }
         let root = self.roots.layers.as_ref().or(self.roots.state.as_ref());
+        // What it takes may be other files, for the reason of another stage.
+        let root = root.or_else(|| self.taken.iter().find_map(|taken| taken.root.as_ref()));
         match (root, self.state.records().expired(&self.mark().key)?) {
             (Some(root), _) => Ok(root.cause()),
             (None, Some(when)) => Ok(Cause::Expired { when }),
@@ -115,6 +131,7 @@ impl ChangedStep<'_> {
         };
         let taken = self.taken.iter().find(|taken| Some(&taken.digest) == new);
         let changes = match (old, taken) {
+            (Some(old), Some(taken)) if self.is_found => self.state.compare_lists(old, &taken.digest),
             (Some(old), Some(taken)) => self.state.compare_files(old, taken.files)?,
             _ => None,
         };
@@ -135,10 +152,12 @@ impl ChangedStep<'_> {
             _ => self.roots.state.as_ref().or(self.roots.layers.as_ref()),
         };
         match root {
+            // It moved itself, which it says.
+            Some(root) if root.step == self.steps.name() => {}
             Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}
             Some(root) if causes.contains(&root.cause()) => {}
             Some(root) => causes.push(root.cause()),
-            None if causes.is_empty() => causes.push(Cause::Ingredient(difference.clone())),
+            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Ingredient(difference.clone())),
             None => {}
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use image_core::{Digest, Timestamp};
 
-pub(crate) use notes::{Origin, causes_of};
+pub(crate) use notes::{Origin, made};
 pub(crate) use stage::StageSteps;
 pub(crate) use trace::{StageTrace, Trace};
 
@@ -61,11 +61,14 @@ pub(crate) struct Root {
     step: StepName,
     change: Earlier,
     causes: Arc<[Cause]>,
+    /// Whether it was found in the cache, so that it is for others to tell its causes.
+    is_cached: bool,
 }
 
 impl Root {
     fn cause(&self) -> Cause {
-        Cause::Earlier { step: self.step.clone(), change: self.change }
+        let causes = if self.is_cached { self.causes.to_vec() } else { Vec::new() };
+        Cause::Earlier { step: self.step.clone(), change: self.change, causes }
     }
 }
 

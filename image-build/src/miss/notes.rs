@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use image_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,7 +29,10 @@ pub(super) struct Notes {
     /// Where they are taken from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
-    /// Why the step was carried out.
+    /// When the step was carried out, whatever date its result was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) made: Option<Timestamp>,
+    /// Why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) because: Vec<Cause>,
 }
@@ -73,7 +77,8 @@ pub(crate) enum Origin {
     Environment,
 }
 
-/// Why the step of a record was carried out.
-pub(crate) fn causes_of(record: &Record) -> Vec<Cause> {
-    Notes::of(record).because
+/// When and why the step of a record was carried out.
+pub(crate) fn made(record: &Record) -> (Timestamp, Vec<Cause>) {
+    let Notes { made, because, .. } = Notes::of(record);
+    (made.unwrap_or(record.created), because)
 }

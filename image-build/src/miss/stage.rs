@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use image_core::Digest;
+use image_core::{Digest, Timestamp};
 
 use super::{
     LAYERS, Lookup, Root, Roots, STATE, StageTrace, Taken, Trace,
@@ -80,9 +80,10 @@ impl<'b> StageSteps<'b> {
             self.old[*old].after.get(name) != before
         };
         let old = (0..position).filter(changes).find(|old| self.places[*old].is_none_or(|place| place > self.at))?;
-        let (number, change) = self.places[old].map_or((old, Earlier::Removed), |later| (later, Earlier::Moved));
+        let moved = |later| (later, Earlier::Moved { from: old + 1 });
+        let (number, change) = self.places[old].map_or((old, Earlier::Removed), moved);
         let step = StepName::new(&*self.label, number + 1, &*self.old[old].text);
-        Some(Root { step, change, causes: Arc::default() })
+        Some(Root { step, change, causes: Arc::default(), is_cached: false })
     }
 
     /// Notes the variables that the instruction uses.
@@ -96,9 +97,15 @@ impl<'b> StageSteps<'b> {
         }
     }
 
-    /// What the step's record is to keep besides its result.
-    pub(crate) fn attach(&self, record: &mut Record) {
-        self.notes.attach(record);
+    /// What the record of a step that was just made is to keep besides its result.
+    pub(crate) fn attach(&self, record: &mut Record, made: Timestamp) {
+        Notes { made: Some(made), ..self.notes.clone() }.attach(record);
+    }
+
+    /// What it is to keep where the result was there: when and why it was made stays as it is.
+    pub(crate) fn attach_to_found(&self, record: &mut Record) {
+        let Notes { made, because, .. } = Notes::of(record);
+        Notes { made, because, ..self.notes.clone() }.attach(record);
     }
 
     /// The number of the step that is built, from 1.
@@ -106,17 +113,18 @@ impl<'b> StageSteps<'b> {
         self.at + 1
     }
 
-    /// Finds out why a step is not what it was.
+    /// Finds out why a step is not what it was. It is defined by the first recipe; the others differ in how its layer is
+    /// stored.
     pub(crate) fn explain(
         &mut self,
-        recipe: &Recipe,
+        recipes: &[&Recipe],
         taken: &[Taken<'_>],
         lookup: &Lookup,
         roots: &Roots,
         state: &BuildState,
     ) -> Result<()> {
-        let key = recipe.key();
-        self.key = Some(key.clone());
+        let keys: Vec<CacheKey> = recipes.iter().map(|recipe| recipe.key()).collect();
+        self.key = keys.first().cloned();
         if !taken.is_empty() {
             let sources: Vec<_> = taken.iter().map(|taken| &*taken.sources).collect();
             let from: Vec<_> = taken.iter().map(|taken| &*taken.from).collect();
@@ -124,16 +132,14 @@ impl<'b> StageSteps<'b> {
         }
         self.causes = match (lookup, self.counterpart()) {
             (Lookup::NotLooked, _) => vec![Cause::Refresh],
-            (Lookup::Found, None) => Vec::new(),
             (_, None) if self.old.is_empty() => vec![Cause::First],
             (_, None) => vec![Cause::New],
             (_, Some(counterpart)) => {
                 let mark = &self.old[counterpart.position];
                 match lookup {
-                    _ if mark.key != key => {
-                        let taken = if matches!(lookup, Lookup::Found) { &[] } else { taken };
-                        let step = ChangedStep { steps: self, counterpart, recipe, taken, roots, state };
-                        step.causes()?
+                    _ if !keys.contains(&mark.key) => {
+                        let is_found = *lookup == Lookup::Found;
+                        ChangedStep { steps: self, counterpart, recipes, taken, is_found, roots, state }.causes()?
                     }
                     Lookup::NoRecord => vec![Cause::RecordGone],
                     Lookup::Expired(when) => vec![Cause::Expired { when: *when }],
@@ -155,7 +161,7 @@ impl<'b> StageSteps<'b> {
     /// Ends a step that left these layers and this state behind.
     pub(crate) fn end(&mut self, layers: String, state: &Digest, is_miss: bool, roots: &mut Roots) {
         let Some(key) = self.key.take() else { return };
-        let mark = Mark::new(&*self.label, &*self.texts[self.at], key)
+        let mark = Mark { is_cached: !is_miss, ..Mark::new(&*self.label, &*self.texts[self.at], key) }
             .with_after(LAYERS, layers)
             .with_after(STATE, state.to_string());
         let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);
@@ -164,7 +170,7 @@ impl<'b> StageSteps<'b> {
             if old.is_some_and(|old| old.get(name) == now) {
                 *root = None;
             } else if root.is_none() && (old.is_some() || self.before.get(name) != now) {
-                *root = self.root();
+                *root = self.root(is_miss);
             }
         }
         self.before.clone_from(&mark.after);
@@ -181,20 +187,31 @@ impl<'b> StageSteps<'b> {
     }
 
     /// What later steps name where they follow from this one.
-    fn root(&self) -> Option<Root> {
+    fn root(&self, is_miss: bool) -> Option<Root> {
         let change = match self.causes.as_slice() {
             [] => return None,
-            [Cause::Earlier { step, change }] | [Cause::Files { .. }, Cause::Earlier { step, change }] => {
-                return Some(Root { step: step.clone(), change: *change, causes: Arc::default() });
+            [Cause::Earlier { step, change, causes }]
+            | [Cause::Files { .. }, Cause::Earlier { step, change, causes }] => {
+                let (step, causes, is_cached) = (step.clone(), causes.as_slice().into(), !causes.is_empty());
+                return Some(Root { step, change: *change, causes, is_cached });
             }
             [Cause::First | Cause::New] => Earlier::Added,
-            causes if causes.iter().any(|cause| matches!(cause, Cause::Moved { .. })) => Earlier::Moved,
-            _ => Earlier::Changed,
+            causes => {
+                let moved = causes.iter().find_map(|cause| match cause {
+                    Cause::Moved { from, .. } => Some(Earlier::Moved { from: *from }),
+                    _ => None,
+                });
+                moved.unwrap_or(Earlier::Changed)
+            }
         };
-        Some(Root { step: self.name(), change, causes: self.causes.as_slice().into() })
+        // What is told by others is about the step itself, and was not lost with what moved or is new.
+        let is_cached = !is_miss && change == Earlier::Changed;
+        let is_own = |cause: &&Cause| !is_cached || !matches!(cause, Cause::Earlier { .. });
+        let causes = self.causes.iter().filter(is_own).cloned().collect();
+        Some(Root { step: self.name(), change, causes, is_cached })
     }
 
-    fn name(&self) -> StepName {
+    pub(super) fn name(&self) -> StepName {
         StepName::new(&*self.label, self.at + 1, &*self.texts[self.at])
     }
 

@@ -211,13 +211,10 @@ fn find(resolver: &dyn ImageResolver, reference: &Reference, platform: &Platform
     let names = resolver.names();
     let hint = match names.as_slice() {
         [] => "no base image is known here".into(),
-        names => {
-            let near = nearest(&reference.familiar(), names.iter().map(String::as_str));
-            let near = near.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            format!("known are {}{near}", names.join(", "))
-        }
+        names => format!("known are {}", names.join(", ")),
     };
-    Err(image_core::Error::image_not_found(reference.familiar(), hint).into())
+    let meant = nearest(&reference.familiar(), names.iter().map(String::as_str)).map(String::from);
+    Err(image_core::Error::image_not_found(reference.familiar(), hint).with_meant(meant).into())
 }
 
 fn no_platform(dockerfile: &Dockerfile) -> Error {

@@ -1,9 +1,9 @@
 //! Looking a step up, and recording what it made.
 
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read};
 
 use image_core::{
-    BlobSourceExt, BlobStoreExt, Compression, Descriptor, History, MediaType, Timestamp,
+    BlobSourceExt, BlobStoreExt, Compression, Descriptor, History, ImageConfig, ImageEdit, MediaType, Timestamp,
     codec::EncodeOptions,
     observer::{NoticeKind, Outcome},
 };
@@ -46,7 +46,7 @@ impl StageBuild<'_> {
         let identity = self.state.identity()?;
         self.identity = Some(identity.clone());
         let recipe = self.recipe(line).with_digest(IngredientKind::Parent, "state", identity);
-        self.record(recipe, None, &[], |_, _| Ok(Made { layer: None }))
+        self.record(recipe, None, None, &[], |_, _| Ok(Made { layer: None }))
     }
 
     /// A step that only changed the configuration, with its line of the history.
@@ -78,9 +78,10 @@ impl StageBuild<'_> {
         line: &str,
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
-        let encode = self.encode();
-        let recipe = recipe.with_text(IngredientKind::Setting, "compression", &encode.to_string());
-        let (record, outcome) = self.record(recipe, None, taken, make)?;
+        let (encode, other) = (self.encode().to_string(), self.encode_of(!self.is_in_result()).to_string());
+        let stored = |encode: &str| recipe.clone().with_text(IngredientKind::Setting, "compression", encode);
+        let otherwise = (encode != other).then(|| stored(&other));
+        let (record, outcome) = self.record(stored(&encode), None, otherwise, taken, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {
             Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
@@ -90,27 +91,30 @@ impl StageBuild<'_> {
         Ok(outcome)
     }
 
-    /// The record of a recipe, or of another by which the same result can be found: from an earlier build if what it
-    /// names is still whole, else of what `make` makes now.
+    /// The record of a recipe, or of another by which the same result can be found, or of the same one with its layer stored
+    /// otherwise: from an earlier build if what it names is still whole, else of what `make` makes now.
     pub(super) fn record(
         &mut self,
         recipe: Recipe,
         content: Option<Recipe>,
+        otherwise: Option<Recipe>,
         taken: &[Taken<'_>],
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<(Record, Outcome)> {
         let (build, state, ctx) = (self.build, self.build.builder.state, self.build.ctx);
         let keys: Vec<CacheKey> = std::iter::once(&recipe).chain(&content).map(Recipe::key).collect();
-        // By what a step is defined as, then by what that comes to: no stage waits for another in a circle.
-        let _turns = keys.iter().map(|key| build.shared.made.turn(key, ctx)).collect::<Result<Vec<_>>>()?;
+        // In the order of the keys: no stage waits for another in a circle.
+        let turns: BTreeSet<CacheKey> = otherwise.iter().map(Recipe::key).chain(keys.iter().cloned()).collect();
+        let _turns = turns.iter().map(|key| build.shared.made.turn(key, ctx)).collect::<Result<Vec<_>>>()?;
         ctx.check()?;
-        let (found, lookup) = self.look_up(&recipe, content.as_ref(), taken)?;
-        self.steps.explain(&recipe, taken, &lookup, &self.state.roots, state)?;
-        let is_in_result = build.graph.is_in_result(self.stage.number);
+        let (found, lookup) = self.look_up(&recipe, content.as_ref(), otherwise.as_ref(), taken)?;
+        let defined: Vec<&Recipe> = std::iter::once(&recipe).chain(&otherwise).collect();
+        self.steps.explain(&defined, taken, &lookup, &self.state.roots, state)?;
+        let is_in_result = self.is_in_result();
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
         if let Some(mut found) = found {
             if lookup != Lookup::Found && build.shared.made.is_to_tell(&keys[0], build.place) {
-                self.steps.attach(&mut found.record);
+                self.steps.attach(&mut found.record, ctx.now());
                 state.records().put(&found.record)?;
             }
             let record = self.keep(found, &recipe, content.as_ref())?;
@@ -130,7 +134,7 @@ impl StageBuild<'_> {
             state.keep_files(&taken.digest, taken.files)?;
         }
         record.used = ctx.now();
-        self.steps.attach(&mut record);
+        self.steps.attach(&mut record, ctx.now());
         for recipe in std::iter::once(recipe).chain(content) {
             state.records().put(&record.clone().with_recipe(recipe))?;
         }
@@ -149,7 +153,7 @@ impl StageBuild<'_> {
                 records.touch(&key, now)?;
             } else {
                 let mut copy = Record { used: now, ..record.clone() }.with_recipe(recipe.clone());
-                self.steps.attach(&mut copy);
+                self.steps.attach_to_found(&mut copy);
                 records.put(&copy)?;
             }
         }
@@ -178,6 +182,7 @@ impl StageBuild<'_> {
         &self,
         recipe: &Recipe,
         content: Option<&Recipe>,
+        otherwise: Option<&Recipe>,
         taken: &[Taken<'_>],
     ) -> Result<(Option<Found>, Lookup)> {
         if let Some((record, lookup)) = self.join(recipe)? {
@@ -208,6 +213,11 @@ impl StageBuild<'_> {
             }
             state.records().remove(&recipe.key())?;
         }
+        if let Some(otherwise) = otherwise
+            && let Some(record) = self.recode(recipe, otherwise, &mut lookup)?
+        {
+            return Ok((Some(Found { record, key: Some(recipe.key()) }), Lookup::Found));
+        }
         for import in &self.build.builder.imports {
             let found = cache::find(import.records, std::iter::once(recipe).chain(content))?;
             if let Some((_, record)) = found
@@ -220,6 +230,51 @@ impl StageBuild<'_> {
             }
         }
         Ok((None, lookup))
+    }
+
+    /// What an earlier build made of the step when the stage was part of the result and is not now, or the other way round: the
+    /// same layer, once it is stored as it is to be now.
+    fn recode(&self, recipe: &Recipe, otherwise: &Recipe, lookup: &mut Lookup) -> Result<Option<Record>> {
+        let (shared, state, ctx) = (self.build.shared, self.build.builder.state, self.build.ctx);
+        if shared.made.has(&otherwise.key()) {
+            return Ok(None);
+        }
+        let Some((_, record)) = cache::find(state.records(), [otherwise])? else { return Ok(None) };
+        let layer = match &record.layer {
+            None => None,
+            Some(layer) => {
+                let digest = layer.descriptor.digest.clone();
+                match state.check_layer(layer, Trust::Unchanged, ctx)? {
+                    LayerCheck::Whole => self.recode_layer(layer)?,
+                    LayerCheck::Gone => {
+                        *lookup = Lookup::NoLayer(digest);
+                        return Ok(None);
+                    }
+                    LayerCheck::Damaged => {
+                        *lookup = Lookup::DamagedLayer(digest);
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        let record = Record { used: ctx.now(), layer, ..record }.with_recipe(recipe.clone());
+        state.records().put(&record)?;
+        Ok(Some(record))
+    }
+
+    fn recode_layer(&self, layer: &RecordedLayer) -> Result<Option<RecordedLayer>> {
+        let (shared, state, ctx) = (self.build.shared, self.build.builder.state, self.build.ctx);
+        shared.rely_on(layer);
+        let mut image = ImageEdit::new(ImageConfig::new(&self.stage.platform));
+        image.push_layer(&layer.descriptor, layer.diff_id.clone(), History::new(self.build.created(), ""));
+        image.recompress(state.blobs(), &self.encode(), ctx)?;
+        let stored = |blob: &Descriptor| RecordedLayer::new(blob.clone(), layer.diff_id.clone());
+        let layer = image.layers().first().map(stored);
+        if let Some(layer) = &layer {
+            shared.rely_on(layer);
+            state.adopt_layer(layer, shared.begun, ctx)?;
+        }
+        Ok(layer)
     }
 
     /// Takes over what another build's record says that a step came to, with its layer; `None` where that is not what the
@@ -266,11 +321,15 @@ impl StageBuild<'_> {
     /// How this stage's layers are stored: as the caller wants those of the result, plain all others,
     /// which are only read again to copy from them.
     fn encode(&self) -> EncodeOptions {
-        if self.build.graph.is_in_result(self.stage.number) {
-            self.build.options.encode.clone()
-        } else {
-            EncodeOptions::new(Compression::None)
-        }
+        self.encode_of(self.is_in_result())
+    }
+
+    fn encode_of(&self, is_in_result: bool) -> EncodeOptions {
+        if is_in_result { self.build.options.encode.clone() } else { EncodeOptions::new(Compression::None) }
+    }
+
+    fn is_in_result(&self) -> bool {
+        self.build.graph.is_in_result(self.stage.number)
     }
 
     pub(crate) fn pack_options(&self) -> PackOptions {

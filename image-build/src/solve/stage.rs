@@ -174,7 +174,7 @@ impl<'b> StageBuild<'b> {
             true => Some(self.recipe("FROM").with_digest(IngredientKind::BaseImage, "content", self.state.identity()?)),
             false => None,
         };
-        Ok(self.record(recipe, content, &[], |_, _| Ok(Made { layer: None }))?.1)
+        Ok(self.record(recipe, content, None, &[], |_, _| Ok(Made { layer: None }))?.1)
     }
 
     /// Frees the tree of a stage where nothing is taken from it any more: not by the copies that follow here, nor elsewhere.

@@ -187,16 +187,28 @@ impl BuildState {
     /// How files differ from those that were taken when this was their digest; `None` where the list
     /// is gone or damaged.
     pub(crate) fn compare_files(&self, old: &Digest, files: &dyn Listing) -> Result<Option<FileChanges>> {
-        let path = self.files.join(old.encoded());
-        let Ok(file) = File::open(&path) else { return Ok(None) };
-        let Ok(Some(list)) = ListReader::open(file) else { return Ok(None) };
-        let Ok(mut comparison) = Comparison::new(list) else { return Ok(None) };
+        let Some(Ok(mut comparison)) = self.list(old).map(Comparison::new) else { return Ok(None) };
         let mut is_whole = true;
         files.for_each(&mut |file| {
             is_whole = is_whole && comparison.push(file).is_ok();
             Ok(())
         })?;
         Ok(if is_whole { comparison.finish().ok() } else { None })
+    }
+
+    /// How files that were taken when this was their digest differ from those of another; `None` where a list is gone or
+    /// damaged.
+    pub(crate) fn compare_lists(&self, old: &Digest, new: &Digest) -> Option<FileChanges> {
+        let (mut comparison, mut files) = (Comparison::new(self.list(old)?).ok()?, self.list(new)?);
+        while let Some(file) = files.next().ok()? {
+            comparison.push(&file).ok()?;
+        }
+        comparison.finish().ok()
+    }
+
+    /// The files that were taken when this was their digest.
+    fn list(&self, digest: &Digest) -> Option<ListReader<File>> {
+        ListReader::open(File::open(self.files.join(digest.encoded())).ok()?).ok()?
     }
 }
 

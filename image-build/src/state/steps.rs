@@ -25,11 +25,13 @@ pub struct LastStep {
     pub step: StepName,
     /// The key of its record.
     pub key: CacheKey,
+    /// Whether the last build found the result of an earlier one: what follows is of that build.
+    pub is_cached: bool,
     /// When it was carried out; `None` where the record is gone.
     pub created: Option<Timestamp>,
     /// When the result last served.
     pub used: Option<Timestamp>,
-    /// Why an earlier result did not serve then.
+    /// Why an earlier result did not serve when it was carried out.
     pub causes: Vec<Cause>,
 }
 
@@ -47,14 +49,16 @@ impl BuildState {
                 let number = numbers.entry(mark.group.clone()).or_default();
                 *number += 1;
                 let record = self.records.get(&mark.key)?;
+                let (created, causes) = record.as_ref().map(miss::made).unzip();
                 steps.push(LastStep {
                     dockerfile: dockerfile.into(),
                     context: context.into(),
                     step: StepName::new(mark.group, *number, mark.text),
                     key: mark.key,
-                    created: record.as_ref().map(|record| record.created),
-                    used: record.as_ref().map(|record| record.used),
-                    causes: record.map(|record| miss::causes_of(&record)).unwrap_or_default(),
+                    is_cached: mark.is_cached,
+                    created,
+                    used: record.map(|record| record.used),
+                    causes: causes.unwrap_or_default(),
                 });
             }
             Ok(())

@@ -8,6 +8,7 @@ mod build_copy;
 mod build_copy_flags;
 mod build_errors;
 mod build_explain;
+mod build_explain_again;
 mod build_fidelity;
 mod build_fixture;
 mod build_named;
@@ -15,6 +16,7 @@ mod build_onbuild;
 mod build_parallel;
 mod build_platforms;
 mod build_property;
+mod build_recode;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod build_run;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]

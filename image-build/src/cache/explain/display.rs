@@ -103,6 +103,7 @@ impl fmt::Display for Cause {
                 let (old, new) = (excerpt(old, SHOWN), excerpt(new, SHOWN));
                 write!(f, "the instruction changed: {old} → {new}")
             }
+            Self::Moved { from, to } if from == to => f.write_str("the step stands elsewhere among the others"),
             Self::Moved { from, to } => write!(f, "the step moved from {from} to {to}"),
             Self::BaseImage { old, new } if old.name == new.name => {
                 write!(f, "the base image {} changed from {} to {}", new.name, old.digest, new.digest)
@@ -125,15 +126,22 @@ impl fmt::Display for Cause {
                 write!(f, "{} {files} of {from} changed: {changes}", changes.count)
             }
             Self::Ingredient(difference) => difference.fmt(f),
-            Self::Earlier { step, change } => {
-                let change = match change {
-                    Earlier::Changed => "changed",
-                    Earlier::Added => "was added",
-                    Earlier::Removed => "was removed",
-                    Earlier::Moved => "moved",
-                };
-                write!(f, "an earlier step {change}: {step}")
+            Self::Earlier { step, causes, .. } if !causes.is_empty() => {
+                let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+                write!(f, "{} in an earlier step that was cached: {step}", causes.join(", and "))
             }
+            Self::Earlier { step, change, .. } => match change {
+                Earlier::Changed => write!(f, "an earlier step changed: {step}"),
+                Earlier::Added => write!(f, "an earlier step was added: {step}"),
+                Earlier::Removed => write!(f, "an earlier step was removed: {step}"),
+                // It may have moved behind this one.
+                Earlier::Moved { from } if *from == step.number => {
+                    write!(f, "the order of steps changed: {step} moved")
+                }
+                Earlier::Moved { from } => {
+                    write!(f, "the order of steps changed: {step} moved from {from} to {}", step.number)
+                }
+            },
         }
     }
 }

@@ -127,7 +127,11 @@ pub enum Earlier {
     /// It is not there any more; the name is the one it had.
     Removed,
     /// It stands elsewhere in its stage; the name is the one it has now.
-    Moved,
+    #[non_exhaustive]
+    Moved {
+        /// Its number before.
+        from: usize,
+    },
 }
 
 /// Why a step was not cached.
@@ -217,12 +221,15 @@ pub enum Cause {
     },
     /// Another ingredient is different: a setting, the platform, the version of this library.
     Ingredient(Difference),
-    /// An earlier step, so that this one begins with something else. It says why itself.
+    /// An earlier step, so that this one begins with something else.
     #[non_exhaustive]
     Earlier {
         /// The first step that explains it.
         step: StepName,
         /// What happened to it.
         change: Earlier,
+        /// Why, where its result is that of an older build: it was cached then, and does not say it itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        causes: Vec<Cause>,
     },
 }

@@ -1,0 +1,239 @@
+//! What a build says where results of several earlier builds are there, and where it is not the edit at hand that counts.
+
+use std::fs;
+
+use image_build::{BuildState, LastStep};
+use image_core::Timestamp;
+
+use crate::{
+    build_explain::said,
+    build_fixture::{Fixture, dir, file},
+};
+
+const TEXT: &str = "FROM base AS server
+ARG SITE=a
+ENV SITE=$SITE
+COPY a /a
+FROM scratch
+COPY --from=server /a /a
+COPY b /b
+CMD [\"/a\"]
+";
+
+fn fixture() -> Fixture {
+    let mut fixture = Fixture::with_files(&["a", "b", "c"]);
+    fixture.bases.add("base", vec![dir("etc"), file("etc/os")], |_| {});
+    fixture
+}
+
+/// Builds later than before, so that what is made anew is another layer: the steps that were carried out, with reasons.
+fn build(fixture: &mut Fixture, text: &str) -> Vec<String> {
+    fixture.now = Timestamp::from_seconds(fixture.now.seconds() + 1000);
+    said(&fixture.build(text))
+}
+
+fn site(fixture: &mut Fixture, site: &str) {
+    fixture.options = fixture.options.clone().with_build_arg("SITE", site);
+}
+
+#[test]
+fn a_step_that_is_cached_is_not_the_one_to_ask_for_the_reason() {
+    let mut fixture = fixture();
+    let text = "FROM base AS server\nARG SITE=a\nENV X=1\nCMD [\"/a\"]\n";
+    build(&mut fixture, text);
+    site(&mut fixture, "b");
+    let of_argument = r#"server 2: build argument SITE changed from "a" to "b""#;
+    let and_more = "server 3, server 4: an earlier step changed: [server 2] ARG SITE=a";
+    assert_eq!(build(&mut fixture, text), [of_argument, and_more]);
+    site(&mut fixture, "a");
+    let other = text.replace("X=1", "X=2");
+    let of_argument =
+        r#"build argument SITE changed from "b" to "a" in an earlier step that was cached: [server 2] ARG SITE=a"#;
+    let expected = [
+        format!("server 3: the instruction changed: ENV X=1 → ENV X=2; {of_argument}"),
+        format!("server 4: {of_argument}"),
+    ];
+    assert_eq!(build(&mut fixture, &other), expected);
+}
+
+#[test]
+fn what_a_cached_step_took_is_named_for_those_behind_it() {
+    let mut fixture = fixture();
+    build(&mut fixture, TEXT);
+    fixture.write("a", "new");
+    build(&mut fixture, TEXT);
+    fixture.write("a", "a");
+    fixture.write("b", "new");
+    let of_file =
+        "1 file of the build context changed: a (content) in an earlier step that was cached: [server 4] COPY a /a";
+    let expected =
+        [format!("1 3: 1 file of the build context changed: b (content); {of_file}"), format!("1 4: {of_file}")];
+    assert_eq!(build(&mut fixture, TEXT), expected);
+
+    // Without the lists of what was taken, that it was something else is known all the same.
+    fixture.write("a", "new");
+    #[expect(clippy::disallowed_methods, reason = "a test's own directory")]
+    fs::remove_dir_all(fixture.state().join("files")).unwrap();
+    let of_file = "files of the build context changed in an earlier step that was cached: [server 4] COPY a /a";
+    let expected =
+        [format!("1 3: {of_file}"), format!(r#"1 4: the instruction changed: CMD ["/a"] → CMD ["/b"]; {of_file}"#)];
+    assert_eq!(build(&mut fixture, &TEXT.replace("/a\"]", "/b\"]")), expected);
+}
+
+#[test]
+fn a_cached_step_that_the_last_build_did_not_have_is_named_as_added() {
+    let mut fixture = fixture();
+    build(&mut fixture, "FROM base\nENV X=1\nCOPY a /a\n");
+    build(&mut fixture, "FROM base\nENV Y=1\nCOPY b /b\nCMD [\"/a\"]\n");
+    let expected = [
+        "0 4: an earlier step was added: [0 2] ENV X=1",
+        "0 5: an earlier step was added: [0 3] COPY a /a",
+        "0 6: an earlier step was added: [0 2] ENV X=1",
+    ];
+    let text = "FROM base\nENV X=1\nCOPY a /a\nENV Y=1\nCOPY b /b\nCMD [\"/a\"]\n";
+    assert_eq!(build(&mut fixture, text), expected);
+}
+
+/// What is said where steps change places.
+fn check_order(order: &str, expected: &[&str]) {
+    let mut fixture = fixture();
+    let text = |order: &str| {
+        let steps: Vec<_> = order.split(' ').map(|name| format!("COPY {name} /{name}\n")).collect();
+        format!("FROM base\n{}CMD [\"/a\"]\n", steps.concat())
+    };
+    build(&mut fixture, &text("a b c"));
+    assert_eq!(build(&mut fixture, &text(order)), expected, "{order}");
+    assert_eq!(build(&mut fixture, &text(order)), [""; 0], "{order}");
+}
+
+#[test]
+fn a_step_that_moved_says_so_once_and_is_named_by_the_others() {
+    check_order(
+        "b a c",
+        &[
+            "0 2: the step moved from 3 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY b /b moved from 3 to 2",
+        ],
+    );
+    check_order(
+        "c a b",
+        &[
+            "0 2: the step moved from 4 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY c /c moved from 4 to 2",
+        ],
+    );
+    // It moved behind those that it was before.
+    check_order(
+        "b c a",
+        &[
+            "0 2, 0 3: the order of steps changed: [0 4] COPY a /a moved from 2 to 4",
+            "0 4: the step moved from 2 to 4",
+            "0 5: the order of steps changed: [0 4] COPY a /a moved from 2 to 4",
+        ],
+    );
+    // The one in the middle is where it was.
+    check_order(
+        "c b a",
+        &[
+            "0 2: the step moved from 4 to 2",
+            "0 3, 0 4, 0 5: the order of steps changed: [0 2] COPY c /c moved from 4 to 2",
+        ],
+    );
+}
+
+#[test]
+fn a_step_that_moved_and_took_something_else_says_both() {
+    let mut fixture = fixture();
+    build(&mut fixture, "FROM base\nCOPY a /a\nCOPY b /b\n");
+    fixture.write("b", "new");
+    let expected = [
+        "0 2: the step moved from 3 to 2; 1 file of the build context changed: b (content)",
+        "0 3: the order of steps changed: [0 2] COPY b /b moved from 3 to 2",
+    ];
+    assert_eq!(build(&mut fixture, "FROM base\nCOPY b /b\nCOPY a /a\n"), expected);
+}
+
+#[test]
+fn what_is_copied_from_elsewhere_is_named_wherever_that_is() {
+    let mut fixture = fixture();
+    fixture.named_files("files", &["x", "y"]);
+    fixture.others.add("image", vec![file("f"), file("g")], |_| {});
+    fixture.name_image("image", "image");
+    let text = "FROM scratch AS one
+COPY a /a
+FROM one AS two
+COPY b /b
+FROM scratch
+COPY --from=files x /x
+COPY --from=image /f /f
+COPY --from=base /etc /etc
+COPY --from=two /a /b /two/
+";
+    build(&mut fixture, text);
+    let after = |step: usize, rest: &str| format!("{rest}: an earlier step changed: [2 {step}] ");
+    fs::write(fixture.context().join("../files/x"), "new").unwrap();
+    let expected = ["2 2: 1 file of the build context files changed: x (content)".into(), after(2, "2 3, 2 4, 2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.others.add("image", vec![dir("f"), file("f/h"), file("g")], |_| {});
+    let expected = ["2 3: 2 files of image image changed: f (removed), f/h (added)".into(), after(3, "2 4, 2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.bases.add("base", vec![dir("etc"), file("etc/os"), file("etc/zone")], |_| {});
+    let expected = ["2 4: 1 file of image base changed: etc/zone (added)".into(), after(4, "2 5")];
+    assert!(build(&mut fixture, text).iter().zip(&expected).all(|(said, expected)| said.starts_with(expected)));
+    fixture.write("a", "new");
+    let expected = [
+        "one 2: 1 file of the build context changed: a (content)",
+        "two 1, two 2: an earlier step changed: [one 2] COPY a /a",
+        "2 5: 1 file of stage two changed: a (content); an earlier step changed: [one 2] COPY a /a",
+    ];
+    assert_eq!(build(&mut fixture, text), expected);
+}
+
+#[test]
+fn where_the_last_record_is_gone_the_step_that_made_what_is_copied_is_named() {
+    let mut fixture = fixture();
+    let text = "FROM scratch AS one\nCOPY a /a\nFROM scratch\nCOPY --from=one /a /a\n";
+    build(&mut fixture, text);
+    fixture.write("a", "new");
+    let records = fs::read_dir(fixture.state().join("records")).unwrap().map(Result::unwrap);
+    for directory in records.filter(|entry| entry.file_name() != "latest") {
+        #[expect(clippy::disallowed_methods, reason = "a test's own directory")]
+        fs::remove_dir_all(directory.path()).unwrap();
+    }
+    let expected = [
+        "one 1: nothing changed, but the record of its result is gone",
+        "one 2: the record of the last build is gone: what changed is not known",
+        "1 1: nothing changed, but the record of its result is gone",
+        "1 2: an earlier step changed: [one 2] COPY a /a",
+    ];
+    assert_eq!(build(&mut fixture, text), expected);
+}
+
+#[test]
+fn what_the_last_build_found_is_told_as_of_the_build_that_made_it() {
+    let mut fixture = fixture();
+    let steps = |fixture: &Fixture| {
+        let steps = BuildState::open(fixture.state()).unwrap().last_steps().unwrap();
+        let told = |step: LastStep| {
+            let causes: Vec<_> = step.causes.iter().map(ToString::to_string).collect();
+            (step.is_cached, step.created.unwrap().seconds(), causes.join("; "))
+        };
+        steps.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let text = "FROM base\nCOPY a /a\n";
+    fixture.options = fixture.options.clone().with_source_date_epoch(Some(Timestamp::from_seconds(1)));
+    build(&mut fixture, text);
+    let (first, of_first) = (fixture.now.seconds(), "no earlier build of it is known".to_owned());
+    assert_eq!(steps(&fixture), [(false, first, of_first.clone()), (false, first, of_first.clone())]);
+    fixture.write("a", "new");
+    build(&mut fixture, text);
+    let of_file = "1 file of the build context changed: a (content)".to_owned();
+    assert_eq!(steps(&fixture)[1], (false, fixture.now.seconds(), of_file));
+    fixture.write("a", "a");
+    build(&mut fixture, text);
+    assert_eq!(steps(&fixture), [(true, first, of_first.clone()), (true, first, of_first.clone())]);
+    // Found under another name of the base, it is as old as it was.
+    fixture.bases.add("base2", vec![dir("etc"), file("etc/os")], |_| {});
+    build(&mut fixture, &text.replace("base", "base2"));
+    assert_eq!(steps(&fixture), [(true, first, of_first.clone()), (true, first, of_first)]);
+}
