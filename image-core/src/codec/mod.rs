@@ -24,13 +24,19 @@ mod encode;
 mod gzip_encode;
 #[cfg(feature = "gzip")]
 mod gzip_piece;
-#[cfg(feature = "gzip")]
-mod gzip_pool;
 mod options;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod piece;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod piece_writer;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod pool;
 mod sniff;
 mod source;
 #[cfg(feature = "zstd")]
 mod zstd_decode;
+#[cfg(feature = "zstd")]
+mod zstd_encode;
 
 pub use decode::{DecodeOptions, Decoder};
 pub use encode::Encoder;

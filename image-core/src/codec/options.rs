@@ -29,8 +29,8 @@ pub struct EncodeOptions {
     ///
     /// For quick gzip take 2: level 1 of this encoder saves little time and is up to a third larger.
     pub level: Option<u8>,
-    /// Threads that compress gzip, without influence on the bytes: by default one for each processor,
-    /// at most eight. 1 compresses in the calling thread. zstd always does.
+    /// Threads that compress, without influence on the bytes: by default one for each processor,
+    /// at most eight. 1 compresses in the calling thread.
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-/// More threads than this gain little where files are read and hashed.
+/// More threads than this gain little: reading and hashing are then the slower part.
 const MAX_THREADS: usize = 8;
 
 /// As many threads as the system has processors for, eight at most.

@@ -11,6 +11,10 @@ use super::{encode, encode_in_writes, options, sample};
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 5 * MIB / 2;
+/// Of several pieces of zstd.
+const HUGE: usize = 9 * MIB;
+/// More than a piece of the levels of zstd that have larger ones.
+const GIANT: usize = 17 * MIB;
 
 fn digest(bytes: &[u8]) -> String {
     Digest::sha256_of(bytes).encoded().to_owned()
@@ -53,10 +57,14 @@ fn gzip_of_every_level_and_size() {
 #[test]
 fn zstd() {
     for (text, size, expected) in [
-        ("zstd:1", LARGE, "b6a4169fb90b9fb8664c500f6469bbb29f8c2868aecfc08f1b3cd77937f0c874"),
-        ("zstd:3", LARGE, "9f65d059c1ee36065e876d4fa7e523605d9582e6ac0355f0054a78f281e30a03"),
-        ("zstd:9", LARGE, "56084a9bc5e0271c7419e9bac373498fa04c678b0c64461809bde82388074d31"),
-        ("zstd:19", MIB, "07594642815d574e84e420d627045bc158cb31d00be3aeacf0384d70d9e4ea73"),
+        ("zstd:1", LARGE, "57f0a19cc3872e9d4c13e74eadd5dd3b611891e310eb1f5b01c3114014d07a79"),
+        ("zstd:3", LARGE, "b2ee56ca1262f4141f2724d13faa137302a337d8c14173885efaf340a505870d"),
+        ("zstd:9", LARGE, "64729cab69c0cc92b9be0daedf2d5aaeee60ae766eef632ffa1eefce27d2d3b7"),
+        ("zstd:19", MIB, "eecdad375766dda30e0e2d99201befdb1d955ea02771325b2571a93f01c5a047"),
+        ("zstd:1", HUGE, "e15a40568b61e09a900f335fd3ab5fc72fd08c7fed84ddc29ffa77ce697f1cd6"),
+        ("zstd:3", HUGE, "8309a9f07081f03a35aa2627156df5975ca2731126de6747f1dde22bb3e3e56d"),
+        ("zstd:8", HUGE, "92bad7a00ea5119641645d1883236769c64cd4511230e176cc6d5c05a3c9b43e"),
+        ("zstd:9", GIANT, "7bf15230f31a19bb29748f87eda97cd02d8d01b205fa71e06427ea3fdc48d33b"),
         ("zstd:3", 0, "f96deff1816083fdff8bc3e46c3fe6ca46a6bb49f4d5a00627616c13237a512c"),
     ] {
         check(text, size, expected);
@@ -65,8 +73,8 @@ fn zstd() {
 
 #[test]
 fn threads_leave_no_trace() {
-    let bytes = sample(10 * MIB + 1);
-    for text in ["gzip:2", "gzip:6"] {
+    for (text, size) in [("gzip:2", 10 * MIB + 1), ("gzip:6", 10 * MIB + 1), ("zstd:3", 2 * HUGE), ("zstd:9", GIANT)] {
+        let bytes = sample(size);
         let with = |threads| options(text).with_threads(NonZeroUsize::new(threads).unwrap());
         let expected = encode(&with(1), &bytes);
         for threads in [2, 3, 8] {
@@ -78,8 +86,10 @@ fn threads_leave_no_trace() {
 
 #[test]
 fn sizes_of_writes_leave_no_trace() {
-    let bytes = sample(LARGE);
-    for text in ["none", "gzip:1", "gzip:6", "zstd:3", "zstd:12"] {
+    for (text, size) in
+        [("none", LARGE), ("gzip:1", LARGE), ("gzip:6", LARGE), ("zstd:3", LARGE), ("zstd:3", HUGE), ("zstd:12", LARGE)]
+    {
+        let bytes = sample(size);
         let expected = encode(&options(text), &bytes);
         for size in [1, 7, 65537, MIB] {
             assert!(encode_in_writes(&options(text), &bytes, size) == expected, "{text} in writes of {size}");
@@ -101,7 +111,7 @@ fn empty_writes_leave_no_trace() {
 
 #[test]
 fn flushes_leave_no_trace() {
-    let bytes = sample(3 * MIB / 2);
+    let bytes = sample(HUGE);
     for text in ["gzip", "zstd"] {
         let mut encoder = Encoder::new(Vec::new(), &options(text)).unwrap();
         for part in bytes.chunks(100_000) {

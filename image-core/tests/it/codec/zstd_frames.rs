@@ -1,9 +1,14 @@
+use std::num::NonZeroUsize;
+
+use ::zstd::zstd_safe;
 use image_core::{
     Compression, Error,
     codec::{DecodeOptions, Decoder},
 };
 
 use super::{assert_corrupt, encode, options, read_all, sample, zstd};
+
+const MIB: usize = 1 << 20;
 
 fn frame(content: &[u8]) -> Vec<u8> {
     encode(&options("zstd"), content)
@@ -19,6 +24,62 @@ fn skippable(number: u8, content: &[u8]) -> Vec<u8> {
 fn frame_with_window(log: u8) -> Vec<u8> {
     let last_raw_block_of_nothing = [1, 0, 0];
     [&[0x28, 0xB5, 0x2F, 0xFD, 0, (log - 10) << 3][..], &last_raw_block_of_nothing].concat()
+}
+
+/// A stream by its frames.
+fn frames(mut stored: &[u8]) -> Vec<&[u8]> {
+    let mut frames = Vec::new();
+    while !stored.is_empty() {
+        let (frame, rest) = stored.split_at(zstd_safe::find_frame_compressed_size(stored).unwrap());
+        frames.push(frame);
+        stored = rest;
+    }
+    frames
+}
+
+/// Frames know nothing of each other: what the context of a thread compressed before leaves no trace.
+#[test]
+fn the_frames_are_those_that_the_pieces_have_alone() {
+    for (text, piece, size) in [
+        ("zstd:1", 4 * MIB, 13 * MIB + 1),
+        ("zstd:3", 4 * MIB, 12 * MIB),
+        ("zstd:5", 4 * MIB, 9 * MIB),
+        ("zstd:8", 4 * MIB, 9 * MIB),
+        ("zstd:9", 16 * MIB, 17 * MIB),
+    ] {
+        let bytes = sample(size);
+        for threads in [1, 2] {
+            let stored = encode(&options(text).with_threads(NonZeroUsize::new(threads).unwrap()), &bytes);
+            let alone: Vec<_> = bytes.chunks(piece).map(|piece| encode(&options(text), piece)).collect();
+            assert!(frames(&stored) == alone, "{text}, {threads} threads");
+        }
+    }
+}
+
+/// RFC 8878, section 3.1.1.1.1: Content_Checksum_flag.
+#[test]
+fn every_frame_says_its_size_and_has_a_checksum() {
+    for (size, sizes) in [(0, vec![0]), (5, vec![5]), (4 * MIB, vec![4 * MIB]), (9 * MIB, vec![4 * MIB, 4 * MIB, MIB])]
+    {
+        let stored = encode(&options("zstd"), &sample(size));
+        let frames = frames(&stored);
+        assert!(frames.iter().all(|frame| frame[4] & 0b100 != 0));
+        let said = frames.iter().map(|frame| zstd_safe::get_frame_content_size(frame).unwrap().unwrap());
+        assert_eq!(said.collect::<Vec<_>>(), sizes.iter().map(|size| *size as u64).collect::<Vec<_>>());
+    }
+}
+
+/// So that readers of little memory read all levels but the highest.
+#[test]
+fn windows_are_no_larger_than_those_of_readers_of_little_memory() {
+    // RFC 8878, section 3.1.1.1.2 has every decoder support 8 MiB.
+    let limit = DecodeOptions::default().with_max_window_log(23);
+    for (text, size) in [("zstd:1", 5 * MIB), ("zstd:8", 5 * MIB), ("zstd:9", 17 * MIB)] {
+        let bytes = sample(size);
+        let stored = encode(&options(text), &bytes);
+        let decoder = Decoder::new(stored.as_slice(), Compression::Zstd, &limit).unwrap();
+        assert!(read_all(decoder).unwrap() == bytes, "{text}");
+    }
 }
 
 #[test]

@@ -1,44 +1,51 @@
-//! Threads that compress pieces of a gzip stream.
+//! Threads that compress the pieces of one stream.
 
 use std::{
     collections::VecDeque,
     io,
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread::{self, JoinHandle},
 };
 
-use super::gzip_piece::{Piece, Place};
+use super::piece::{Compress, Piece, Place};
 
 type Answer = io::Result<Piece>;
 
 struct Job {
     piece: Piece,
+    place: Place,
     reply: SyncSender<Answer>,
 }
 
-/// Compresses pieces, none of them the last, in parallel and gives them back in order.
+/// Compresses pieces in parallel and gives them back in order.
 pub(super) struct Pool {
     /// Dropped first to end the workers.
     jobs: Option<Sender<Job>>,
     pending: VecDeque<Receiver<Answer>>,
     workers: Vec<JoinHandle<()>>,
+    /// Nobody waits for what was not begun yet.
+    is_abandoned: Arc<AtomicBool>,
 }
 
 impl Pool {
     /// Starts up to `threads` threads: fewer, or none, where the system has no more to give.
-    pub(super) fn start(threads: usize, level: u8) -> Self {
+    pub(super) fn start<C: Compress>(threads: usize, level: u8) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
+        let is_abandoned = Arc::new(AtomicBool::new(false));
         let workers = (0..threads)
             .map_while(|_| {
-                let queue = Arc::clone(&queue);
-                thread::Builder::new().name("gzip".to_owned()).spawn(move || work(&queue, level)).ok()
+                let (queue, is_abandoned) = (Arc::clone(&queue), Arc::clone(&is_abandoned));
+                let compressor = C::new(level).ok()?;
+                let name = C::NAME.to_owned();
+                thread::Builder::new().name(name).spawn(move || work(&queue, &is_abandoned, compressor)).ok()
             })
             .collect();
-        Self { jobs: Some(jobs), pending: VecDeque::new(), workers }
+        Self { jobs: Some(jobs), pending: VecDeque::new(), workers, is_abandoned }
     }
 
     /// Whether it cannot compress at all.
@@ -53,9 +60,9 @@ impl Pool {
     }
 
     /// Hands a piece to the next idle thread.
-    pub(super) fn submit(&mut self, piece: Piece) -> io::Result<()> {
+    pub(super) fn submit(&mut self, piece: Piece, place: Place) -> io::Result<()> {
         let (reply, answer) = sync_channel(1);
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { piece, reply }).is_ok());
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { piece, place, reply }).is_ok());
         if !sent {
             return Err(worker_lost());
         }
@@ -71,8 +78,9 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Waits for the threads, which have about two pieces each to go.
+    /// Waits for the threads, which have at most a piece each to go.
     fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
         self.jobs = None;
         for worker in self.workers.drain(..) {
             // A panic of a worker has shown as a lost answer where anyone waited for it.
@@ -81,14 +89,17 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, level: u8) {
+fn work(queue: &Mutex<Receiver<Job>>, is_abandoned: &AtomicBool, mut compressor: impl Compress) {
     loop {
         let job = match queue.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Job { mut piece, reply }) = job else { return };
-        let answer = piece.compress(level, Place::Inner).map(|()| piece);
+        let Ok(Job { mut piece, place, reply }) = job else { return };
+        if is_abandoned.load(Ordering::Relaxed) {
+            return;
+        }
+        let answer = piece.compress(&mut compressor, place).map(|()| piece);
         // Nobody waits for the answer where the encoder was dropped.
         drop(reply.send(answer));
     }
