@@ -79,9 +79,9 @@ impl StageBuild<'_> {
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<Outcome> {
         let (encode, other) = (self.encode().to_string(), self.encode_of(!self.is_in_result()).to_string());
-        let stored = |encode: &str| recipe.clone().with_text(IngredientKind::Setting, "compression", encode);
-        let otherwise = (encode != other).then(|| stored(&other));
-        let (record, outcome) = self.record(stored(&encode), None, otherwise, taken, make)?;
+        let stored = |recipe: Recipe, encode: &str| recipe.with_text(IngredientKind::Setting, "compression", encode);
+        let otherwise = (encode != other).then(|| stored(recipe.clone(), &other));
+        let (record, outcome) = self.record(stored(recipe, &encode), None, otherwise.as_ref(), taken, make)?;
         let mut history = History::new(record.created, line).with_comment(COMMENT);
         match &record.layer {
             Some(layer) => self.state.rootfs.push(layer, self.build.builder.state),
@@ -97,18 +97,18 @@ impl StageBuild<'_> {
         &mut self,
         recipe: Recipe,
         content: Option<Recipe>,
-        otherwise: Option<Recipe>,
+        otherwise: Option<&Recipe>,
         taken: &[Taken<'_>],
         make: impl FnOnce(&mut Self, Timestamp) -> Result<Made>,
     ) -> Result<(Record, Outcome)> {
         let (build, state, ctx) = (self.build, self.build.builder.state, self.build.ctx);
         let keys: Vec<CacheKey> = std::iter::once(&recipe).chain(&content).map(Recipe::key).collect();
         // In the order of the keys: no stage waits for another in a circle.
-        let turns: BTreeSet<CacheKey> = otherwise.iter().map(Recipe::key).chain(keys.iter().cloned()).collect();
+        let turns: BTreeSet<CacheKey> = otherwise.into_iter().map(Recipe::key).chain(keys.iter().cloned()).collect();
         let _turns = turns.iter().map(|key| build.shared.made.turn(key, ctx)).collect::<Result<Vec<_>>>()?;
         ctx.check()?;
-        let (found, lookup) = self.look_up(&recipe, content.as_ref(), otherwise.as_ref(), taken)?;
-        let defined: Vec<&Recipe> = std::iter::once(&recipe).chain(&otherwise).collect();
+        let (found, lookup) = self.look_up(&recipe, content.as_ref(), otherwise, taken)?;
+        let defined: Vec<&Recipe> = std::iter::once(&recipe).chain(otherwise).collect();
         self.steps.explain(&defined, taken, &lookup, &self.state.roots, state)?;
         let is_in_result = self.is_in_result();
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));

@@ -230,6 +230,6 @@ pub enum Cause {
         change: Earlier,
         /// Why, where its result is that of an older build: it was cached then, and does not say it itself.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        causes: Vec<Cause>,
+        causes: Vec<Self>,
     },
 }
