@@ -91,7 +91,10 @@ impl DirSource {
         let mut assembly = Assembly::default();
         let first = scan.root(&mut assembly)?;
         let list = |directory, visit: &mut Visit<'_, _, _>| scan.directory(&directory, visit);
-        parallel::explore(parallel::threads(), first, list, |listing| Ok(assembly.add(listing)))?;
+        parallel::explore(parallel::threads(), first, list, |listing| {
+            assembly.add(listing);
+            Ok(())
+        })?;
         let tree = assembly.tree;
         Ok(Self { root, tree })
     }
