@@ -26,6 +26,7 @@ mod layers;
 mod mount;
 mod mount_point;
 mod on_disk;
+mod pack;
 mod path;
 mod raw_tar;
 mod root;
