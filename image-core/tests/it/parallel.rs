@@ -52,7 +52,7 @@ proptest! {
         fails in any::<bool>(),
         step in 1_usize..700_000,
     ) {
-        let bytes: Vec<u8> = (0..length).map(|at| (at / 7 % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=u8::MAX).flat_map(|byte| [byte; 7]).cycle().take(length).collect();
         let failure = fails.then_some(io::ErrorKind::TimedOut);
         let reader = Pieces { bytes: &bytes, sizes: sizes.iter().cycle(), failure, interrupt: false };
         let (read, end) = parallel::read_ahead(reader, |ahead| {
