@@ -58,7 +58,6 @@ pub mod directory_size;
 pub mod entry;
 pub mod error;
 pub mod flatten;
-mod hashing_thread;
 pub mod idmap;
 pub mod image_source;
 pub mod image_tree;

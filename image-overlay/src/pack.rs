@@ -6,13 +6,12 @@ use image_core::{
     BlobStore, Ctx, Descriptor, DiffId, MediaType, Timestamp,
     blob::{BlobWriter, Expected},
     codec::{EncodeOptions, Encoder},
-    hasher::{Hasher, Sha256},
+    hasher::{Hasher, HashingWriter, Sha256},
 };
 
 use crate::{
     entry::{Entry, EntryKind},
     error::{Error, Result},
-    hashing_thread::HashingThread,
     tar::TarWriter,
     toc::{Content, LayerToc, TocBuilder, TocEntry},
     whiteout::Whiteout,
@@ -58,13 +57,12 @@ pub struct PackedLayer {
 ///
 /// Entries come in canonical order, each path once, and owners, times and names are written so
 /// that equal entries make equal bytes on every machine. Nothing is visible in the store before
-/// [`LayerWriter::finish`]. Of a layer that is not small, the diffID is hashed on a thread of its own, and so are
-/// pieces [compressed](EncodeOptions::threads).
+/// [`LayerWriter::finish`].
 ///
 /// # Spec
 /// OCI image-spec 1.1, layer.md, § Distributable Format and § Representing Changes.
 pub struct LayerWriter {
-    tar: TarWriter<HashingThread<Encoder<Box<dyn BlobWriter>>>>,
+    tar: TarWriter<HashingWriter<Encoder<Box<dyn BlobWriter>>>>,
     options: PackOptions,
     toc: TocBuilder,
 }
@@ -83,7 +81,7 @@ impl LayerWriter {
     pub fn new(store: &dyn BlobStore, options: PackOptions) -> Result<Self> {
         let blob = store.create(&Expected::any())?;
         let encoder = Encoder::new(blob, &options.encode)?;
-        let tar = TarWriter::new(HashingThread::new(encoder, Hasher::sha256()));
+        let tar = TarWriter::new(HashingWriter::new(encoder, Hasher::sha256()));
         Ok(Self { tar, options, toc: TocBuilder::default() })
     }
 
@@ -143,7 +141,7 @@ impl LayerWriter {
     /// A failed write or commit; then nothing is visible.
     pub fn finish(self) -> Result<PackedLayer> {
         let hashing = self.tar.finish()?;
-        let (encoder, hasher) = hashing.into_parts().map_err(|e| Error::stream("hash the layer", e))?;
+        let (encoder, hasher) = hashing.into_parts();
         let tar_size = hasher.count();
         let diff_id = DiffId::from_digest(hasher.finish());
         let blob = encoder.finish()?;
