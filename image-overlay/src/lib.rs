@@ -57,6 +57,7 @@ pub mod diff;
 pub mod directory_size;
 pub mod entry;
 pub mod error;
+mod filled;
 pub mod flatten;
 pub mod idmap;
 pub mod image_source;

@@ -1,6 +1,6 @@
 //! Whether files of two trees have the same content: read side by side, on several threads.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
 use image_core::{
     Ctx,
@@ -11,6 +11,7 @@ use image_core::{
 
 use crate::{
     error::{Error, Result},
+    filled::fill,
     source::{OpenFile, TreeSource},
     tree::NodeId,
 };
@@ -82,7 +83,7 @@ impl<'a, L: TreeSource, U: TreeSource> Comparison<'a, L, U> {
         let mut hasher = Sha256::default();
         loop {
             self.ctx.check()?;
-            match fill(content, &mut self.buffers.0)? {
+            match read(content, &mut self.buffers.0)? {
                 [] => return Ok(hasher.finish()),
                 bytes => hasher.update(bytes),
             }
@@ -92,7 +93,7 @@ impl<'a, L: TreeSource, U: TreeSource> Comparison<'a, L, U> {
     fn is_equal(&mut self, lower: &mut dyn Read, upper: &mut dyn Read) -> Result<bool> {
         loop {
             self.ctx.check()?;
-            let (below, above) = (fill(lower, &mut self.buffers.0)?, fill(upper, &mut self.buffers.1)?);
+            let (below, above) = (read(lower, &mut self.buffers.0)?, read(upper, &mut self.buffers.1)?);
             if below != above {
                 return Ok(false);
             }
@@ -103,16 +104,6 @@ impl<'a, L: TreeSource, U: TreeSource> Comparison<'a, L, U> {
     }
 }
 
-/// Reads until the buffer is full or the content at its end.
-fn fill<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    let mut length = 0;
-    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match content.read(rest) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::stream("read a file's content", error)),
-        }
-    }
-    Ok(buffer.get(..length).unwrap_or_default())
+fn read<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    fill(content, buffer).map_err(|error| Error::stream("read a file's content", error))
 }

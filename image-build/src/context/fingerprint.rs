@@ -12,6 +12,7 @@ use std::{
 use image_core::{
     Ctx, Digest,
     observer::{Outcome, TaskKind},
+    parallel,
 };
 use image_overlay::{NodeId, NodeRef};
 use rustix::io::Errno;
@@ -32,9 +33,6 @@ use crate::{
 
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
-
-/// How many threads read at once.
-const THREADS: usize = 8;
 
 /// How many files a thread takes at a time: mostly those of one directory.
 const BATCH: usize = 32;
@@ -124,7 +122,7 @@ pub(super) fn files(context: &BuildContext, root: &OwnedFd, todo: &[Unread<'_>],
             }
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(todo.len());
+    let threads = parallel::threads().get().min(todo.len());
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(work);

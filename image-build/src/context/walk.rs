@@ -1,8 +1,8 @@
 //! Listing a context: directories are read on several threads, and their files put into one tree as they come.
 
 mod assembly;
+mod job;
 mod names;
-mod queue;
 
 use std::{
     collections::HashSet,
@@ -11,6 +11,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{self, SyncSender},
     },
     thread,
@@ -19,6 +20,7 @@ use std::{
 use image_core::{
     Ctx,
     observer::{Outcome, TaskKind},
+    parallel::{self, Todo},
 };
 use image_overlay::LayerPath;
 use rustix::{
@@ -28,8 +30,8 @@ use rustix::{
 
 use self::{
     assembly::Assembly,
+    job::{Directory, Job, Opened},
     names::{Name, Names},
-    queue::{Directory, Job, Opened, Queue},
 };
 use super::{
     BuildContext, ContextTree,
@@ -43,9 +45,6 @@ use crate::{
     files::{FileFacts, Xattrs},
     stat_cache::{Fact, Loaded, Lookup},
 };
-
-/// How many threads work at once.
-const THREADS: usize = 8;
 
 /// How many names of a directory a thread looks at before it sees what else there is to do.
 const TOGETHER: usize = 512;
@@ -67,23 +66,22 @@ pub(super) fn list(
 ) -> Result<ContextTree> {
     let verb = if reads { "read" } else { "list" };
     let task = ctx.begin(TaskKind::Fingerprint, &format!("{verb} {}", context.path.display()), None);
-    let queue = Queue::new();
+    let (todo, count) = (Todo::new(Job::first()), AtomicUsize::new(1));
     let (found, listed) = mpsc::sync_channel(AHEAD);
     let mut assembly = Assembly::new(context, ctx);
     let linked = Mutex::new(HashSet::new());
     thread::scope(|scope| {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-        for _ in 0..threads {
-            let (queue, linked, found) = (&queue, &linked, found.clone());
+        for _ in 0..parallel::threads().get() {
+            let (todo, count, linked, found) = (&todo, &count, &linked, found.clone());
             let (contents, tally) = (reads.then(|| ContentReader::new(ctx)), Tally::new(&task));
-            let lister = Lister { context, root, known, linked, queue, ctx, contents, tally };
+            let lister = Lister { context, root, known, linked, todo, count, ctx, contents, tally };
             scope.spawn(move || lister.work(&found));
         }
         drop(found);
         for batch in listed {
             let added = batch.and_then(|batch: Vec<Listed>| batch.into_iter().try_for_each(|part| assembly.add(part)));
             if added.is_err() {
-                queue.stop();
+                todo.stop();
                 return added;
             }
         }
@@ -132,7 +130,9 @@ struct Lister<'a> {
     known: &'a Loaded,
     /// The files with several names that somebody read or reads, by device and inode.
     linked: &'a Mutex<HashSet<(u64, u64)>>,
-    queue: &'a Queue,
+    todo: &'a Todo<Job>,
+    /// How many directories were found.
+    count: &'a AtomicUsize,
     ctx: &'a Ctx,
     /// What reads files, where they are to be read.
     contents: Option<ContentReader<'a>>,
@@ -143,7 +143,7 @@ impl Lister<'_> {
     /// Works as long as there is something to do. Nobody listens any more after an error.
     fn work(mut self, found: &SyncSender<Result<Vec<Listed>>>) {
         let (mut batch, mut names) = (Vec::new(), 0);
-        while let Some(job) = self.queue.next() {
+        while let Some((job, _turn)) = self.todo.next() {
             let listed = match job {
                 Job::Open(directory) => self.open(&directory),
                 Job::Look(opened) => self.look_at(opened, Xattrs::new()),
@@ -161,7 +161,6 @@ impl Lister<'_> {
                     return;
                 }
             }
-            self.queue.done();
         }
         drop(found.send(Ok(batch)));
     }
@@ -178,7 +177,7 @@ impl Lister<'_> {
         let count = names.list.len();
         if count > TOGETHER {
             let others = (TOGETHER..count).step_by(TOGETHER).map(|from| from..count.min(from + TOGETHER));
-            self.queue.add(others.map(|range| Job::Look(part(range))));
+            self.todo.add(others.map(|range| Job::Look(part(range))));
         }
         self.look_at(part(0..count.min(TOGETHER)), xattrs)
     }
@@ -220,9 +219,9 @@ impl Lister<'_> {
             children.push((child, what));
         }
         if !directories.is_empty() {
-            let first = self.queue.reserve(directories.len());
+            let first = self.count.fetch_add(directories.len(), Ordering::Relaxed);
             let numbered = directories.into_iter().zip(first..);
-            self.queue.add(numbered.map(|((at, path, verdict), id)| {
+            self.todo.add(numbered.map(|((at, path, verdict), id)| {
                 children[at].1 = What::Directory(id);
                 Job::Open(Directory { id, path, verdict })
             }));

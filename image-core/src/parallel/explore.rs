@@ -3,14 +3,11 @@
 use std::{
     fmt,
     num::NonZeroUsize,
-    sync::{
-        Condvar, Mutex, PoisonError,
-        mpsc::{SyncSender, sync_channel},
-    },
+    sync::mpsc::{SyncSender, sync_channel},
     thread,
 };
 
-use super::map::lock;
+use super::todo::Todo;
 
 /// How many results of visits may wait to be received.
 const WAITING: usize = 64;
@@ -48,15 +45,16 @@ where
     R: Send,
     E: Send,
 {
-    let left = Left { items: vec![first], busy: 0, waiting: 0, stopped: false };
-    let todo = Todo { left: Mutex::new(left), changed: Condvar::new() };
+    let todo = Todo::new(first);
     let work = |results: SyncSender<Result<R, E>>| {
-        while let Some(mut turn) = todo.next() {
-            let Some(item) = turn.item.take() else { return };
-            let mut is_wanted = true;
+        while let Some((item, _turn)) = todo.next() {
+            let (mut found, mut is_wanted) = (Vec::new(), true);
             let mut tell = |told| is_wanted = is_wanted && results.send(Ok(told)).is_ok();
-            let visited = visit(item, &mut Visit { found: &mut turn.found, tell: &mut tell });
-            turn.is_done = visited.is_ok() && is_wanted;
+            let visited = visit(item, &mut Visit { found: &mut found, tell: &mut tell });
+            if visited.is_err() || !is_wanted {
+                todo.stop();
+            }
+            todo.add(found);
             if let Err(error) = visited {
                 // Fails only where nobody is left to be told.
                 drop(results.send(Err(error)));
@@ -76,10 +74,10 @@ where
         if started > 0 {
             return received.into_iter().try_for_each(|told| receive(told?));
         }
-        let mut items = std::mem::take(&mut lock(&todo.left).items);
-        while let Some(item) = items.pop() {
-            let mut all = Vec::new();
-            visit(item, &mut Visit { found: &mut items, tell: &mut |told| all.push(told) })?;
+        while let Some((item, _turn)) = todo.next() {
+            let (mut found, mut all) = (Vec::new(), Vec::new());
+            visit(item, &mut Visit { found: &mut found, tell: &mut |told| all.push(told) })?;
+            todo.add(found);
             all.into_iter().try_for_each(&mut receive)?;
         }
         Ok(())
@@ -107,66 +105,5 @@ impl<T, R> Visit<'_, T, R> {
     /// Hands something to whoever receives.
     pub fn tell(&mut self, result: R) {
         (self.tell)(result);
-    }
-}
-
-/// What is to be visited.
-struct Todo<T> {
-    left: Mutex<Left<T>>,
-    changed: Condvar,
-}
-
-struct Left<T> {
-    /// The last is the next.
-    items: Vec<T>,
-    /// How many are being visited, which may find more.
-    busy: usize,
-    /// How many threads wait for one.
-    waiting: usize,
-    stopped: bool,
-}
-
-impl<T> Todo<T> {
-    /// The next item; `None` where there is none and none will come.
-    fn next(&self) -> Option<Turn<'_, T>> {
-        let mut left = lock(&self.left);
-        loop {
-            if left.stopped {
-                return None;
-            }
-            if let Some(item) = left.items.pop() {
-                left.busy += 1;
-                return Some(Turn { todo: self, item: Some(item), found: Vec::new(), is_done: false });
-            }
-            if left.busy == 0 {
-                return None;
-            }
-            left.waiting += 1;
-            left = self.changed.wait(left).unwrap_or_else(PoisonError::into_inner);
-            left.waiting -= 1;
-        }
-    }
-}
-
-/// A visit.
-struct Turn<'a, T> {
-    todo: &'a Todo<T>,
-    item: Option<T>,
-    found: Vec<T>,
-    /// Whether it came to its end, and others are to follow.
-    is_done: bool,
-}
-
-impl<T> Drop for Turn<'_, T> {
-    /// Nobody waits for what will not come, a visit that panics included.
-    fn drop(&mut self) {
-        let mut left = lock(&self.todo.left);
-        left.busy -= 1;
-        left.stopped |= !self.is_done;
-        left.items.append(&mut self.found);
-        // To wake nobody is a system call too.
-        if left.waiting > 0 {
-            self.todo.changed.notify_all();
-        }
     }
 }

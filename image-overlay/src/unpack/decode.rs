@@ -18,6 +18,7 @@ use crate::{
     apply::Strictness,
     counted::Counted,
     error::{Error, Result},
+    filled::fill,
 };
 
 /// Bytes of one piece of a stream.
@@ -110,7 +111,7 @@ fn decode_layer(
     loop {
         ctx.check()?;
         let mut buffer = out.spare.try_recv().unwrap_or_else(|_| vec![0; PIECE].into());
-        let length = fill(&mut decoder, &mut buffer).map_err(|e| Error::stream("read the layer", e))?;
+        let length = fill(&mut decoder, &mut buffer).map_err(|e| Error::stream("read the layer", e))?.len();
         if length == 0 {
             break;
         }
@@ -127,20 +128,6 @@ fn decode_layer(
         return Err(Error::DiffIdMismatch { expected: layer.diff_id.clone(), actual });
     }
     Ok(Flow::Wanted)
-}
-
-/// Reads until the buffer is full or the stream at its end.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(n) => length += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(length)
 }
 
 impl LayerStreams {
