@@ -240,21 +240,12 @@ impl StageBuild<'_> {
             return Ok(None);
         }
         let Some((_, record)) = cache::find(state.records(), [otherwise])? else { return Ok(None) };
-        let layer = match &record.layer {
+        let layer = match record.layer.as_ref().map(|layer| self.recode_layer(layer)).transpose()? {
             None => None,
-            Some(layer) => {
-                let digest = layer.descriptor.digest.clone();
-                match state.check_layer(layer, Trust::Unchanged, ctx)? {
-                    LayerCheck::Whole => self.recode_layer(layer)?,
-                    LayerCheck::Gone => {
-                        *lookup = Lookup::NoLayer(digest);
-                        return Ok(None);
-                    }
-                    LayerCheck::Damaged => {
-                        *lookup = Lookup::DamagedLayer(digest);
-                        return Ok(None);
-                    }
-                }
+            Some(Ok(layer)) => Some(layer),
+            Some(Err(why)) => {
+                *lookup = why;
+                return Ok(None);
             }
         };
         let record = Record { used: ctx.now(), layer, ..record }.with_recipe(recipe.clone());
@@ -262,19 +253,27 @@ impl StageBuild<'_> {
         Ok(Some(record))
     }
 
-    fn recode_layer(&self, layer: &RecordedLayer) -> Result<Option<RecordedLayer>> {
+    /// The layer stored as this stage's are, or why there is none to be had.
+    fn recode_layer(&self, layer: &RecordedLayer) -> Result<Result<RecordedLayer, Lookup>> {
         let (shared, state, ctx) = (self.build.shared, self.build.builder.state, self.build.ctx);
-        shared.rely_on(layer);
+        let damaged = || Ok(Err(Lookup::DamagedLayer(layer.descriptor.digest.clone())));
+        match state.check_layer(layer, Trust::Unchanged, ctx)? {
+            LayerCheck::Whole => shared.rely_on(layer),
+            LayerCheck::Gone => return Ok(Err(Lookup::NoLayer(layer.descriptor.digest.clone()))),
+            LayerCheck::Damaged => return damaged(),
+        }
         let mut image = ImageEdit::new(ImageConfig::new(&self.stage.platform));
         image.push_layer(&layer.descriptor, layer.diff_id.clone(), History::new(self.build.created(), ""));
-        image.recompress(state.blobs(), &self.encode(), ctx)?;
-        let stored = |blob: &Descriptor| RecordedLayer::new(blob.clone(), layer.diff_id.clone());
-        let layer = image.layers().first().map(stored);
-        if let Some(layer) = &layer {
-            shared.rely_on(layer);
-            state.adopt_layer(layer, shared.begun, ctx)?;
+        match image.recompress(state.blobs(), &self.encode(), ctx) {
+            // It may look whole until it is read.
+            Err(e) if e.is_corrupt() => return damaged(),
+            recompressed => recompressed?,
         }
-        Ok(layer)
+        let Some(blob) = image.layers().first() else { return damaged() };
+        let layer = RecordedLayer::new(blob.clone(), layer.diff_id.clone());
+        shared.rely_on(&layer);
+        state.adopt_layer(&layer, shared.begun, ctx)?;
+        Ok(Ok(layer))
     }
 
     /// Takes over what another build's record says that a step came to, with its layer; `None` where that is not what the

@@ -10,7 +10,7 @@ use image_core::{
 use super::docker_write::transfer;
 use crate::error::Result;
 
-/// A compressed blob that is larger may be of more than the 4 GiB that gzip can tell: deflate makes a thousandth of some layers.
+/// A blob this large is certainly of more than the 4 GiB that gzip can tell; smaller ones may be, which writing them shows.
 const MAX_TELLING: u64 = u32::MAX as u64;
 /// The shortest gzip member: header, an empty block and the trailer.
 const MIN_GZIP: u64 = 20;

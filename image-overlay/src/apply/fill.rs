@@ -20,7 +20,8 @@ use crate::{
 
 /// How many bytes are handed over at once.
 const BYTES: usize = 256 << 10;
-/// How many steps are handed over at once: with those of [`AHEAD`], they bound how many files are open.
+/// How many steps are handed over at once, of which a file takes two or three: with [`AHEAD`] they bound how many files are
+/// open, to less than two hundred.
 const STEPS: usize = 48;
 /// How often that may be waiting.
 const AHEAD: usize = 6;
