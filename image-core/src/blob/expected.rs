@@ -2,18 +2,18 @@
 
 use std::io;
 
+use super::hashing::Hashing;
 use crate::{
     descriptor::Descriptor,
     digest::Digest,
     error::{Error, Result},
-    hasher::Hasher,
 };
 
 /// What is known of a blob before it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
-    digest: Option<Digest>,
-    size: Option<u64>,
+    /// A size is known of what has a digest alone.
+    content: Option<(Digest, Option<u64>)>,
 }
 
 impl Expected {
@@ -26,13 +26,13 @@ impl Expected {
     /// Content of this digest, of any size.
     #[must_use]
     pub fn of(digest: Digest) -> Self {
-        Self { digest: Some(digest), size: None }
+        Self { content: Some((digest, None)) }
     }
 
     /// Content of this digest and of `size` bytes.
     #[must_use]
     pub fn sized(digest: Digest, size: u64) -> Self {
-        Self { digest: Some(digest), size: Some(size) }
+        Self { content: Some((digest, Some(size))) }
     }
 
     /// The content that a descriptor points at.
@@ -44,13 +44,13 @@ impl Expected {
     /// The digest, where known.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
-        self.digest.as_ref()
+        self.content.as_ref().map(|(digest, _)| digest)
     }
 
     /// The size in bytes, where known.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        self.size
+        self.content.as_ref().and_then(|(_, size)| *size)
     }
 }
 
@@ -78,51 +78,50 @@ impl Committed {
 #[derive(Debug)]
 pub(super) struct Intake {
     expected: Expected,
-    hasher: Hasher,
+    hashing: Hashing,
     overrun: bool,
 }
 
 impl Intake {
     pub(super) fn new(expected: &Expected) -> Result<Self> {
-        let hasher = expected.digest().map_or_else(|| Ok(Hasher::sha256()), Hasher::for_digest)?;
-        Ok(Self { expected: expected.clone(), hasher, overrun: false })
+        let hashing = Hashing::new(expected.digest())?;
+        Ok(Self { expected: expected.clone(), hashing, overrun: false })
     }
 
     /// Refuses bytes that would make the content longer than expected.
     pub(super) fn admit(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let size = self.hasher.count().saturating_add(bytes.len() as u64);
-        self.overrun |= self.expected.size.is_some_and(|limit| size > limit);
-        if self.overrun { Err(self.size_mismatch().into()) } else { Ok(()) }
+        let size = self.hashing.count().saturating_add(bytes.len() as u64);
+        self.overrun |= self.expected.size().is_some_and(|limit| size > limit);
+        if self.overrun { Ok(self.check_size()?) } else { Ok(()) }
     }
 
     /// How many bytes came in.
-    #[cfg(unix)]
     pub(super) fn count(&self) -> u64 {
-        self.hasher.count()
+        self.hashing.count()
     }
 
     /// Takes bytes that were stored into account.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
+        self.hashing.update(bytes);
     }
 
     /// The digest and size of the content, if they are the expected ones.
     pub(super) fn finish(self) -> Result<(Digest, u64)> {
-        let size = self.hasher.count();
-        if self.overrun || self.expected.size.is_some_and(|expected| expected != size) {
-            return Err(self.size_mismatch());
-        }
-        let actual = self.hasher.finish();
-        match self.expected.digest {
-            Some(expected) if expected != actual => Err(Error::DigestMismatch { expected, actual }),
+        self.check_size()?;
+        let size = self.count();
+        let actual = self.hashing.finish();
+        match self.expected.content {
+            Some((expected, _)) if expected != actual => Err(Error::DigestMismatch { expected, actual }),
             _ => Ok((actual, size)),
         }
     }
 
-    fn size_mismatch(&self) -> Error {
-        let expected = self.expected.size.unwrap_or_default();
-        let actual = if self.overrun { expected.saturating_add(1) } else { self.hasher.count() };
-        let digest = self.expected.digest.clone().unwrap_or_else(|| self.hasher.clone().finish());
-        Error::SizeMismatch { digest, expected, actual }
+    fn check_size(&self) -> Result<()> {
+        let Some((digest, Some(expected))) = &self.expected.content else { return Ok(()) };
+        let actual = if self.overrun { expected.saturating_add(1) } else { self.count() };
+        if actual == *expected {
+            return Ok(());
+        }
+        Err(Error::SizeMismatch { digest: digest.clone(), expected: *expected, actual })
     }
 }

@@ -28,6 +28,7 @@ mod ext;
 mod forward;
 pub mod fs;
 mod handle;
+mod hashing;
 mod inline;
 mod memory;
 

@@ -1,0 +1,131 @@
+//! A content's digest, made beside what else is done with the content.
+
+use std::{
+    fmt, panic,
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    thread::{self, JoinHandle},
+};
+
+use crate::{digest::Digest, error::Result, hasher::Hasher, parallel};
+
+/// How much is hashed before a thread is worth its while, in bytes.
+const ALONE: u64 = 1 << 20;
+/// Bytes of one piece of the content.
+const PIECE: usize = 256 << 10;
+/// How many pieces may wait to be hashed.
+const AHEAD: usize = 4;
+
+/// Hashes what comes; from the second MiB on on a thread of its own, so that it takes no time from whoever writes the same
+/// bytes to a file.
+pub(super) struct Hashing {
+    count: u64,
+    state: State,
+}
+
+enum State {
+    /// Where it is little so far, and whether a thread may have more of it; or where none can be had.
+    Here {
+        hasher: Hasher,
+        may_move: bool,
+    },
+    Beside(Beside),
+}
+
+/// The side of the thread's user.
+struct Beside {
+    pieces: SyncSender<Vec<u8>>,
+    hashed: Receiver<Vec<u8>>,
+    thread: JoinHandle<Hasher>,
+    /// What is too little to be handed over.
+    piece: Vec<u8>,
+}
+
+impl fmt::Debug for Hashing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashing").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Hashing {
+    /// For content of this digest.
+    pub(super) fn new(expected: Option<&Digest>) -> Result<Self> {
+        let hasher = expected.map_or_else(|| Ok(Hasher::sha256()), Hasher::for_digest)?;
+        Ok(Self { count: 0, state: State::Here { hasher, may_move: parallel::threads().get() > 1 } })
+    }
+
+    /// How many bytes came.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Adds bytes to the content.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.count += bytes.len() as u64;
+        match &mut self.state {
+            State::Here { hasher, may_move } => {
+                hasher.update(bytes);
+                if *may_move && self.count >= ALONE {
+                    *may_move = false;
+                    if let Some(beside) = Beside::begin(hasher) {
+                        self.state = State::Beside(beside);
+                    }
+                }
+            }
+            State::Beside(beside) => beside.update(bytes),
+        }
+    }
+
+    /// The digest of all bytes that came.
+    pub(super) fn finish(self) -> Digest {
+        match self.state {
+            State::Here { hasher, .. } => hasher,
+            State::Beside(beside) => beside.finish(),
+        }
+        .finish()
+    }
+}
+
+impl Beside {
+    /// Has a thread go on with what the hasher has; `None` where there is no thread to be had.
+    fn begin(hasher: &Hasher) -> Option<Self> {
+        let (pieces, coming) = sync_channel(AHEAD);
+        let (done, hashed) = channel();
+        let hasher = hasher.clone();
+        let spawned = thread::Builder::new().name("hash".to_owned()).spawn(move || hash(hasher, &coming, &done));
+        Some(Self { pieces, hashed, thread: spawned.ok()?, piece: Vec::with_capacity(PIECE) })
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE - self.piece.len()));
+            self.piece.extend_from_slice(now);
+            bytes = later;
+            if self.piece.len() == PIECE {
+                let next = self.hashed.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+                self.send(next);
+            }
+        }
+    }
+
+    fn send(&mut self, next: Vec<u8>) {
+        // Fails only where the thread panicked, which `finish` tells.
+        drop(self.pieces.send(std::mem::replace(&mut self.piece, next)));
+    }
+
+    fn finish(mut self) -> Hasher {
+        self.send(Vec::new());
+        drop(self.pieces);
+        self.thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+}
+
+/// Hashes pieces until no more can come, and gives their memory back.
+fn hash(mut hasher: Hasher, coming: &Receiver<Vec<u8>>, done: &Sender<Vec<u8>>) -> Hasher {
+    for mut piece in coming {
+        hasher.update(&piece);
+        piece.clear();
+        // Fails only where nobody has more to add.
+        drop(done.send(piece));
+    }
+    hasher
+}
