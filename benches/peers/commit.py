@@ -5,22 +5,9 @@ import os
 import shutil
 import subprocess
 
-from peers import Tool, Work, arguments, compare, ours
+from peers import Tool, Work, arguments, compare, edit, ours
 
 options = arguments(__doc__, layout="an OCI layout with an image named latest: skopeo copy docker://debian:12 oci:LAYOUT:latest")
-
-
-def edit(tree):
-    """Appends a byte to every hundredth regular file, in the order of their paths."""
-    files = []
-    for directory, names, found in os.walk(tree):
-        names.sort()
-        files += [path for name in sorted(found) if os.path.isfile(path := os.path.join(directory, name)) and not os.path.islink(path)]
-    for path in files[::100]:
-        with open(path, "ab") as file:
-            file.write(b"#")
-
-
 with Work() as work:
     disk, layout = work.disk(), options.layout.resolve()
     quiet = {"check": True, "stdout": subprocess.DEVNULL}

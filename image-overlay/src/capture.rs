@@ -1,19 +1,25 @@
 //! The tree that an overlay mount shows, from its upper directory and the tree below it, without the mount.
 //!
-//! - `merge`: how the one is laid over the other.
+//! - `marks`: what the mount writes of its own into the upper directory;
+//! - `merge`: how the one is laid over the other;
+//! - `upper`: the upper directory, and what of the lower one it is about.
 
+mod marks;
 mod merge;
+mod upper;
 
 use std::io::Read;
 
 use image_core::Ctx;
 
 use self::merge::{merge, whole};
+pub(crate) use self::upper::Over;
+pub use self::upper::UpperDir;
 use crate::{
     error::{Error, Result},
     overlayfs::OverlayXattrs,
     root::Root,
-    scan::{DirSource, Sight},
+    scan::DirSource,
     source::{InodeState, OpenFile, TreeSource},
     tree::{FileTree, NodeId},
 };
@@ -75,8 +81,17 @@ impl<'a, L: TreeSource> CapturedSource<'a, L> {
     /// [`Error::Captured`] for what is said to come from where the lower tree has no such thing; otherwise
     /// as [`DirSource::scan`].
     pub fn new(lower: &'a L, upper: Root, xattrs: OverlayXattrs, ctx: &Ctx) -> Result<Self> {
-        let upper = DirSource::look(upper, Sight::Overlay, ctx)?;
-        let tree = merge(lower.tree(), upper.tree(), xattrs, ctx)?;
+        Self::over(lower, UpperDir::look(upper, xattrs, ctx)?, ctx)
+    }
+
+    /// Lays an upper directory that was looked at over the lower tree. Of a lower directory, [`UpperDir::scan_lower`] finds what
+    /// is needed.
+    ///
+    /// # Errors
+    /// [`Error::Captured`] for what is said to come from where the lower tree has no such thing.
+    pub fn over(lower: &'a L, upper: UpperDir, ctx: &Ctx) -> Result<Self> {
+        let UpperDir { source: upper, marks } = upper;
+        let tree = merge(lower.tree(), upper.tree(), marks, ctx)?;
         Ok(Self { lower, upper, tree })
     }
 

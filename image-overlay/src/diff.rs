@@ -354,6 +354,6 @@ fn same_attributes(one: &Metadata, other: &Metadata) -> bool {
 }
 
 /// Whether two times are the same as far as both are known: those of layers have whole seconds.
-fn same_time(one: Timestamp, other: Timestamp) -> bool {
+pub(crate) fn same_time(one: Timestamp, other: Timestamp) -> bool {
     one == other || one.seconds() == other.seconds() && (one.nanoseconds() == 0 || other.nanoseconds() == 0)
 }

@@ -95,7 +95,7 @@ pub use apply::{
     apply_overlay_layer,
 };
 #[cfg(target_os = "linux")]
-pub use capture::{CapturedContent, CapturedSource};
+pub use capture::{CapturedContent, CapturedSource, UpperDir};
 pub use change::{Change, Changes};
 pub use content::{Contents, LayerBlob};
 pub use diff::{Comparison, DiffOptions, diff};

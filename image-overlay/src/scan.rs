@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     fs::File,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -21,13 +21,14 @@ use rustix::{
 };
 
 use crate::{
+    capture::Over,
     entry::{EntryKind, Metadata},
     error::{Error, Result},
     path::LayerPath,
     root::{FileId, Root, Status, open_file, read_xattrs},
     rootless,
     source::{InodeState, OpenFile, TreeSource},
-    tree::{FileTree, NodeId},
+    tree::{FileTree, NodeId, NodeRef},
     xattr::XattrClass,
 };
 
@@ -87,22 +88,37 @@ impl DirSource {
 
     /// Looks at all that is below a root, seeing it this way.
     pub(crate) fn look(root: Root, sight: Sight, ctx: &Ctx) -> Result<Self> {
+        Ok(Self::look_at(Extent::All, root, sight, ctx)?.0)
+    }
+
+    /// Looks at as much of what is below a root as there are names for in what is laid over it. Gives with it the files that
+    /// have several names, be these among what was looked at or not.
+    pub(crate) fn look_beneath(over: &Over<'_>, root: Root, ctx: &Ctx) -> Result<(Self, Vec<NodeId>)> {
+        Self::look_at(Extent::Beneath(over.top(), over), root, Sight::Plain, ctx)
+    }
+
+    fn look_at(extent: Extent<'_>, root: Root, sight: Sight, ctx: &Ctx) -> Result<(Self, Vec<NodeId>)> {
         let scan = Scan { root: &root, sight, count: AtomicUsize::new(0), ctx };
         let mut assembly = Assembly::default();
-        let first = scan.root(&mut assembly)?;
+        let first = scan.root(extent, &mut assembly)?;
         let list = |directory, visit: &mut Visit<'_, _, _>| scan.directory(&directory, visit);
         parallel::explore(parallel::threads(), first, list, |listing| {
             assembly.add(listing);
             Ok(())
         })?;
-        let tree = assembly.tree;
-        Ok(Self { root, tree })
+        let Assembly { tree, linked, .. } = assembly;
+        Ok((Self { root, tree }, linked))
     }
 
     /// The root that was scanned.
     #[must_use]
     pub fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// The root, to be scanned again.
+    pub(crate) fn into_root(self) -> Root {
+        self.root
     }
 
     fn open(&self, file: NodeId, last: &RefCell<Option<(NodeId, OwnedFd)>>) -> Result<File> {
@@ -153,6 +169,23 @@ pub(crate) enum Sight {
     Overlay,
 }
 
+/// How much of a directory is looked at.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    All,
+    /// What this directory has names for.
+    Beneath(NodeRef<'a, DirContent>, &'a Over<'a>),
+}
+
+impl<'a> Extent<'a> {
+    /// How much is looked at of the directory of this name; `None` where it is enough to know that it is one.
+    fn of(self, name: &[u8]) -> Option<Self> {
+        let Self::Beneath(dir, over) = self else { return Some(Self::All) };
+        let above = dir.child(name).filter(|above| above.is_directory())?;
+        Some(if over.is_opaque(above) { Self::All } else { Self::Beneath(above, over) })
+    }
+}
+
 struct Scan<'a> {
     root: &'a Root,
     sight: Sight,
@@ -162,10 +195,11 @@ struct Scan<'a> {
 }
 
 /// A directory that is still to be read.
-struct Pending {
+struct Pending<'a> {
     number: usize,
     path: LayerPath,
     id: FileId,
+    extent: Extent<'a>,
 }
 
 /// Some of what is in a directory.
@@ -186,7 +220,7 @@ struct Listed {
 
 impl Scan<'_> {
     /// Takes the root into a tree, and gives it to be read.
-    fn root(&self, assembly: &mut Assembly) -> Result<Pending> {
+    fn root<'e>(&self, extent: Extent<'e>, assembly: &mut Assembly) -> Result<Pending<'e>> {
         let path = LayerPath::root();
         let status = Status::of(self.root).map_err(|e| failed("stat", &path, e))?;
         let metadata = self.metadata(self.root.as_fd(), b".", &path, &status)?;
@@ -194,27 +228,35 @@ impl Scan<'_> {
         assembly.tree.set_metadata(node, metadata);
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         assembly.directories.insert(number, node);
-        Ok(Pending { number, path, id: status.id })
+        Ok(Pending { number, path, id: status.id, extent })
     }
 
-    fn directory(&self, at: &Pending, visit: &mut Visit<'_, Pending, Listing>) -> Result<()> {
+    fn directory<'e>(&self, at: &Pending<'e>, visit: &mut Visit<'_, Pending<'e>, Listing>) -> Result<()> {
         let dir = self.root.open_dir(&at.path)?;
         let fail = |e| failed("read", &at.path, e);
         if Status::of(&dir).map_err(fail)?.id != at.id {
             return Err(fail(Errno::STALE));
         }
         let mut names = Vec::new();
-        let mut buffer = [MaybeUninit::<u8>::uninit(); 32 << 10];
-        let mut entries = RawDir::new(&dir, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(fail)?;
-            let name = entry.file_name().to_bytes();
-            if !matches!(name, b"." | b"..") {
-                self.ctx.check()?;
-                names.extend(self.name(at, dir.as_fd(), name, visit)?);
-            }
+        let mut look = |name: &[u8]| -> Result<()> {
+            self.ctx.check()?;
+            names.extend(self.name(at, dir.as_fd(), name, visit)?);
             if names.len() == BATCH {
-                visit.tell(Listing { directory: at.number, names: std::mem::take(&mut names) });
+                visit.tell(Listing { directory: at.number, names: mem::take(&mut names) });
+            }
+            Ok(())
+        };
+        if let Extent::Beneath(above, _) = at.extent {
+            above.children().try_for_each(|child| look(child.name()))?;
+        } else {
+            let mut buffer = [MaybeUninit::<u8>::uninit(); 32 << 10];
+            let mut entries = RawDir::new(&dir, &mut buffer);
+            while let Some(entry) = entries.next() {
+                let entry = entry.map_err(fail)?;
+                match entry.file_name().to_bytes() {
+                    b"." | b".." => {}
+                    name => look(name)?,
+                }
             }
         }
         visit.tell(Listing { directory: at.number, names });
@@ -222,12 +264,12 @@ impl Scan<'_> {
     }
 
     /// Looks at one name; what is a directory is to be read.
-    fn name(
+    fn name<'e>(
         &self,
-        parent: &Pending,
+        parent: &Pending<'e>,
         dir: BorrowedFd<'_>,
         name: &[u8],
-        visit: &mut Visit<'_, Pending, Listing>,
+        visit: &mut Visit<'_, Pending<'e>, Listing>,
     ) -> Result<Option<Listed>> {
         let path = parent.path.join(name)?;
         let looked = Status::at(dir, name).map_err(|e| failed("stat", &path, e))?;
@@ -245,7 +287,9 @@ impl Scan<'_> {
             return Ok(Some(Listed { name, status, kind, metadata, number }));
         }
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        visit.find(Pending { number, path, id: status.id });
+        if let Some(extent) = parent.extent.of(&name) {
+            visit.find(Pending { number, path, id: status.id, extent });
+        }
         Ok(Some(Listed { name, status, kind, metadata, number: Some(number) }))
     }
 
@@ -286,6 +330,8 @@ struct Assembly {
     directories: HashMap<usize, NodeId>,
     /// Inodes with several names, by the name that came first.
     inodes: HashMap<FileId, NodeId>,
+    /// Every name of a file that has several.
+    linked: Vec<NodeId>,
 }
 
 impl Assembly {
@@ -295,7 +341,7 @@ impl Assembly {
             if number.is_none()
                 && let Some(first) = self.inodes.get(&status.id)
             {
-                self.tree.link(parent, &name, *first);
+                self.linked.push(self.tree.link(parent, &name, *first));
                 continue;
             }
             let content = matches!(kind, EntryKind::File { .. });
@@ -305,6 +351,7 @@ impl Assembly {
                 self.directories.insert(number, node);
             } else if status.links > 1 && status.kind != FileType::Socket {
                 self.inodes.insert(status.id, node);
+                self.linked.push(node);
             }
         }
     }

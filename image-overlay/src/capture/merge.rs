@@ -7,11 +7,10 @@ use std::{
 
 use image_core::{Ctx, observer::NoticeKind};
 
-use super::{CapturedContent, Place};
+use super::{CapturedContent, Place, marks::Marks};
 use crate::{
     entry::{EntryKind, Metadata},
     error::{Error, Result},
-    overlayfs::{ESCAPE, OverlayXattrs},
     path::LayerPath,
     scan::DirContent,
     tree::{FileTree, InodeId, NodeId, NodeRef},
@@ -24,11 +23,11 @@ type Upper<'a> = NodeRef<'a, DirContent>;
 pub(super) fn merge<C>(
     lower: &FileTree<C>,
     upper: &FileTree<DirContent>,
-    xattrs: OverlayXattrs,
+    marks: Marks,
     ctx: &Ctx,
 ) -> Result<FileTree<CapturedContent>> {
     let (tree, lower_inodes, upper_inodes) = Default::default();
-    let mut merge = Merge { lower, xattrs, tree, lower_inodes, upper_inodes, ctx };
+    let mut merge = Merge { lower, marks, tree, lower_inodes, upper_inodes, ctx };
     merge.run(upper)?;
     Ok(merge.tree)
 }
@@ -74,7 +73,7 @@ fn copy<C>(
 
 struct Merge<'a, C> {
     lower: &'a FileTree<C>,
-    xattrs: OverlayXattrs,
+    marks: Marks,
     tree: FileTree<CapturedContent>,
     /// Files of the lower tree that have a name in the new one.
     lower_inodes: HashMap<InodeId, NodeId>,
@@ -96,7 +95,7 @@ impl<'a, C> Merge<'a, C> {
         let to = self.tree.root().id();
         let root = self.content_metadata(upper.root());
         self.tree.set_metadata(to, root);
-        let below = Some(self.lower.root()).filter(|_| !self.is_opaque(upper.root()));
+        let below = Some(self.lower.root()).filter(|_| !self.marks.is_opaque(upper.root()));
         let mut pending = vec![Level { below, from: upper.root(), to }];
         while let Some(level) = pending.pop() {
             for child in level.below.into_iter().flat_map(NodeRef::children) {
@@ -119,7 +118,7 @@ impl<'a, C> Merge<'a, C> {
 
     /// Takes one name of the upper directory; gives the directory to go on with, if it is one.
     fn lay(&mut self, level: &Level<'a, C>, from: Upper<'a>) -> Result<Option<Level<'a, C>>> {
-        if self.is_whiteout(from) {
+        if self.marks.is_whiteout(from) {
             return Ok(None);
         }
         if let Some(first) = self.upper_inodes.get(&from.inode_id()) {
@@ -129,7 +128,7 @@ impl<'a, C> Merge<'a, C> {
         let metadata = self.content_metadata(from);
         if from.is_directory() {
             let to = self.tree.insert(level.to, from.name(), EntryKind::Directory, metadata, None);
-            let below = if self.is_opaque(from) { None } else { self.below(level, from)? };
+            let below = if self.marks.is_opaque(from) { None } else { self.below(level, from)? };
             return Ok(Some(Level { below: below.filter(|below| below.is_directory()), from, to }));
         }
         let (kind, content) = self.file(level, from)?;
@@ -140,7 +139,7 @@ impl<'a, C> Merge<'a, C> {
 
     /// What a file is, and who has its content.
     fn file(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<(EntryKind, Option<CapturedContent>)> {
-        if self.get(&from.metadata(), "metacopy").is_none() {
+        if !self.marks.has_no_content(from) {
             let content = from.content().map(|_| CapturedContent(Place::Upper(from.id())));
             return Ok((from.kind().clone(), content));
         }
@@ -162,7 +161,7 @@ impl<'a, C> Merge<'a, C> {
     /// name in the same directory.
     fn below(&self, level: &Level<'a, C>, from: Upper<'a>) -> Result<Option<NodeRef<'a, C>>> {
         let metadata = from.metadata();
-        let Some(origin) = self.get(&metadata, "redirect") else {
+        let Some(origin) = self.marks.origin(&metadata) else {
             return Ok(level.below.and_then(|below| below.child(from.name())));
         };
         let found = if origin.starts_with(b"/") {
@@ -177,28 +176,6 @@ impl<'a, C> Merge<'a, C> {
         }
     }
 
-    /// The value of an attribute of the mount.
-    fn get<'m>(&self, metadata: &'m Metadata, name: &str) -> Option<&'m [u8]> {
-        metadata.xattrs.get([self.xattrs.prefix(), name].concat().as_bytes()).map(Vec::as_slice)
-    }
-
-    fn is_opaque(&self, dir: Upper<'_>) -> bool {
-        self.get(&dir.metadata(), "opaque") == Some(b"y")
-    }
-
-    /// Whether a name stands for nothing: a device 0:0, or since Linux 6.7 an empty file that is marked so
-    /// in a directory that is marked to have such.
-    fn is_whiteout(&self, node: Upper<'_>) -> bool {
-        match node.kind() {
-            EntryKind::CharDevice { major: 0, minor: 0 } => true,
-            EntryKind::File { size: 0 } => {
-                self.get(&node.metadata(), "whiteout").is_some()
-                    && self.get(&node.parent().metadata(), "opaque") == Some(b"x")
-            }
-            _ => false,
-        }
-    }
-
     /// The attributes of a name without those of the mount, and without what somebody wrote that looks like such.
     fn content_metadata(&self, node: Upper<'_>) -> Metadata {
         let mut metadata = node.metadata();
@@ -206,7 +183,7 @@ impl<'a, C> Merge<'a, C> {
         for (name, value) in all {
             match XattrClass::of(&name) {
                 XattrClass::Content => drop(metadata.xattrs.insert(name, value)),
-                _ if self.is_own(&name) => {}
+                _ if self.marks.is_own(&name) => {}
                 class => {
                     let reason = class.reason().unwrap_or_default();
                     let message = format!("extended attribute {} left out: {reason}", name.escape_ascii());
@@ -215,12 +192,6 @@ impl<'a, C> Merge<'a, C> {
             }
         }
         metadata
-    }
-
-    /// Whether an attribute is the mount's. What a process wrote under such a name, the kernel keeps as `overlay.overlay.*`.
-    fn is_own(&self, name: &[u8]) -> bool {
-        let own = name.strip_prefix(self.xattrs.prefix().as_bytes());
-        own.is_some_and(|own| !own.starts_with(ESCAPE))
     }
 }
 

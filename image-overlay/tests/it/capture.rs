@@ -3,7 +3,7 @@
 use std::{fs, os::unix::net::UnixListener, path::Path, process::Command};
 
 use image_core::{Ctx, MemoryBlobStore};
-use image_overlay::{CapturedSource, OverlayXattrs, Root, TreeSource};
+use image_overlay::{CapturedSource, DirSource, OverlayXattrs, Root, TreeSource, UpperDir};
 use proptest::{prelude::*, sample::select};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use test_support::{TreeBuilder, temp_dir};
@@ -20,6 +20,13 @@ const ON: &str = "redirect_dir=on,metacopy=on,index=off";
 
 fn capture<'a, L: TreeSource>(lower: &'a L, upper: &Path, xattrs: OverlayXattrs) -> CapturedSource<'a, L> {
     CapturedSource::new(lower, Root::open(upper).unwrap(), xattrs, &Ctx::default()).unwrap()
+}
+
+/// An upper directory, and what it is about of the lower one.
+fn needed(lower: &Path, upper: &Path, xattrs: OverlayXattrs) -> (UpperDir, DirSource) {
+    let upper = UpperDir::look(Root::open(upper).unwrap(), xattrs, &Ctx::default()).unwrap();
+    let lower = upper.scan_lower(Root::open(lower).unwrap(), &Ctx::default()).unwrap();
+    (upper, lower)
 }
 
 proptest! {
@@ -43,6 +50,12 @@ proptest! {
         let on_disk = scan(&overlay.at("lower"));
         let captured = capture(&on_disk, &overlay.at("upper"), OverlayXattrs::Trusted);
         prop_assert_eq!(lines(&on_disk, &captured), lines(&on_disk, &seen));
+        let changed = pack(&on_disk, &captured, &store);
+        // Against as much of it as the upper directory is about.
+        let (upper_dir, needed) = needed(&overlay.at("lower"), &overlay.at("upper"), OverlayXattrs::Trusted);
+        let captured = CapturedSource::over(&needed, upper_dir, &Ctx::default()).unwrap();
+        prop_assert_eq!(lines(&needed, &captured), lines(&on_disk, &seen));
+        prop_assert_eq!(pack(&needed, &captured, &store).descriptor, changed.descriptor);
 
         let plain = temp_dir();
         apply(&store, &layer, plain.path());
@@ -108,6 +121,36 @@ fn what_is_elsewhere_is_found() {
     }
 }
 
+/// What nobody touched is not looked at, unless it is hidden as a whole or a name of a file that was touched.
+#[test]
+fn as_much_of_the_lower_directory_is_looked_at_as_is_needed() {
+    let make = |path: &Path| {
+        let tree = TreeBuilder::new().dir("", 0o755).dir("d", 0o755).file("d/f", "x", 0o644).dir("e", 0o755);
+        let tree =
+            tree.file("e/g", "x", 0o644).file("a", "linked", 0o644).hard_link("b", "a").file("c", "alone", 0o644);
+        tree.mtime(1000, 0).write_to(path);
+    };
+    let all: &[&str] = &["/", "/a", "/b", "/c", "/d", "/d/f", "/e", "/e/g"];
+    let cases: [Case<'_>; 7] = [
+        (&[], &["/"]),
+        (&[("c", Edit::Append)], &["/", "/c"]),
+        (&[("d", Edit::Remove), ("d", Edit::Write("file"))], &["/", "/d"]),
+        (&[("d", Edit::Renew)], &["/", "/d", "/d/f"]),
+        (&[("e/g", Edit::Chmod(0o600)), ("e/new", Edit::Mkdir)], &["/", "/e", "/e/g"]),
+        (&[("a", Edit::Append)], &["/", "/a"]),
+        (&[("a", Edit::CopyUp)], all),
+    ];
+    for (edits, expected) in cases {
+        let Some(overlay) = Overlay::mount(OFF, make) else { return };
+        edits.iter().for_each(|(path, edit)| edit.carry_out(&overlay.at("merged"), path));
+        let (_, needed) = needed(&overlay.at("lower"), &overlay.at("upper"), OverlayXattrs::Trusted);
+        let tree = needed.tree();
+        let mut found: Vec<_> = tree.walk(tree.root()).map(|node| node.path().to_string()).collect();
+        found.sort();
+        assert_eq!(found, expected, "{edits:?}");
+    }
+}
+
 /// A socket cannot be in a layer, and what it hides is gone all the same.
 #[test]
 fn a_socket_hides_what_was_there() {
@@ -129,7 +172,11 @@ fn captured(make: impl FnOnce(&Path), xattrs: OverlayXattrs) -> Result<Vec<Strin
     let below = scan(a.path());
     let upper = Root::open(b.path()).unwrap();
     let captured = CapturedSource::new(&below, upper, xattrs, &Ctx::default()).map_err(|error| causes(&error))?;
-    Ok(lines(&below, &captured))
+    let lines = lines(&below, &captured);
+    let (upper, needed) = needed(a.path(), b.path(), xattrs);
+    let captured = CapturedSource::over(&needed, upper, &Ctx::default()).map_err(|error| causes(&error))?;
+    assert_eq!(self::lines(&needed, &captured), lines);
+    Ok(lines)
 }
 
 fn set(path: impl AsRef<Path>, name: &str, value: &[u8]) {
