@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An archive of docker save into a layout, layers as they are: beside skopeo, which makes a directory of blobs of it, podman and containerd."""
+"""An archive of docker save into a layout, layers as they are: beside skopeo, which makes a directory of blobs of it, podman and containerd.
+Then the same with its layers compressed, beside skopeo."""
 
 from peers import Tool, Work, arguments, compare, ours
 from services import Containerd
@@ -19,7 +20,14 @@ with Work() as work:
     compare("load", [
         Tool("image-toolkit", [ours("load"), str(archive), f"{disk.path}/layout"], before=renew),
         Tool("skopeo copy docker-archive: dir:", [*skopeo, f"dir:{disk.path}/dir"], ["skopeo"], renew),
-        Tool("skopeo copy docker-archive: oci: (compresses)", [*skopeo, f"oci:{disk.path}/oci:x"], ["skopeo"], renew),
         Tool("podman load", [*podman, "load", "--input", str(archive)], ["podman"], renew),
         Tool("ctr images import --no-unpack", ctr, containerd.needs(), containerd.renew, containerd),
+    ], options)
+    if options.svg:
+        options.svg = options.svg.with_stem(f"{options.svg.stem}-gzip")
+    load = [ours("load"), str(archive), f"{disk.path}/layout", "--compression"]
+    compare("load, compressed with gzip", [
+        Tool("image-toolkit, gzip:3", [*load, "gzip:3"], before=renew),
+        Tool("image-toolkit, gzip:4", [*load, "gzip:4"], before=renew),
+        Tool("skopeo copy docker-archive: oci:", [*skopeo, f"oci:{disk.path}/oci:x"], ["skopeo"], renew),
     ], options)

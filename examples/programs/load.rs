@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 use examples::{About, Program, Result, file, text};
-use image_core::Ctx;
+use image_core::{Ctx, codec::EncodeOptions};
 use image_layout::{LoadOptions, OciLayout};
 
 /// Loads all images of an archive of Docker or OCI, compressed or not, into a layout.
@@ -22,6 +22,9 @@ struct Load {
     /// A name for the archive's only image, instead of its own.
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
+    /// Compress layers that are not: gzip[:LEVEL] or zstd[:LEVEL]. Without, all are kept as they are.
+    #[arg(long, value_name = "FORMAT")]
+    compression: Option<EncodeOptions>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -37,6 +40,7 @@ impl Program for Load {
         let layout = OciLayout::open_or_create(&self.layout)?;
         let mut options = LoadOptions::default();
         options.name.clone_from(&self.reference);
+        options.encode.clone_from(&self.compression);
         let loaded = layout.load(archive, &options, ctx);
         let loaded = loaded.map_err(|error| About::new(format!("cannot load {}", self.archive.display()), error))?;
         if self.json {

@@ -262,6 +262,11 @@ impl Error {
         Self::LimitExceeded { what: what.into(), limit }
     }
 
+    /// Says what cannot be done, and what to do instead.
+    pub fn unsupported(what: impl Into<String>, hint: &'static str) -> Self {
+        Self::Unsupported { what: what.into(), hint }
+    }
+
     /// Takes an error of this crate out of the [`io::Error`] it travelled in.
     ///
     /// # Errors

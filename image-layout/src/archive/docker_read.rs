@@ -25,7 +25,6 @@ pub(super) struct Plan {
 
 struct Layer {
     name: Vec<u8>,
-    compression: Compression,
     diff_id: DiffId,
 }
 
@@ -61,12 +60,16 @@ impl Plan {
     /// Makes the image's members blobs, and a manifest for them.
     pub(super) fn commit(&self, index: &mut Index<'_>, store: &dyn BlobStore) -> Result<Descriptor> {
         let mut layers = Vec::with_capacity(self.layers.len());
-        for Layer { name, compression, diff_id } in &self.layers {
-            let blob = index.commit(name, &Expected::any())?;
-            if *compression == Compression::None && blob.digest != *diff_id.as_digest() {
-                return Err(wrong_diff_id(name, diff_id, &blob.digest));
+        for Layer { name, diff_id } in &self.layers {
+            let (blob, plain) = index.commit_layer(name)?;
+            let (compression, actual) = match &plain {
+                Plain::Compressed(compression, actual) => (*compression, actual.as_digest()),
+                _ => (Compression::None, &blob.digest),
+            };
+            if actual != diff_id.as_digest() {
+                return Err(wrong_diff_id(name, diff_id, actual));
             }
-            layers.push(Descriptor::new(MediaType::layer(*compression), blob.digest, blob.size));
+            layers.push(Descriptor::new(MediaType::layer(compression), blob.digest, blob.size));
         }
         index.commit(&self.config_name, &Expected::of(self.id().clone()))?;
         let manifest = ImageManifest::new(self.config.clone(), layers);
@@ -76,13 +79,12 @@ impl Plan {
     }
 }
 
+/// What can be told of a layer before it is a blob: the digest of one that is not compressed is not yet known.
 fn layer(name: Vec<u8>, diff_id: &DiffId, index: &Index<'_>) -> Result<Layer> {
-    let compression = match index.layer(&name)?.1 {
-        Plain::Compressed(compression, actual) if actual == *diff_id => compression,
-        Plain::Compressed(_, actual) => return Err(wrong_diff_id(&name, diff_id, actual.as_digest())),
-        _ => Compression::None,
-    };
-    Ok(Layer { name, compression, diff_id: diff_id.clone() })
+    match index.layer(&name)?.1 {
+        Plain::Compressed(_, actual) if actual != *diff_id => Err(wrong_diff_id(&name, diff_id, actual.as_digest())),
+        _ => Ok(Layer { name, diff_id: diff_id.clone() }),
+    }
 }
 
 /// Says that a layer is not the one that the config names.

@@ -1,11 +1,15 @@
 //! What an archive holds, by name, while it is being read and when all of it was.
 
-use std::{cell::OnceCell, collections::BTreeMap, io::Read};
+use std::{
+    cell::OnceCell,
+    collections::BTreeMap,
+    io::{self, Read, Write},
+};
 
 use image_core::{
     Compression, Error as CoreError,
     blob::{BlobSourceExt, BlobStore, BlobWriter, Committed, Expected},
-    codec::{DecodeOptions, Decoder},
+    codec::{DecodeOptions, Decoder, EncodeOptions, Encoder},
     observer::Task,
 };
 
@@ -15,6 +19,7 @@ use super::{
     intake::{Intake, Plain, read_layer, settled},
     members::{Member, MemberKind, Members},
     names::{clean, digest_of, display, resolve},
+    storing::Storing,
 };
 use crate::{
     error::{Error, Result},
@@ -67,6 +72,10 @@ pub(super) struct Index<'a> {
     held: u64,
     pending: usize,
     budget: &'a Budget<'a>,
+    /// What plain files are compressed with that are no documents.
+    encode: Option<&'a EncodeOptions>,
+    /// Whether there was any.
+    has_compressed: bool,
 }
 
 impl<'a> Index<'a> {
@@ -74,13 +83,19 @@ impl<'a> Index<'a> {
     pub(super) fn read(
         reader: impl Read,
         store: &'a dyn BlobStore,
-        options: &LoadOptions,
+        options: &'a LoadOptions,
         task: &Task<'_>,
         budget: &'a Budget<'a>,
     ) -> Result<Self> {
         let decoder = Decoder::detect(reader, Compression::None, &DecodeOptions::default())?;
         let mut members = Members::new(Counted::new(decoder, budget));
-        let mut index = Self { store, entries: BTreeMap::new(), held: 0, pending: 0, budget };
+        let encode = options.encode.as_ref().filter(|encode| encode.compression != Compression::None);
+        if let Some(encode) = encode {
+            // What it cannot do is said before anything is read.
+            Encoder::new(io::sink(), encode)?;
+        }
+        let entries = BTreeMap::new();
+        let mut index = Self { store, entries, held: 0, pending: 0, budget, encode, has_compressed: false };
         let (mut count, mut name_bytes) = (0_u64, 0_u64);
         while let Some(member) = members.next()? {
             budget.ctx().check()?;
@@ -127,14 +142,23 @@ impl<'a> Index<'a> {
             self.held += size;
             return Ok(File::Held { bytes: bytes.into_boxed_slice(), plain: OnceCell::new() });
         }
-        let expected = digest_of(name).map_or_else(Expected::any, |digest| Expected::sized(digest, size));
-        let mut writer = self.store.create(&expected)?;
-        let plain = intake.layer(&mut writer)?;
+        let encode = self.encode.filter(|_| !is_document);
+        let named = digest_of(name).filter(|_| encode.is_none());
+        let expected = named.map_or_else(Expected::any, |digest| Expected::sized(digest, size));
+        let mut storing = Storing::new(self.store.create(&expected)?, encode);
+        let plain = intake.layer(&mut storing)?;
+        self.has_compressed |= storing.is_compressing();
+        let (writer, plain) = storing.finish(plain)?;
         if is_document || self.pending >= MAX_PENDING {
             return Ok(File::Streamed(Box::new(Streamed::Stored { blob: writer.commit()?, plain })));
         }
         self.pending += 1;
         Ok(File::Streamed(Box::new(Streamed::Pending { writer, size, plain })))
+    }
+
+    /// Whether files were compressed that the archive has as they are.
+    pub(super) fn has_compressed(&self) -> bool {
+        self.has_compressed
     }
 
     /// Whether there is a file of this name, itself or through links.
@@ -196,6 +220,21 @@ impl<'a> Index<'a> {
     /// The size of a file.
     pub(super) fn size(&self, name: &[u8]) -> Result<u64> {
         Ok(self.find(name)?.1.size())
+    }
+
+    /// Makes a layer a blob, if it is none yet, and tells what it is there.
+    pub(super) fn commit_layer(&mut self, name: &[u8]) -> Result<(Committed, Plain)> {
+        let (_, plain) = self.layer(name)?;
+        let (_, file) = self.find(name)?;
+        match (file, self.encode) {
+            (File::Held { bytes, .. }, Some(encode)) => {
+                let mut storing = Storing::new(self.store.create(&Expected::any())?, Some(encode));
+                storing.write_all(bytes).map_err(|error| CoreError::stream("write the blob", error))?;
+                let (writer, plain) = storing.finish(plain)?;
+                Ok((writer.commit()?, plain))
+            }
+            _ => Ok((self.commit(name, &Expected::any())?, plain)),
+        }
     }
 
     /// Makes a file a blob, if it is none yet. What is in memory is compared with what is `expected`;

@@ -3,8 +3,9 @@
 use std::{io::Read, path::Path};
 
 use image_core::{
-    Ctx, Descriptor, Document, ImageIndex, Reference,
+    Ctx, Descriptor, Document, Error as CoreError, ImageIndex, Reference,
     blob::BlobStore,
+    codec::EncodeOptions,
     observer::{NoticeKind, Outcome, TaskKind},
 };
 
@@ -35,6 +36,8 @@ const MAX_NAMES: u64 = 10_000;
 pub struct LoadOptions {
     /// The name to give to the archive's only image, instead of those that it has there.
     pub name: Option<String>,
+    /// What layers are compressed with that are not in the archive; `None`, the default, keeps all as they are.
+    pub encode: Option<EncodeOptions>,
     /// How many members an archive may have; 1,000,000 by default.
     pub members: u64,
     /// How many bytes their names may have together; 64 MiB by default.
@@ -48,7 +51,14 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { name: None, members: 1_000_000, name_bytes: 64 << 20, layer_bytes: None, total_bytes: None }
+        Self {
+            name: None,
+            encode: None,
+            members: 1_000_000,
+            name_bytes: 64 << 20,
+            layer_bytes: None,
+            total_bytes: None,
+        }
     }
 }
 
@@ -57,6 +67,12 @@ impl LoadOptions {
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
+    }
+
+    /// With layers compressed that are not in the archive.
+    #[must_use]
+    pub fn with_encode(self, encode: EncodeOptions) -> Self {
+        Self { encode: Some(encode), ..self }
     }
 
     /// With this bound on the number of members.
@@ -102,6 +118,10 @@ pub struct Loaded {
 /// there is a `manifest.json`. An image that only that describes gets a new OCI manifest, which depends on
 /// its config and its layers alone. Configs and layers are stored byte for byte: image IDs and diffIDs stay.
 ///
+/// Where layers are to be compressed ([`LoadOptions::encode`]), those that are not are; image IDs and diffIDs stay. All images are taken
+/// from `manifest.json` then. An archive that has none, and layers that are not compressed, is refused, since its manifests name these by
+/// their digests.
+///
 /// Every member that an image consists of is verified: documents by their digests, layers by
 /// their diffIDs. An image's blobs are stored when all of the archive has been read.
 ///
@@ -128,7 +148,12 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
     if index.has(MARKER.as_bytes()) {
         check_marker(&index.document(MARKER.as_bytes(), MAX_MARKER)?, Path::new(MARKER))?;
     }
-    if index.has(INDEX.as_bytes()) {
+    if index.has_compressed() && !has_docker {
+        let hint = "its manifests name them as they are; load it without";
+        return Err(CoreError::unsupported("compressing the layers of an OCI archive on the way", hint).into());
+    }
+    let keeps_layers = options.encode.is_none() || !has_docker;
+    if index.has(INDEX.as_bytes()) && keeps_layers {
         plan_oci(&mut images, &index, has_docker, ctx)?;
     } else if !has_docker {
         return Err(Error::archive(b"", "it has neither a file manifest.json nor a file index.json"));

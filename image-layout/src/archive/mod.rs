@@ -9,7 +9,8 @@
 //!
 //! # Reading
 //! An archive is read once, from front to back, so it may come from a pipe; its members may be in any
-//! order, and all of it may be compressed. Layers go into the store as they come, compressed as they are.
+//! order, and all of it may be compressed. Layers go into the store as they come, compressed as they are, or as
+//! [`LoadOptions::encode`] says where they are not.
 //! They become blobs when all that is said of them has proved right; an archive that is not
 //! right leaves nothing behind but, at worst, blobs without a name. The archive is never unpacked:
 //! its members are looked up by name, links among them included.
@@ -30,6 +31,7 @@ mod members;
 mod names;
 mod oci;
 mod plain_size;
+mod storing;
 
 pub use docker_write::{ArchiveFormat, SaveOptions, save, save_to_file};
 pub use load::{LoadOptions, Loaded, load};

@@ -7,11 +7,11 @@ use std::{
 };
 
 use image_core::{
-    BlobStoreExt, Compression, Descriptor, DiffId, Digest, Document, ImageConfig, ImageIndex, ImageManifest, MediaType,
-    Platform,
+    BlobStoreExt, Compression, Ctx, Descriptor, DiffId, Digest, Document, ImageConfig, ImageIndex, ImageManifest,
+    MediaType, Platform,
     codec::{EncodeOptions, Encoder},
 };
-use image_layout::OciLayout;
+use image_layout::{OciLayout, fsck::VerifyOptions};
 use tempfile::TempDir;
 
 /// A layout in a directory of its own.
@@ -25,6 +25,12 @@ impl Fixture {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let layout = OciLayout::create(dir.path().join("layout")).expect("a new layout");
         Self { layout, dir }
+    }
+
+    /// Whether all that is in the layout is right, named or not.
+    pub(crate) fn is_whole(&self) -> bool {
+        let report = self.layout.verify(None, &VerifyOptions::default().with_unreachable(), &Ctx::default());
+        report.expect("the layout is verified").is_clean()
     }
 
     pub(crate) fn path(&self) -> &Path {

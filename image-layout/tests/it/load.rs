@@ -13,7 +13,7 @@ use image_core::{
     blob::{BlobSource, BlobSourceExt, BlobStore},
     hasher::Hasher,
 };
-use image_layout::{CopyOptions, Error, LoadOptions, Loaded, OciLayout, copy, fsck::VerifyOptions};
+use image_layout::{CopyOptions, Error, LoadOptions, Loaded, OciLayout, copy};
 use serde_json::json;
 use test_support::{SmallDisk, hostile::ArchiveLimit, thread_time};
 
@@ -40,11 +40,6 @@ fn blobs(fixture: &Fixture) -> usize {
 
 fn names(fixture: &Fixture) -> Vec<String> {
     fixture.layout.tags().expect("names").iter().map(|tag| tag.name().to_owned()).collect()
-}
-
-fn is_whole(fixture: &Fixture) -> bool {
-    let report = fixture.layout.verify(None, &VerifyOptions::default().with_unreachable(), &Ctx::default());
-    report.expect("the layout is verified").is_clean()
 }
 
 /// Nothing is named, nothing became a blob, and nothing is left half-written.
@@ -100,7 +95,7 @@ fn members_in_any_order_and_layers_of_any_compression() {
             digests.push(loaded[0].descriptor.digest.clone());
             assert_eq!(names(&fixture), ["app:1"]);
             assert_eq!(blobs(&fixture), 4);
-            assert!(is_whole(&fixture));
+            assert!(fixture.is_whole());
         }
         digests.dedup();
         assert_eq!(digests.len(), 1, "the manifest depends on the order");
@@ -143,7 +138,7 @@ fn archives_that_are_compressed_or_trickle_in_or_have_dots_before_names() {
         let archive = compress(&plain, compression);
         let loaded = fixture.layout.load(Slow(&archive), &LoadOptions::default(), &Ctx::default()).unwrap();
         assert_eq!(loaded.len(), 1);
-        assert!(is_whole(&fixture));
+        assert!(fixture.is_whole());
 
         // What follows the archive's end is part of the stream, and verified.
         if compression != Compression::None {
@@ -160,7 +155,7 @@ fn archives_that_are_compressed_or_trickle_in_or_have_dots_before_names() {
             archive.file(&format!("./{name}"), content)
         });
     load(&fixture, &dotted.end()).unwrap();
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
 }
 
 #[test]
@@ -181,7 +176,7 @@ fn several_images_with_several_names_share_layers() {
     assert_eq!(names(&fixture), ["app:1", "app:latest", "localhost:5000/a__b:1"]);
     // Two layers, and of each image config and manifest.
     assert_eq!(blobs(&fixture), 8);
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
     // The image without a name is kept too.
     assert!(fixture.layout.roots().unwrap().iter().any(|root| root.digest == loaded[1].descriptor.digest));
     for name in ["app:1", "app", "docker.io/library/app:1", "localhost:5000/a__b:1"] {
@@ -235,7 +230,7 @@ fn layers_that_are_links() {
     for archive in good {
         let fixture = Fixture::new();
         load(&fixture, &archive).unwrap();
-        assert!(is_whole(&fixture));
+        assert!(fixture.is_whole());
         assert_eq!(blobs(&fixture), 3);
     }
     let bad = [
@@ -280,7 +275,7 @@ fn names_and_sizes_in_extended_headers() {
     for archive in archives {
         let fixture = Fixture::new();
         load(&fixture, &archive).unwrap();
-        assert!(is_whole(&fixture));
+        assert!(fixture.is_whole());
     }
 }
 
@@ -329,7 +324,7 @@ fn oci_archives() {
         assert_eq!(loaded[0].descriptor.digest, manifest.digest);
         assert_eq!((&*loaded[0].names, &*loaded[1].names), (&["v1".into(), "v2".into()][..], &["a:1".into()][..]));
         assert_eq!(blobs(&fixture), 4);
-        assert!(is_whole(&fixture));
+        assert!(fixture.is_whole());
     }
 }
 
@@ -352,7 +347,7 @@ fn archives_of_both_forms() {
         [&descriptor.digest, &other.digest]
     );
     assert_eq!((names(&fixture), blobs(&fixture)), (vec!["app:1".to_owned()], 6));
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
 
     // An index of platforms most of which are not there: what manifest.json has is taken.
     let absent = Descriptor::new(MediaType::OciManifest, Digest::sha256_of(b"absent"), 6);
@@ -370,7 +365,7 @@ fn archives_of_both_forms() {
     let archive = base(root).file(&name, partial.bytes()).end();
     let loaded = fixture.layout.load(&*archive, &LoadOptions::default(), &ctx).unwrap();
     assert_eq!((loaded.len(), names(&fixture)), (2, vec!["app:1".to_owned()]));
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
     assert!(notices.lock().unwrap()[0].contains("no such file"), "{notices:?}");
 }
 
@@ -391,7 +386,7 @@ fn what_no_image_names_is_not_stored() {
     let fixture = Fixture::new();
     load(&fixture, &archive.end()).unwrap();
     assert_eq!(blobs(&fixture), 4);
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
 }
 
 #[test]
@@ -425,14 +420,14 @@ fn documents_past_what_is_held_in_memory() {
     let fixture = Fixture::new();
     load(&fixture, &archive.end()).unwrap();
     assert_eq!(names(&fixture), ["app:1"]);
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
 
     // An index may have 8 MiB.
     let (members, descriptor) = oci("one", Compression::Gzip);
     let root = [index(vec![descriptor]).bytes(), &*vec![b' '; 5 << 20]].concat();
     let fixture = Fixture::new();
     load(&fixture, &with_members(Archive::default().file("index.json", root), &members).end()).unwrap();
-    assert!(is_whole(&fixture));
+    assert!(fixture.is_whole());
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod hostile;
 mod hostile_table;
 mod layout;
 mod load;
+mod load_compressed;
 mod referrers;
 mod save;
 mod select;
