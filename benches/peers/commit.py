@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An unpacked image of which one file in a hundred was changed, as a new layer: beside umoci. Both know what the image holds: we keep it from the last time, umoci from the unpacking."""
+"""An unpacked image of which one file in a hundred was changed, as a new layer: beside umoci. Both know what the unpacked files held, and from that what was changed."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ with Work() as work:
         subprocess.run(["cp", "-a", layout, copy], check=True)
 
     renew(copies[0])
-    subprocess.run([ours("unpack"), f"{copies[0]}:latest", tree], **quiet)
+    subprocess.run([ours("unpack"), "--cache", disk.path / "kept", f"{copies[0]}:latest", tree], **quiet)
     edit(tree)
     tools = [
         Tool("image-toolkit", [ours("commit"), "--cache", disk.path / "kept", f"{copies[0]}:latest", tree, "changed"], before=lambda: renew(copies[0])),

@@ -1,6 +1,6 @@
 //! Makes an image of an edited unpack of another.
 
-use std::{env, error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use examples::{Cache, ImageName, Program, Result, file, print_made, tree};
@@ -9,7 +9,7 @@ use image_core::{
     Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference, codec::EncodeOptions,
 };
 use image_layout::OciLayout;
-use image_overlay::{DiffOptions, ImageSource, LayerBlob, PackOptions, diff};
+use image_overlay::{DiffOptions, PackOptions, diff};
 
 /// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
 #[derive(Debug, Parser)]
@@ -47,10 +47,9 @@ impl Program for Commit {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let layout = OciLayout::open(&self.image.layout)?.leased()?;
         let image = layout.image(&self.image.reference, None)?;
-        let tree = self.cache.tree(&image, ctx)?;
-        let lower = ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir());
-        let scan = if self.rootless { tree::scan_recorded } else { tree::scan };
-        let upper = scan(&self.rootfs, ctx)?;
+        let lower = self.cache.source(&image, ctx)?;
+        let scan = if self.rootless { tree::scan_recorded } else { tree::scan_known };
+        let upper = scan(&self.rootfs, self.cache.known(&self.rootfs)?, ctx)?;
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
         let layer = changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
         let mut edit = ImageEdit::of(&image);

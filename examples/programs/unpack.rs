@@ -3,7 +3,7 @@
 use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use examples::{ImageName, Program, Result, text};
+use examples::{Cache, ImageName, Program, Result, text, tree};
 use image_core::{Ctx, Platform};
 use image_overlay::{ApplyOptions, Ownership, UnpackOptions, unpack};
 
@@ -22,6 +22,8 @@ struct Unpack {
     /// Make the files the caller's own, and note whose they are in the image in extended attributes, as umoci does.
     #[arg(long)]
     rootless: bool,
+    #[command(flatten)]
+    cache: Cache,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -39,6 +41,9 @@ impl Program for Unpack {
             apply = apply.with_ownership(Ownership::Recorded);
         }
         let unpacked = unpack(&image, &self.dest, &UnpackOptions::default().with_apply(apply), ctx)?;
+        if self.cache.is_kept() {
+            self.cache.keep_known(&image, &self.dest, &tree::scan(&self.dest, ctx)?, ctx)?;
+        }
         if self.json {
             let result = serde_json::json!({
                 "digest": image.descriptor().digest,

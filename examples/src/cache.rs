@@ -1,17 +1,23 @@
-//! What was found out about layers before.
+//! What was found out about layers and directories before.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use image_build::BuildState;
-use image_core::{Ctx, Image};
-use image_overlay::{ImageTree, Limits};
+use image_core::{Ctx, Digest, Error, Image};
+use image_overlay::{DirSource, ImageSource, ImageTree, KnownFiles, LayerBlob, Limits};
 
-use crate::run::Result;
+use crate::{file::NewFile, run::Result};
 
 /// Where a program keeps what it finds out about layers, if it does.
 #[derive(Debug, clap::Args)]
 pub struct Cache {
-    /// Keep there what the layers hold, or take it from there if it is known: the directory of `build --cache` knows it of all that was built with it.
+    /// Keep there what layers and unpacked trees hold, or take it from there if it is known: the directory of `build --cache` knows it of all that was built with it.
     #[arg(long = "cache", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -26,5 +32,51 @@ impl Cache {
             Some(directory) => Ok(BuildState::open(directory)?.image_tree(image, ctx)?),
             None => Ok(Arc::new(ImageTree::of_image(image, &Limits::default(), ctx)?)),
         }
+    }
+
+    /// The root file system of an image, whose files can be read.
+    ///
+    /// # Errors
+    /// As [`Cache::tree`].
+    pub fn source(&self, image: &Image, ctx: &Ctx) -> Result<ImageSource> {
+        let tree = self.tree(image, ctx)?;
+        Ok(ImageSource::of_tree(LayerBlob::of_image(image), tree, env::temp_dir()))
+    }
+
+    /// Whether anything is kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// What was known of a directory's files when it was the same as an image: nothing where that was not kept, or cannot be read.
+    ///
+    /// # Errors
+    /// Where the directory is not there.
+    pub fn known(&self, root: &Path) -> Result<KnownFiles> {
+        let Some(path) = self.known_path(root)? else { return Ok(KnownFiles::default()) };
+        Ok(File::open(path).ok().and_then(|file| KnownFiles::read(file).ok()).unwrap_or_default())
+    }
+
+    /// Keeps what is known of the files of a directory that is the same as an image.
+    ///
+    /// # Errors
+    /// Where the image cannot be read, or nothing can be kept.
+    pub fn keep_known(&self, image: &Image, root: &Path, copy: &DirSource, ctx: &Ctx) -> Result<()> {
+        let Some(path) = self.known_path(root)? else { return Ok(()) };
+        let known = KnownFiles::of_copy(&self.source(image, ctx)?, copy, ctx)?;
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
+        }
+        let mut new = NewFile::create(&path)?;
+        known.write(new.file()).map_err(|e| new.failed(e))?;
+        Ok(new.replace()?)
+    }
+
+    /// The file for what is known of a directory, by its path.
+    fn known_path(&self, root: &Path) -> Result<Option<PathBuf>> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let root = root.canonicalize().map_err(|e| Error::io("open", root, e))?;
+        Ok(Some(directory.join("known").join(Digest::sha256_of(root.as_os_str().as_bytes()).encoded())))
     }
 }

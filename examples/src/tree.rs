@@ -1,9 +1,9 @@
 //! Trees on a command line: directories and images.
 
-use std::{env, path::Path};
+use std::path::Path;
 
 use image_core::Ctx;
-use image_overlay::{DirSource, ImageSource, LayerBlob, Root};
+use image_overlay::{DirSource, ImageSource, KnownFiles, Root};
 
 use crate::{About, Cache, ImageName, run::Result};
 
@@ -28,8 +28,7 @@ impl Tree {
             return Ok(Self::Dir(scan(path, ctx)?));
         }
         let image = name.parse::<ImageName>()?.open(None)?;
-        let tree = cache.tree(&image, ctx)?;
-        Ok(Self::Image(ImageSource::of_tree(LayerBlob::of_image(&image), tree, env::temp_dir())))
+        Ok(Self::Image(cache.source(&image, ctx)?))
     }
 }
 
@@ -42,12 +41,21 @@ pub fn scan(path: &Path, ctx: &Ctx) -> Result<DirSource> {
     source.map_err(|error| unread(path, error))
 }
 
-/// As [`scan`], with the owners that an unpack noted.
+/// As [`scan`], of a directory of whose files something is known from before.
 ///
 /// # Errors
 /// As [`scan`].
-pub fn scan_recorded(path: &Path, ctx: &Ctx) -> Result<DirSource> {
-    let source = DirSource::scan_recorded(Root::open(path)?, ctx);
+pub fn scan_known(path: &Path, known: KnownFiles, ctx: &Ctx) -> Result<DirSource> {
+    let source = DirSource::scan_known(Root::open(path)?, known, ctx);
+    source.map_err(|error| unread(path, error))
+}
+
+/// As [`scan_known`], with the owners that an unpack noted.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_recorded(path: &Path, known: KnownFiles, ctx: &Ctx) -> Result<DirSource> {
+    let source = DirSource::scan_recorded(Root::open(path)?, ctx).map(|source| source.with_known(known));
     source.map_err(|error| unread(path, error))
 }
 

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod dockerfile;
 pub mod document;
 pub mod ignore;
+pub mod known;
 pub mod layout;
 pub mod load;
 pub mod mutate;
@@ -22,12 +23,13 @@ pub mod whiteout;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("apply", apply::run),
     ("decode", decode::run),
     ("dockerfile", dockerfile::run),
     ("document", document::run),
     ("ignore", ignore::run),
+    ("known", known::run),
     ("layout", layout::run),
     ("load", load::run),
     ("pax", pax::run),

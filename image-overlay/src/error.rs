@@ -249,6 +249,13 @@ pub enum Error {
         /// The rule it breaks.
         reason: &'static str,
     },
+    /// What was kept of a directory's files does not parse.
+    #[error("invalid digests of a directory's files: {reason}")]
+    #[non_exhaustive]
+    InvalidKnown {
+        /// The rule it breaks.
+        reason: &'static str,
+    },
 }
 
 fn in_parentheses(name: &str) -> String {
@@ -322,6 +329,7 @@ impl Error {
             Self::InvalidPath { .. }
             | Self::InvalidEntry { .. }
             | Self::InvalidToc { .. }
+            | Self::InvalidKnown { .. }
             | Self::DiffIdMismatch { .. }
             | Self::ForeignToc { .. }
             | Self::Odd { .. }

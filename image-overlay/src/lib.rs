@@ -29,7 +29,7 @@
 //! - [`tree`], [`image_tree`]: a stack of layers as one tree, without extracting it;
 //!   [`content`]: reading files out of it.
 //! - [`pack`]: making a layer.
-//! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`mod@diff`]: what has
+//! - [`scan`], [`image_source`]: a directory or an image as a [`source`] to compare; [`known`]: what of a directory need not be read again; [`mod@diff`]: what has
 //!   to be laid over one tree to make it another, as [`change`]s that are packed to a layer;
 //!   [`capture`]: what an overlay mount shows, from its upper directory, as such a source.
 //! - [`mod@flatten`]: many layers as one; [`usage`]: what each of them adds, hides and wastes; [`layer_changes`]: what
@@ -62,6 +62,8 @@ pub mod flatten;
 pub mod idmap;
 pub mod image_source;
 pub mod image_tree;
+#[cfg(target_os = "linux")]
+pub mod known;
 pub mod layer_changes;
 pub mod limits;
 #[cfg(target_os = "linux")]
@@ -106,6 +108,8 @@ pub use flatten::flatten;
 pub use idmap::{IdMap, IdMaps, IdRange};
 pub use image_source::ImageSource;
 pub use image_tree::{ImageTree, LayerContent};
+#[cfg(target_os = "linux")]
+pub use known::KnownFiles;
 pub use layer_changes::{Changed, LayerChanges, PathChange, PathChangeKind};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]

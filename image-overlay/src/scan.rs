@@ -24,6 +24,7 @@ use crate::{
     capture::Over,
     entry::{EntryKind, Metadata},
     error::{Error, Result},
+    known::KnownFiles,
     path::LayerPath,
     root::{FileId, Root, Status, open_file, read_xattrs},
     rootless,
@@ -64,6 +65,7 @@ pub struct DirContent {
 pub struct DirSource {
     root: Root,
     tree: FileTree<DirContent>,
+    known: KnownFiles,
 }
 
 impl DirSource {
@@ -73,6 +75,14 @@ impl DirSource {
     /// A directory that cannot be read, or a path longer than a layer's may be.
     pub fn scan(root: Root, ctx: &Ctx) -> Result<Self> {
         Self::look(root, Sight::Plain, ctx)
+    }
+
+    /// Looks at all that is below a root of whose files something is known from before, without asking again for what they have.
+    ///
+    /// # Errors
+    /// As [`DirSource::scan`].
+    pub fn scan_known(root: Root, known: KnownFiles, ctx: &Ctx) -> Result<Self> {
+        Ok(Self::look_at(Extent::All, root, Sight::Plain, known, ctx)?.0)
     }
 
     /// Looks at a tree that was unpacked with [`Ownership::Recorded`](crate::Ownership::Recorded): files are of the owners
@@ -88,17 +98,23 @@ impl DirSource {
 
     /// Looks at all that is below a root, seeing it this way.
     pub(crate) fn look(root: Root, sight: Sight, ctx: &Ctx) -> Result<Self> {
-        Ok(Self::look_at(Extent::All, root, sight, ctx)?.0)
+        Ok(Self::look_at(Extent::All, root, sight, KnownFiles::default(), ctx)?.0)
     }
 
     /// Looks at as much of what is below a root as there are names for in what is laid over it. Gives with it the files that
     /// have several names, be these among what was looked at or not.
     pub(crate) fn look_beneath(over: &Over<'_>, root: Root, ctx: &Ctx) -> Result<(Self, Vec<NodeId>)> {
-        Self::look_at(Extent::Beneath(over.top(), over), root, Sight::Plain, ctx)
+        Self::look_at(Extent::Beneath(over.top(), over), root, Sight::Plain, KnownFiles::default(), ctx)
     }
 
-    fn look_at(extent: Extent<'_>, root: Root, sight: Sight, ctx: &Ctx) -> Result<(Self, Vec<NodeId>)> {
-        let scan = Scan { root: &root, sight, count: AtomicUsize::new(0), ctx };
+    fn look_at(
+        extent: Extent<'_>,
+        root: Root,
+        sight: Sight,
+        known: KnownFiles,
+        ctx: &Ctx,
+    ) -> Result<(Self, Vec<NodeId>)> {
+        let scan = Scan { root: &root, sight, known: &known, count: AtomicUsize::new(0), ctx };
         let mut assembly = Assembly::default();
         let first = scan.root(extent, &mut assembly)?;
         let list = |directory, visit: &mut Visit<'_, _, _>| scan.directory(&directory, visit);
@@ -107,7 +123,13 @@ impl DirSource {
             Ok(())
         })?;
         let Assembly { tree, linked, .. } = assembly;
-        Ok((Self { root, tree }, linked))
+        Ok((Self { root, tree, known }, linked))
+    }
+
+    /// With what was known of its files before: those that are as they were need not be read.
+    #[must_use]
+    pub fn with_known(self, known: KnownFiles) -> Self {
+        Self { known, ..self }
     }
 
     /// The root that was scanned.
@@ -151,9 +173,19 @@ impl TreeSource for DirSource {
         Ok(Box::new(move |file| Ok(Box::new(self.open(file, &last)?))))
     }
 
+    fn known_digest(&self, file: NodeId) -> Option<[u8; 32]> {
+        self.known.digest(self.inode(file)?, self.tree.node(file).kind().size())
+    }
+
     fn inode(&self, file: NodeId) -> Option<InodeState> {
         let DirContent { id, changed } = self.tree.node(file).content()?;
-        Some(InodeState { id: (id.device, id.inode), changed: *changed })
+        Some(InodeState::of(*id, *changed))
+    }
+}
+
+impl InodeState {
+    fn of(id: FileId, changed: Timestamp) -> Self {
+        Self { id: (id.device, id.inode), changed }
     }
 }
 
@@ -189,6 +221,7 @@ impl<'a> Extent<'a> {
 struct Scan<'a> {
     root: &'a Root,
     sight: Sight,
+    known: &'a KnownFiles,
     /// How many directories were found in others.
     count: AtomicUsize,
     ctx: &'a Ctx,
@@ -294,7 +327,11 @@ impl Scan<'_> {
     }
 
     fn metadata(&self, dir: BorrowedFd<'_>, name: &[u8], path: &LayerPath, status: &Status) -> Result<Metadata> {
-        let mut xattrs = read_xattrs(dir, name).map_err(|e| failed("read the extended attributes of", path, e))?;
+        let mut xattrs = if self.has_no_xattrs(status) {
+            BTreeMap::new()
+        } else {
+            read_xattrs(dir, name).map_err(|e| failed("read the extended attributes of", path, e))?
+        };
         let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
         let (uid, gid) = match self.sight {
             Sight::Recorded => recorded_owner(xattrs.remove(rootless::XATTR), path, status)?,
@@ -303,6 +340,12 @@ impl Scan<'_> {
         let mut metadata = Metadata::new(mode).with_owner(uid, gid).with_mtime(status.mtime);
         metadata.xattrs = self.content_xattrs(xattrs, path);
         Ok(metadata)
+    }
+
+    /// Whether that is known without asking.
+    fn has_no_xattrs(&self, status: &Status) -> bool {
+        let is_file = status.kind == FileType::RegularFile && self.sight == Sight::Plain;
+        is_file && self.known.has_no_xattrs(InodeState::of(status.id, status.ctime), status.size)
     }
 
     fn content_xattrs(&self, xattrs: BTreeMap<Vec<u8>, Vec<u8>>, path: &LayerPath) -> BTreeMap<Vec<u8>, Vec<u8>> {

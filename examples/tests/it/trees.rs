@@ -1,6 +1,6 @@
 //! The programs that take layers for trees: diff, apply, commit, flatten, import and cat.
 
-use std::{fs, path::Path, process::Command};
+use std::{ffi::OsStr, fs, io::Write, path::Path, process::Command};
 
 use serde_json::Value;
 use test_support::{TempDir, Tree, TreeBuilder, TreeOptions, require_root, require_tool, temp_dir};
@@ -145,6 +145,40 @@ fn what_layers_hold_is_read_once_where_it_is_kept() {
         serde_json::from_str::<Value>(&said).unwrap()["layers"].clone()
     };
     assert_eq!(digest("plain"), digest("known"));
+}
+
+/// An edit that keeps size and time is in the layer, whether or not it is known what was unpacked.
+#[test]
+fn what_was_unpacked_is_known_and_no_edit_is_lost() {
+    let dir = two_layers(&[], &[]);
+    let at = |name: &str| dir.path().join(name);
+    let (layout, tree, kept) = (at("layout"), at("tree"), at("kept"));
+    succeed(program("unpack").arg("--cache").arg(&kept).arg(image(&layout, "two")).arg(&tree));
+    assert_eq!(fs::read_dir(kept.join("known")).unwrap().count(), 1);
+    let motd = tree.join("etc/motd");
+    let time = fs::metadata(&motd).unwrap().modified().unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&motd).unwrap();
+    file.write_all(b"hullo").unwrap();
+    file.set_modified(time).unwrap();
+    for (name, cache) in [("plain", None), ("known", Some(&kept))] {
+        let mut commit = program("commit");
+        commit
+            .env("SOURCE_DATE_EPOCH", "1")
+            .args(cache.into_iter().flat_map(|kept| [OsStr::new("--cache"), kept.as_os_str()]));
+        succeed(commit.arg(image(&layout, "two")).arg(&tree).arg(name));
+    }
+    let layers = |name: &str| {
+        let said = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
+        serde_json::from_str::<Value>(&said).unwrap()["layers"].clone()
+    };
+    assert_eq!(layers("plain"), layers("known"));
+    assert!(succeed(program("cat").arg(image(&layout, "known")).arg("/etc/motd")).stdout.starts_with("hullo"));
+
+    // What cannot be read is as if it were not there.
+    let known = fs::read_dir(kept.join("known")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&known, "nonsense").unwrap();
+    succeed(program("commit").arg("--cache").arg(&kept).arg(image(&layout, "two")).arg(&tree).arg("again"));
+    assert_eq!(layers("again")[2]["diffId"], layers("known")[2]["diffId"]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod hostile;
 mod image_limits;
 mod image_of_layers;
 mod image_tree;
+mod known;
 mod layer_changes;
 mod layers;
 mod mount;

@@ -1,0 +1,132 @@
+//! What is known of a directory's files from before.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
+
+use image_core::{Ctx, Digest, MemoryBlobStore};
+use image_overlay::{DirSource, ImageSource, KnownFiles, Root, TreeSource};
+use proptest::prelude::*;
+use test_support::{TreeBuilder, require_root, temp_dir};
+
+use super::{
+    edits::{Edit, arb_edits},
+    trees::{arb_trees, empty, image, lines, pack, scan},
+};
+
+/// An image of what a directory holds.
+fn image_of(path: &Path) -> ImageSource {
+    let store = MemoryBlobStore::default();
+    image(&store, &[&pack(&empty(), &scan(path), &store)])
+}
+
+/// Lets so much time pass that what is there is old, and has the file `young` changed now.
+fn let_time_pass(path: &Path) {
+    thread::sleep(Duration::from_millis(150));
+    fs::set_permissions(path.join("young"), fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+fn known(tree: &ImageSource, path: &Path) -> KnownFiles {
+    let known = KnownFiles::of_copy(tree, &scan(path), &Ctx::default()).unwrap();
+    let mut bytes = Vec::new();
+    known.write(&mut bytes).unwrap();
+    assert_eq!(KnownFiles::read(&*bytes).unwrap(), known);
+    known
+}
+
+fn rescan(path: &Path, known: KnownFiles) -> DirSource {
+    DirSource::scan_known(Root::open(path).unwrap(), known, &Ctx::default()).unwrap()
+}
+
+/// Files by name, and whether their digests are known.
+fn is_known(path: &Path, known: &KnownFiles, names: &[&str]) -> Vec<bool> {
+    let source = rescan(path, known.clone());
+    let file = |name: &&str| source.tree().root().child(name.as_bytes()).unwrap().id();
+    names.iter().map(|name| source.known_digest(file(name)).is_some()).collect()
+}
+
+proptest! {
+    // Each case waits until its files are old.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.min(100), ..ProptestConfig::default() })]
+
+    /// An edit is seen whether or not it was known what was there before.
+    #[test]
+    fn no_edit_is_lost((tree, _) in arb_trees(), edits in arb_edits()) {
+        if !require_root() { return Ok(()) }
+        let dir = temp_dir();
+        tree.write(dir.path());
+        fs::write(dir.path().join("young"), "x").unwrap();
+        let lower = image_of(dir.path());
+        let_time_pass(dir.path());
+        let known = known(&lower, dir.path());
+        edits.iter().for_each(|(path, edit)| edit.carry_out(dir.path(), path));
+        let upper = scan(dir.path());
+        prop_assert_eq!(lines(&lower, &rescan(dir.path(), known)), lines(&lower, &upper));
+    }
+}
+
+#[test]
+fn files_are_known_until_they_change() {
+    let dir = temp_dir();
+    let tree = TreeBuilder::new().dir("", 0o755).file("old", "one", 0o644).file("edited", "two", 0o644).dir("d", 0o755);
+    let tree = tree.file("moved", "three", 0o644).file("young", "x", 0o644).file("empty", "", 0o644).mtime(1000, 0);
+    tree.write_to(dir.path());
+    let lower = image_of(dir.path());
+    let_time_pass(dir.path());
+    let known = known(&lower, dir.path());
+    let names = ["old", "edited", "moved", "young", "empty"];
+    // Whatever changes in this moment would not show in `young`.
+    assert_eq!(is_known(dir.path(), &known, &names), [true, true, true, false, true]);
+    assert_eq!((known.len(), known.is_empty()), (4, false));
+
+    Edit::Rewrite.carry_out(dir.path(), "edited");
+    // What comes into the place of a file is another inode, whatever it looks like.
+    let beside = temp_dir();
+    TreeBuilder::new().dir("", 0o755).file("moved", "other", 0o644).mtime(1000, 0).write_to(beside.path());
+    fs::copy(beside.path().join("moved"), dir.path().join("new")).unwrap();
+    fs::rename(dir.path().join("new"), dir.path().join("moved")).unwrap();
+    assert_eq!(is_known(dir.path(), &known, &names), [true, false, false, false, true]);
+
+    let old = rescan(dir.path(), known);
+    let file = old.tree().root().child(b"old").unwrap().id();
+    assert_eq!(old.known_digest(file).map(Digest::from_sha256), Some(Digest::sha256_of(b"one")));
+}
+
+/// A digest goes with the file, not with its place.
+#[test]
+fn directories_that_change_places_are_seen() {
+    let dir = temp_dir();
+    let tree = TreeBuilder::new().dir("", 0o755).dir("a", 0o755).file("a/f", "one", 0o644).dir("b", 0o755);
+    tree.file("b/f", "two", 0o644).file("young", "x", 0o644).mtime(1000, 0).write_to(dir.path());
+    let lower = image_of(dir.path());
+    let_time_pass(dir.path());
+    let known = known(&lower, dir.path());
+    for (from, to) in [("a", "c"), ("b", "a"), ("c", "b")] {
+        fs::rename(dir.path().join(from), dir.path().join(to)).unwrap();
+    }
+    let upper = rescan(dir.path(), known);
+    assert_eq!(lines(&lower, &upper), ["C /", "C /a", "C /a/f", "C /b", "C /b/f"]);
+}
+
+#[test]
+fn what_is_no_such_file_is_refused() {
+    let dir = temp_dir();
+    let tree = TreeBuilder::new().dir("", 0o755).file("a", "one", 0o644).file("b", "two", 0o644);
+    tree.file("young", "x", 0o644).write_to(dir.path());
+    let lower = image_of(dir.path());
+    let_time_pass(dir.path());
+    let mut bytes = Vec::new();
+    known(&lower, dir.path()).write(&mut bytes).unwrap();
+    for end in 0..bytes.len() {
+        assert!(KnownFiles::read(&bytes[..end]).unwrap_err().is_corrupt(), "{end}");
+    }
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        assert!(KnownFiles::read(&*changed).unwrap_err().is_corrupt(), "{place}");
+    }
+    bytes.push(0);
+    assert!(KnownFiles::read(&*bytes).unwrap_err().is_corrupt());
+    // It says that there is more than anybody has, and has none of it.
+    let mut many = b"image-overlay known 1\n".to_vec();
+    many.extend(u64::MAX.to_be_bytes());
+    assert!(KnownFiles::read(&*many).unwrap_err().to_string().contains("too many"));
+}
