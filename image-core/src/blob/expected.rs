@@ -96,7 +96,6 @@ impl Intake {
     }
 
     /// How many bytes came in.
-    #[cfg(unix)]
     pub(super) fn count(&self) -> u64 {
         self.hasher.count()
     }
