@@ -85,7 +85,12 @@ impl FromStr for Timestamp {
         let reason = "times are written as RFC 3339 has them: 2024-05-06T07:08:09Z";
         let invalid = |_| Error::InvalidTimestamp { input: excerpt(text), reason };
         let time: jiff::Timestamp = text.parse().map_err(invalid)?;
-        Ok(SystemTime::from(time).into())
+        // Not by way of the system's time, which is coarser on Windows.
+        let nanoseconds = time.as_nanosecond();
+        let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok();
+        let fraction = u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).ok();
+        let time = seconds.zip(fraction).and_then(|(seconds, fraction)| Self::new(seconds, fraction));
+        time.ok_or_else(|| Error::InvalidTimestamp { input: excerpt(text), reason })
     }
 }
 

@@ -28,7 +28,7 @@
 //! - [`Ctx`]: observer, cancel token and clock.
 //!
 //! # Platforms
-//! All but [`FsBlobStore`] and [`gc`], which are for Unix systems.
+//! Unix systems and Windows; what [`FsBlobStore`] does otherwise on Windows is told [there](blob::fs#windows).
 //!
 //! # Limits
 //! No tar, no root file system and no registry: see the sibling crates.
@@ -51,7 +51,6 @@ pub mod digest;
 pub mod document;
 pub mod edit;
 pub mod error;
-#[cfg(unix)]
 pub mod gc;
 pub mod hasher;
 pub mod history;
@@ -71,7 +70,6 @@ pub mod resolve;
 pub mod verify;
 
 pub use artifact::Artifact;
-#[cfg(unix)]
 pub use blob::FsBlobStore;
 pub use blob::{Blob, BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, MemoryBlobStore};
 pub use cancel::CancelToken;

@@ -28,16 +28,13 @@
 //! - [`fsck`]: every reachable blob hashed, every document checked.
 //!
 //! # Platforms
-//! Unix systems; durability and locks are as good as the system's. Elsewhere there is no `FsBlobStore`, and this crate says so.
+//! Unix systems and Windows; durability and locks are as good as the system's, and on Windows as [there](image_core::blob::fs#windows).
 //!
 //! # Limits
 //! Layers are never looked into except to verify them. A layout may be hostile: only regular files are read,
 //! without following symbolic links, and never more than a bounded number of bytes of a document.
 
 #![forbid(unsafe_code)]
-
-#[cfg(not(unix))]
-compile_error!("image-layout keeps images in an image_core::FsBlobStore, which is there for Unix systems only");
 
 pub mod archive;
 mod bounds;

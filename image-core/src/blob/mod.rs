@@ -40,7 +40,6 @@ use std::io::Write;
 use batch::Unbatched;
 pub use expected::{Committed, Expected};
 pub use ext::{BlobSourceExt, BlobStoreExt};
-#[cfg(unix)]
 pub use fs::{Durability, FsBlobStore, FsBlobStoreOptions, Hold, Lease, Sharing, Verify};
 pub use handle::Blob;
 pub use memory::MemoryBlobStore;

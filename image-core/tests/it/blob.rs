@@ -73,6 +73,7 @@ fn batches_and_leases_conform() {
     check_all(&|| Box::new(Box::leak(store().batch().unwrap()).batch().unwrap()));
 }
 
+#[cfg(unix)]
 #[test]
 fn fs_store_of_symlinks_conforms() {
     let dirs = std::cell::RefCell::new(Vec::new());

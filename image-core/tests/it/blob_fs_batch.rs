@@ -8,10 +8,12 @@ use image_core::{
     Digest,
     blob::{BlobSource, BlobStore, BlobStoreExt, Durability, Expected, FsBlobStore, FsBlobStoreOptions},
 };
-use test_support::{SmallDisk, TempDir, temp_dir};
+use tempfile::TempDir;
+#[cfg(unix)]
+use test_support::SmallDisk;
 
 fn store() -> (TempDir, FsBlobStore) {
-    let dir = temp_dir();
+    let dir = TempDir::new().unwrap();
     let store = FsBlobStore::create(dir.path()).unwrap();
     (dir, store)
 }
@@ -100,7 +102,7 @@ fn large_blobs_are_not_held_back() {
 
 #[test]
 fn a_store_without_syncs_shows_each_blob_at_once() {
-    let dir = temp_dir();
+    let dir = TempDir::new().unwrap();
     let store = FsBlobStoreOptions::default().with_durability(Durability::Fast).create(dir.path()).unwrap();
     let batch = store.batch().unwrap();
     let put = batch.put_bytes(b"fast").unwrap();
@@ -108,6 +110,7 @@ fn a_store_without_syncs_shows_each_blob_at_once() {
     drop(batch);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_batch_on_a_full_disk_fails_and_leaves_the_store_clean() {
     let Some(disk) = SmallDisk::mount(1 << 20) else { return };

@@ -8,10 +8,10 @@ use image_core::{
     Digest, Error,
     blob::{BlobSource, BlobSourceExt, BlobStore, BlobStoreExt, FsBlobStore, FsBlobStoreOptions, Verify},
 };
-use test_support::{TempDir, temp_dir};
+use tempfile::TempDir;
 
 fn store() -> (TempDir, FsBlobStore) {
-    let dir = temp_dir();
+    let dir = TempDir::new().unwrap();
     let store = FsBlobStoreOptions::default().with_verify(Verify::OnRead).create(dir.path()).unwrap();
     (dir, store)
 }
@@ -19,7 +19,7 @@ fn store() -> (TempDir, FsBlobStore) {
 /// Puts other content in the place of a blob.
 fn corrupt(store: &FsBlobStore, content: &[u8], other: &[u8]) -> (Digest, PathBuf) {
     let digest = store.put_bytes(content).unwrap().digest;
-    let place = store.root().join("blobs/sha256").join(digest.encoded());
+    let place = store.root().join("blobs").join("sha256").join(digest.encoded());
     fs::remove_file(&place).unwrap();
     fs::write(&place, other).unwrap();
     (digest, place)

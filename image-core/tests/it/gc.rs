@@ -14,7 +14,7 @@ use image_core::{
     blob::{BlobSource, BlobStore, BlobStoreExt, FsBlobStore},
     gc::{self, Collected, GcOptions, Root, Roots},
 };
-use test_support::{TempDir, temp_dir};
+use tempfile::TempDir;
 
 const NOW: i64 = 2_000_000_000;
 
@@ -38,7 +38,7 @@ impl Roots for Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let dir = temp_dir();
+        let dir = TempDir::new().unwrap();
         let store = FsBlobStore::create(dir.path()).unwrap();
         Self { _dir: dir, store, roots: RefCell::default() }
     }
@@ -434,7 +434,7 @@ fn unfinished_blobs_of_the_dead_are_removed_and_cancelling_works() {
 
 #[test]
 fn a_store_without_blobs_is_collected() {
-    let dir = temp_dir();
+    let dir = TempDir::new().unwrap();
     let store = FsBlobStore::open(dir.path()).unwrap();
     assert_eq!(gc::collect(&store, &[], &now(), &Ctx::default()).unwrap(), Collected::default());
 }

@@ -1,9 +1,12 @@
 //! The tests of `image-core` through its public interface.
 
+#![cfg_attr(windows, allow(dead_code, unused_imports, reason = "what some tests need is only there on Unix systems"))]
+
 mod blob;
 mod blob_fs;
 mod blob_fs_batch;
 mod blob_fs_lease;
+#[cfg(unix)]
 mod blob_fs_share;
 mod blob_fs_verify;
 mod codec;
@@ -15,4 +18,5 @@ mod interop;
 mod observer;
 mod parallel;
 mod platform;
+#[cfg(unix)]
 mod reference;

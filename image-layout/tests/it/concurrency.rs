@@ -62,9 +62,11 @@ fn processes_lose_no_name() {
 #[test]
 fn a_killed_writer_leaves_a_whole_layout() {
     let fixture = fixture();
+    // So long it takes until a process does something.
+    let begin = if cfg!(windows) { 300 } else { 20 };
     for round in 0..20 {
         let mut child = spawn(&fixture, "concurrency::child_gives_names_until_killed");
-        thread::sleep(Duration::from_millis(20 + 3 * round));
+        thread::sleep(Duration::from_millis(begin + 3 * round));
         child.kill().unwrap();
         child.wait().unwrap();
         let layout = OciLayout::open_or_create(fixture.path()).unwrap();

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use image_core::{Ctx, gc::GcOptions};
 use image_layout::{CopyOptions, Error, LoadOptions, OciLayout, SaveOptions, copy, fsck::VerifyOptions, save};
+#[cfg(unix)]
 use test_support::SmallDisk;
 
 use crate::fixture::{Fixture, read};
@@ -131,6 +132,7 @@ fn reading_writes_nothing() {
     assert_eq!(files(fixture.path()), before);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_layout_on_a_read_only_file_system_is_read_and_not_changed() {
     let Some(disk) = SmallDisk::mount(1 << 20) else { return };

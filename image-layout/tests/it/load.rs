@@ -15,6 +15,7 @@ use image_core::{
 };
 use image_layout::{CopyOptions, Error, LoadOptions, Loaded, OciLayout, copy};
 use serde_json::json;
+#[cfg(unix)]
 use test_support::{SmallDisk, hostile::ArchiveLimit, thread_time};
 
 use crate::{
@@ -430,6 +431,7 @@ fn documents_past_what_is_held_in_memory() {
     assert!(fixture.is_whole());
 }
 
+#[cfg(unix)]
 #[test]
 fn archives_that_are_not_right_leave_nothing_behind() {
     for case in test_support::hostile::archives() {
@@ -731,6 +733,7 @@ fn a_document_that_is_named_often_is_not_read_for_ever() {
     assert_untouched(&fixture, "documents");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_layer_is_on_the_disk_once() {
     let noise = |seed: u8| {

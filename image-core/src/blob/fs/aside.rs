@@ -31,7 +31,7 @@ pub(super) fn set_aside(blobs: &FsBlobStore, digest: &Digest) -> Result<Option<P
     let _hold = inner.open_blobs()?.map(Hold::exclusive).transpose()?;
     let seen = facts_of(file).map_err(|e| Error::io("stat", dir.path().join(digest.encoded()), e))?;
     match dir.stat_file(digest.encoded(), Symlinks::Refused)? {
-        Found::File(now) if now.inode == seen.inode => {}
+        Found::File(now) if now.id == seen.id => {}
         _ => return Ok(None),
     }
     let name = unique_name(&format!("{}-{}-", digest.algorithm(), digest.encoded()));

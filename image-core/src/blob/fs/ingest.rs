@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     dir::Dir,
+    share::Shared,
     store::FsBlobStore,
-    temporary::{self, Shared, Temporary},
+    temporary::{self, Temporary},
 };
 use crate::{
     blob::{Blob, BlobStore, BlobWriter, Committed, Expected, expected::Intake},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// How the names of our files in `ingest` begin; others are not ours to clean.
-const PREFIX: &str = "new-";
+pub(super) const PREFIX: &str = "new-";
 
 /// How much of a blob is read at once to be hashed, in bytes.
 const BUFFER: usize = 256 << 10;

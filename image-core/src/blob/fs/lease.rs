@@ -13,7 +13,6 @@ use std::{
 
 use super::{
     dir::{Dir, Found},
-    lock,
     options::Symlinks,
     store::FsBlobStore,
     temporary::{self, Temporary},
@@ -158,7 +157,7 @@ pub(super) fn read_all(dir: &Dir) -> Result<Vec<Protected>> {
 
 fn read(dir: &Dir, name: &str, protected: &mut Vec<Protected>) -> Result<()> {
     let Found::File(file) = dir.open_file(name, Symlinks::Refused)? else { return Ok(()) };
-    if lock::is_abandoned(&file) {
+    if dir.is_abandoned(name, &file) {
         // One that cannot be removed protects nothing either.
         drop(dir.remove_file(name));
         return Ok(());

@@ -1,20 +1,10 @@
-//! Which files somebody is writing, and whether blobs may be removed now.
-//!
-//! A writer holds a lock on its file until it closes it, which the kernel does for a process
-//! that dies. On a file system without locks no file counts as abandoned.
+//! Whether blobs may be removed now.
 //!
 //! The directory `blobs` is locked, shared, by everybody who makes a blob appear or relies on one that is there, for the
-//! moment that takes, and, alone, by a collection while it removes. A lock on a directory needs no file that
-//! would have to be made, so a full disk can be collected, and a read-only one read.
+//! moment that takes, and, alone, by a collection while it removes. On Unix systems the lock is on the directory itself, which
+//! needs no file that would have to be made, so a full disk can be collected, and a read-only one read.
 
-use std::{
-    fs::{File, TryLockError},
-    os::unix::fs::MetadataExt,
-};
-
-use rustix::fs::FlockOperation;
-
-use super::dir::Dir;
+use super::dir::{Dir, LockMode};
 use crate::error::{Error, Result};
 
 /// While it lives, no garbage collection of any process removes a blob: one that has begun to is waited for, and
@@ -31,17 +21,17 @@ pub struct Hold {
 
 impl Hold {
     /// Waits until nothing is being removed below a directory of blobs.
-    pub(super) fn shared(blobs: Option<Dir>) -> Result<Self> {
-        if let Some(dir) = &blobs {
+    pub(super) fn shared(mut blobs: Option<Dir>) -> Result<Self> {
+        if let Some(dir) = &mut blobs {
             // Without locks there are no collections either.
-            let _ = dir.lock(FlockOperation::LockShared)?;
+            let _ = dir.lock(LockMode::Shared)?;
         }
         Ok(Self { blobs })
     }
 
     /// Waits until nobody else holds it.
-    pub(super) fn exclusive(blobs: Dir) -> Result<Self> {
-        if blobs.lock(FlockOperation::LockExclusive)? {
+    pub(super) fn exclusive(mut blobs: Dir) -> Result<Self> {
+        if blobs.lock(LockMode::Exclusive)? {
             return Ok(Self { blobs: Some(blobs) });
         }
         let what = format!("garbage collection in {}", blobs.path().display());
@@ -53,25 +43,4 @@ impl Hold {
     pub(super) fn blobs(&self) -> Option<&Dir> {
         self.blobs.as_ref()
     }
-}
-
-/// Locks a file that was just made; tells whether it is the caller's.
-///
-/// Between making and locking it, a cleaner may have taken it for abandoned.
-pub(super) fn claim(file: &File) -> bool {
-    match file.try_lock() {
-        Ok(()) => file.metadata().is_ok_and(|meta| meta.nlink() > 0),
-        Err(TryLockError::WouldBlock) => false,
-        Err(TryLockError::Error(_)) => true,
-    }
-}
-
-/// Locks a file that others may use in the same way, so that nobody takes it for abandoned.
-pub(super) fn share(file: &File) -> bool {
-    file.try_lock_shared().is_ok()
-}
-
-/// Whether nobody holds the file. It is the caller's then, for as long as it is open.
-pub(super) fn is_abandoned(file: &File) -> bool {
-    file.try_lock().is_ok()
 }

@@ -15,7 +15,7 @@
 //! A writer makes a file in `ingest`, which is beside `blobs` and not in it, so that no tool
 //! that lists `blobs` ever meets half a blob; both must be on one file system. A commit verifies
 //! size and digest, syncs the file, renames it to its place, and syncs the directory.
-//! Blobs are made read-only (0444, less the umask), since nobody may change them.
+//! Blobs are made read-only (0444, less the umask), since nobody may change them; Windows has differences, see below.
 //!
 //! A batch does the same with many files at once: one sync of the file system for the content of all of them, the renames in
 //! the order of the commits, one sync of each directory. So whatever is visible is durable, as without a batch.
@@ -36,43 +36,41 @@
 //! A blob is opened below the directory handle of the root, following no symbolic link, and
 //! must be a regular file, so that a fifo or device at its place is an error and not a hang.
 //!
+//! # Windows
+//! The same names with the same meaning, made by other means:
+//! - Blobs are not read-only, since such a file could be neither replaced nor removed by every program. Nothing is shared by
+//!   reflinks or second names.
+//! - A file is held by being open for writing without letting others write, not by a lock, which would keep them from reading.
+//!   The store's lock is on a file `blobs/.lock`, which is empty, and which no store takes for a blob. It and the lock
+//!   of a Unix system know nothing of each other: programs of both must not work on one store at once.
+//! - Below the root nothing is reached through links, junctions or other reparse points. Instead of a handle there is a
+//!   path whose directories are kept open, and so cannot be renamed, replaced or removed while the store works in them, nor can
+//!   the root while the store is open.
+//! - A blob that is removed is first moved to `ingest`; one that is mapped into memory then stays there until it no longer is, and
+//!   a cleaning finds it.
+//! - Directories are not synced: see [`Durability::Synced`]. The time of use is the machine's.
+//!
 //! # Spec
 //! OCI image-spec 1.1, image-layout.md, § Blobs.
 
-#[cfg(unix)]
 mod aside;
-#[cfg(unix)]
 mod batch;
-#[cfg(unix)]
 mod dir;
-#[cfg(unix)]
 mod ingest;
-#[cfg(unix)]
 mod inner;
-#[cfg(unix)]
 mod lease;
-#[cfg(unix)]
 mod lock;
 pub(super) mod map;
-
-#[cfg(unix)]
 mod options;
-#[cfg(unix)]
+mod place;
+mod share;
 mod store;
-#[cfg(unix)]
 mod sweep;
-#[cfg(unix)]
 mod temporary;
 
-#[cfg(unix)]
 pub use lease::Lease;
-#[cfg(unix)]
 pub(crate) use lease::Protected;
-#[cfg(unix)]
 pub use lock::Hold;
-#[cfg(unix)]
 pub use options::{Durability, FsBlobStoreOptions, Sharing, Verify};
-#[cfg(unix)]
 pub use store::FsBlobStore;
-#[cfg(unix)]
 pub(crate) use sweep::Resident;

@@ -11,6 +11,9 @@ use crate::error::Result;
 pub enum Durability {
     /// A loss of power: the file is synced before it is renamed to its place, and the directory after.
     /// A blob that was already there is as durable as its first writer made it.
+    ///
+    /// On Windows a directory cannot be synced. What is under a name is whole all the same, but names of the last seconds may
+    /// be lost, as far as the file system writes its journal later; NTFS keeps their order.
     #[default]
     Synced,
     /// The death of the process, not a loss of power: nothing is synced.
@@ -37,7 +40,7 @@ pub enum Verify {
 
 /// Whether a blob that is copied from a file on the same file system is copied without copying its bytes.
 ///
-/// It is read and verified in either case.
+/// It is read and verified in either case. On Windows nothing is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Sharing {

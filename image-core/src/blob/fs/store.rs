@@ -183,7 +183,7 @@ impl FsBlobStore {
                 lease.add(Protected::Blob(digest.clone()))?;
             }
             if let Some(place) = places.get(algorithm) {
-                file.persist(place, digest.encoded())?;
+                self.put_in_place(&file, place, &digest)?;
             }
         }
         drop(hold);
@@ -274,7 +274,7 @@ impl BlobStore for FsBlobStore {
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
         match self.inner.open_algorithm_dir(digest)? {
-            Some(dir) => dir.remove_file(digest.encoded()),
+            Some(dir) => self.take_away(&dir, digest),
             None => Ok(false),
         }
     }

@@ -85,7 +85,7 @@ impl Sweep<'_> {
         match dir.stat_file(digest.encoded(), self.store.options().symlinks)? {
             Found::File(facts) if is_spared(facts.modified) => Ok(false),
             Found::Other => Ok(false),
-            Found::File(_) | Found::Nothing => dir.remove_file(digest.encoded()).map(|_| true),
+            Found::File(_) | Found::Nothing => self.store.take_away(dir, digest).map(|_| true),
         }
     }
 }

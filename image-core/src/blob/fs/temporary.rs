@@ -5,26 +5,21 @@ use std::{
     fs::File,
     hash::{BuildHasher, Hasher},
     io,
-    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::Arc,
 };
 
 use super::{
-    dir::{Dir, Found, open_file_path, renew_open},
-    lock,
-    options::{Sharing, Symlinks},
+    dir::{Dir, Found, renew_open},
+    options::Symlinks,
 };
 use crate::error::{Error, Result};
 
-/// What is smaller is copied, in bytes: it would save nothing to link it, and documents have a time of use in each store.
-const WORTH_A_LINK: u64 = 16 << 10;
-
-/// A file that is locked for as long as it is open, and removed when dropped unless it was moved to its place.
+/// A file that is held for as long as it is open, and removed when dropped unless it was moved to its place.
 #[derive(Debug)]
 pub(super) struct Temporary {
-    dir: Arc<Dir>,
-    name: String,
+    pub(super) dir: Arc<Dir>,
+    pub(super) name: String,
     pub(super) file: File,
 }
 
@@ -33,41 +28,10 @@ impl Temporary {
     pub(super) fn create(dir: Arc<Dir>, prefix: &str) -> Result<Self> {
         loop {
             let name = unique_name(prefix);
-            let Some(file) = dir.create_file(&name)? else { continue };
-            if lock::claim(&file) {
+            if let Some(file) = dir.create_file(&name)? {
                 return Ok(Self { dir, name, file });
             }
         }
-    }
-
-    /// Gives the content of another file to this one, which is empty, without copying it; `None` where that cannot be
-    /// done. The result may be a second name of the other file.
-    pub(super) fn share(&self, other: &File, prefix: &str, sharing: Sharing) -> Result<Option<Shared>> {
-        if sharing == Sharing::Never {
-            return Ok(None);
-        }
-        #[cfg(target_os = "linux")]
-        if rustix::fs::ioctl_ficlone(&self.file, other).is_ok() {
-            return Ok(Some(Shared::Cloned));
-        }
-        if sharing == Sharing::Reflink || !self.may_be_linked(other) {
-            return Ok(None);
-        }
-        // A description of its own, whose lock is there before the name is.
-        let Ok(file) = File::open(open_file_path(other)) else { return Ok(None) };
-        let name = unique_name(prefix);
-        if lock::share(&file) && self.dir.link(&file, &name) {
-            return Ok(Some(Shared::Linked(Self { dir: Arc::clone(&self.dir), name, file })));
-        }
-        Ok(None)
-    }
-
-    /// Whether a second name may, and should, be given to a file: it is the user's own, nobody may write to it, as to this
-    /// one, and it is of some size.
-    fn may_be_linked(&self, other: &File) -> bool {
-        let (Ok(own), Ok(other)) = (self.file.metadata(), other.metadata()) else { return false };
-        let is_as_safe = own.uid() == other.uid() && own.mode() == other.mode() && own.mode() & 0o222 == 0;
-        other.is_file() && other.len() >= WORTH_A_LINK && is_as_safe
     }
 
     /// Opens the file once more, for reading.
@@ -89,7 +53,7 @@ impl Temporary {
     }
 
     /// Moves the file to its place. It is synced before, and the other directory after.
-    pub(super) fn persist(self, to: &Dir, name: &str) -> Result<()> {
+    pub(super) fn persist(&self, to: &Dir, name: &str) -> Result<()> {
         renew_open(&self.file);
         self.dir.rename(&self.name, to, name)
     }
@@ -109,15 +73,6 @@ impl Drop for Temporary {
         // After a rename the name is gone. What cannot be removed is left to the next cleaning.
         drop(self.dir.remove_file(&self.name));
     }
-}
-
-/// How a content is shared.
-pub(super) enum Shared {
-    /// The file that was there has it now, and each may change without the other.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no reflinks elsewhere"))]
-    Cloned,
-    /// This is a second name of the other file.
-    Linked(Temporary),
 }
 
 /// A name that no other file of any process has, now or later.
@@ -144,7 +99,11 @@ fn remove_abandoned(dir: &Dir, prefix: &str, name: &str) -> Result<bool> {
         return Ok(false);
     }
     match dir.open_file(name, Symlinks::Refused)? {
-        Found::File(file) if lock::is_abandoned(&file) => dir.remove_file(name),
+        Found::File(file) if dir.is_abandoned(name, &file) => match dir.remove_file(name) {
+            // It was a blob, and somebody who had it open before it was taken away still has it in memory.
+            Err(e) if cfg!(windows) && e.is_denied() => Ok(false),
+            removed => removed,
+        },
         _ => Ok(false),
     }
 }

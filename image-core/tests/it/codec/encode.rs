@@ -1,7 +1,8 @@
+#[cfg(unix)]
+use std::process::{Command, Stdio};
 use std::{
     io::{self, Read, Write},
     num::NonZeroUsize,
-    process::{Command, Stdio},
 };
 
 use image_core::{
@@ -55,6 +56,7 @@ fn incompressible_input_hardly_grows() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn reference_tools_read_it() {
     let bytes = sample(9 * MIB);
@@ -76,6 +78,7 @@ fn reference_tools_read_it() {
     }
 }
 
+#[cfg(unix)]
 fn run(tool: &str, arguments: &[&str], input: Vec<u8>) -> Option<Vec<u8>> {
     let mut child = Command::new(tool).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     let mut stdin = child.stdin.take().unwrap();

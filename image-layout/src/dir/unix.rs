@@ -1,4 +1,4 @@
-//! A layout's directory, held open. It may be hostile: only regular files are read.
+//! By handle.
 
 use std::{
     fs::File,
@@ -13,26 +13,14 @@ use rustix::{
     io::Errno,
 };
 
+use super::{LOCK, Lock, TEMPORARY};
 use crate::error::{Error, Result};
-
-/// The file that a writer holds locked while it changes the files beside it. It stays empty.
-const LOCK: &str = ".index.json.lock";
-
-/// What a file is written as before it takes the place of another. Only the holder of the lock has one.
-const TEMPORARY: &str = ".index.json.new";
 
 /// A directory, by handle; the path is for messages.
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
-}
-
-/// While it lives, no other writer changes the directory's files.
-#[derive(Debug)]
-pub(crate) struct Lock<'a> {
-    dir: &'a Dir,
-    _file: File,
 }
 
 impl Dir {
