@@ -2,14 +2,14 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use crate::{
     entry::Metadata,
     error::Result,
-    image_tree::{ImageTree, LayerContent},
+    image_tree::{ImageTree, Laid, LayerContent, Stack},
     path::LayerPath,
     toc::LayerToc,
     tree::{InodeId, NodeId, NodeRef},
@@ -100,14 +100,13 @@ impl LayerChanges {
     /// # Errors
     /// As [`ImageTree::push`].
     pub fn of_layers<'a>(layers: impl IntoIterator<Item = &'a LayerToc>, limit: usize) -> Result<Vec<Self>> {
-        let mut tree = ImageTree::new();
-        let mut seen = Seen::default();
-        seen.look(&tree, 0);
+        let mut stack = Stack::new();
+        let mut seen = Seen::of(stack.tree());
         let mut all = Vec::new();
         for (position, toc) in layers.into_iter().enumerate() {
-            tree.push(position, toc)?;
+            let laid = stack.lay(position, toc)?;
             let mut changes = Self::default();
-            for change in seen.look(&tree, position) {
+            for change in seen.changes(&stack, &laid, position) {
                 changes.add(change);
             }
             changes.paths.sort_by_key(|change| Reverse(change.size.max(change.before)));
@@ -147,93 +146,71 @@ fn share(all: &mut [LayerChanges], limit: usize) {
     }
 }
 
-/// What a tree showed when it was looked at last.
-#[derive(Default)]
-struct Seen {
-    /// How often it was looked at.
-    round: u32,
-    names: Vec<NodeId>,
-    /// For each name, in which round it was seen last; 0 is never.
-    name_rounds: Vec<u32>,
-    inode_rounds: Vec<u32>,
-    /// The attributes of directories, which may change under one name.
-    directories: HashMap<NodeId, Arc<Metadata>>,
-}
+/// What a tree showed when it was looked at last: the attributes of directories, which may change under one name.
+struct Seen(HashMap<NodeId, Arc<Metadata>>);
 
 impl Seen {
-    /// Looks at the tree, and tells what is not as it was before a layer was laid over it, by path.
-    fn look(&mut self, tree: &ImageTree, layer: usize) -> Vec<PathChange> {
-        self.round += 1;
-        let names = std::mem::take(&mut self.names);
+    fn of(tree: &ImageTree) -> Self {
+        Self(tree.walk(tree.root()).map(|node| (node.id(), Arc::clone(node.timeless_metadata()))).collect())
+    }
+
+    /// What is not as it was before a layer was laid over the tree, by path.
+    fn changes(&mut self, stack: &Stack, laid: &Laid, layer: usize) -> impl Iterator<Item = PathChange> + use<> {
         let mut changes = BTreeMap::new();
-        for node in tree.walk(tree.root()) {
-            self.names.push(node.id());
-            if let Some(change) = self.see(node, layer) {
-                changes.insert(change.path.clone(), change);
+        let mut counted = HashSet::<InodeId>::new();
+        for (path, node) in by_path(stack.tree(), &laid.came) {
+            self.look_again(node);
+            let is_own = node.content().is_some_and(|content| content.layer == layer);
+            let size = if is_own && counted.insert(node.inode_id()) { node.kind().size() } else { 0 };
+            changes.insert(path.clone(), PathChange { size, ..change(path, PathChangeKind::Added, node) });
+        }
+        for node in laid.named.iter().map(|dir| stack.tree().node(*dir)).filter(|dir| stack.shows(*dir)) {
+            if self.look_again(node) {
+                changes.insert(node.path(), change(node.path(), PathChangeKind::Modified, node));
             }
         }
-        self.tell_gone(tree, &names, &mut changes);
-        changes.into_values().collect()
+        tell_gone(stack, &laid.went, &mut changes);
+        changes.into_values()
     }
 
-    /// What is new about a name.
-    fn see(&mut self, node: NodeRef<'_, LayerContent>, layer: usize) -> Option<PathChange> {
-        let was_seen = mark(&mut self.name_rounds, node.id().index(), self.round) != 0;
-        let is_first_name = mark(&mut self.inode_rounds, node.inode_id().index(), self.round) != self.round;
-        let is_directory = node.is_directory();
-        let mut has_other_attributes = false;
-        if is_directory {
-            let attributes = node.timeless_metadata();
-            let known = self.directories.insert(node.id(), Arc::clone(attributes));
-            has_other_attributes = known.is_some_and(|known| !Arc::ptr_eq(&known, attributes));
-        }
-        let kind = match (was_seen, has_other_attributes) {
-            (false, _) => PathChangeKind::Added,
-            (true, true) => PathChangeKind::Modified,
-            (true, false) => return None,
-        };
-        let is_own = is_first_name && node.content().is_some_and(|content| content.layer == layer);
-        let size = if is_own { node.kind().size() } else { 0 };
-        Some(PathChange { path: node.path(), kind, is_directory, size, before: 0, gone: 0 })
-    }
-
-    /// Tells which of these names are gone. What went with a directory is told as one.
-    fn tell_gone(&self, tree: &ImageTree, names: &[NodeId], changes: &mut BTreeMap<LayerPath, PathChange>) {
-        let mut counted = BTreeSet::<InodeId>::new();
-        // For each directory that is gone, what is told of it or of one above it.
-        let mut part_of = BTreeMap::<NodeId, LayerPath>::new();
-        let is_gone = |node: &NodeRef<'_, _>| self.name_rounds.get(node.id().index()) != Some(&self.round);
-        for node in names.iter().map(|name| tree.node(*name)).filter(is_gone) {
-            let is_directory = node.is_directory();
-            let path = part_of.get(&node.parent().id()).cloned().unwrap_or_else(|| node.path());
-            let is_visible = self.inode_rounds.get(node.inode_id().index()) == Some(&self.round);
-            let lost = if !is_visible && counted.insert(node.inode_id()) { node.kind().size() } else { 0 };
-            let change = changes.entry(path.clone()).or_insert_with(|| PathChange {
-                path: path.clone(),
-                kind: PathChangeKind::Removed,
-                is_directory,
-                size: 0,
-                before: 0,
-                gone: 0,
-            });
-            change.before = change.before.saturating_add(lost);
-            if change.kind == PathChangeKind::Removed {
-                change.gone += 1;
-                if is_directory {
-                    part_of.insert(node.id(), path);
-                }
-            } else {
-                // Something else has the name now.
-                change.kind = PathChangeKind::Modified;
-            }
-        }
+    /// Whether it is a directory that has other attributes than it had.
+    fn look_again(&mut self, node: NodeRef<'_, LayerContent>) -> bool {
+        let attributes = node.timeless_metadata();
+        let known = node.is_directory().then(|| self.0.insert(node.id(), Arc::clone(attributes))).flatten();
+        known.is_some_and(|known| !Arc::ptr_eq(&known, attributes))
     }
 }
 
-/// Notes a round at a place, and gives the one that was noted there before.
-fn mark(rounds: &mut Vec<u32>, place: usize, round: u32) -> u32 {
-    if rounds.len() <= place {
-        rounds.resize(place + 1, 0);
+/// Names with their paths, in the order of these.
+fn by_path<'a>(tree: &'a ImageTree, names: &[NodeId]) -> Vec<(LayerPath, NodeRef<'a, LayerContent>)> {
+    let mut names: Vec<_> = names.iter().map(|name| (tree.node(*name).path(), tree.node(*name))).collect();
+    names.sort_by(|(one, _), (other, _)| one.cmp(other));
+    names
+}
+
+fn change(path: LayerPath, kind: PathChangeKind, node: NodeRef<'_, LayerContent>) -> PathChange {
+    PathChange { path, kind, is_directory: node.is_directory(), size: 0, before: 0, gone: 0 }
+}
+
+/// Tells of the names that are gone. What went with a directory is told as one.
+fn tell_gone(stack: &Stack, names: &[NodeId], changes: &mut BTreeMap<LayerPath, PathChange>) {
+    let mut counted = HashSet::<InodeId>::new();
+    // For each directory that is gone, what is told of it or of one above it.
+    let mut part_of = HashMap::<NodeId, LayerPath>::new();
+    for (path, node) in by_path(stack.tree(), names) {
+        let path = part_of.get(&node.parent().id()).cloned().unwrap_or(path);
+        let is_lost = !stack.shows(node) && counted.insert(node.inode_id());
+        let lost = if is_lost { node.kind().size() } else { 0 };
+        let change = changes.entry(path.clone()).or_insert_with(|| change(path.clone(), PathChangeKind::Removed, node));
+        change.before = change.before.saturating_add(lost);
+        if change.kind == PathChangeKind::Removed {
+            change.gone += 1;
+            if node.is_directory() {
+                part_of.insert(node.id(), path);
+            }
+        } else {
+            // Something else has the name now.
+            change.kind = PathChangeKind::Modified;
+        }
     }
-    rounds.get_mut(place).map_or(0, |noted| std::mem::replace(noted, round))
 }

@@ -166,7 +166,17 @@ impl<C> FileTree<C> {
 
     /// All names that the tree ever had, in the order in which they came; also those that were removed or replaced since.
     pub(crate) fn all_names(&self) -> impl Iterator<Item = NodeRef<'_, C>> {
-        (0..self.nodes.len()).map(|place| self.node(NodeId(index(place))))
+        self.names_since(0)
+    }
+
+    /// Those of them that came when there had been so many.
+    pub(crate) fn names_since(&self, count: usize) -> impl Iterator<Item = NodeRef<'_, C>> {
+        (count..self.nodes.len()).map(|place| self.node(NodeId(index(place))))
+    }
+
+    /// How many they are.
+    pub(crate) fn count_all_names(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Counts a directory that is made though nobody names it; how many there were by now.

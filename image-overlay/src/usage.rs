@@ -7,10 +7,10 @@ use std::{
 
 use crate::{
     error::Result,
-    image_tree::ImageTree,
+    image_tree::{Bytes, ImageTree, LayerContent, Stack},
     path::LayerPath,
     toc::LayerToc,
-    tree::{FileTree, InodeId, NodeRef},
+    tree::{InodeId, NodeRef},
     whiteout::Whiteout,
 };
 
@@ -89,28 +89,31 @@ impl Usage {
     /// # Errors
     /// As [`ImageTree::push`].
     pub fn of_layers<'a>(layers: impl IntoIterator<Item = &'a LayerToc>) -> Result<Self> {
-        let mut tree = ImageTree::new();
+        let mut stack = Stack::new();
         let mut paths = Paths::default();
         let mut ledger = Vec::<[Bytes; 3]>::new();
-        let mut visible = Bytes::default();
         for (position, toc) in layers.into_iter().enumerate() {
-            paths.add(toc, &tree)?;
-            tree.push(position, toc)?;
+            paths.add(toc, stack.tree())?;
+            let laid = stack.lay(position, toc)?;
             let added = toc.entries().map(|entry| Bytes::from(entry.entry.kind.size())).sum();
-            let before = visible;
-            visible = bytes(tree.root(), &tree);
-            ledger.push([added, before + added - visible, added]);
+            ledger.push([added, added + laid.lost - laid.gained, added]);
         }
-        for file in contents(tree.root(), &tree) {
-            if let Some([_, _, wasted]) = file.content().and_then(|content| ledger.get_mut(content.layer)) {
-                *wasted -= Bytes::from(file.kind().size());
+        let mut unseen = BTreeMap::<LayerPath, (u64, Bytes)>::new();
+        for file in stack.files().filter(|file| file.kind().size() > 0) {
+            let size = Bytes::from(file.kind().size());
+            if !stack.shows(file) {
+                let (count, sum) = unseen.entry(file.path()).or_default();
+                *count += 1;
+                *sum += size;
+            } else if let Some([_, _, wasted]) = file.content().and_then(|content| ledger.get_mut(content.layer)) {
+                *wasted -= size;
             }
         }
         let layers = ledger.into_iter().map(|layer| {
             let [added, hidden, wasted] = layer.map(told);
             LayerUsage { added, hidden, wasted }
         });
-        let (efficiency, wasted_paths) = (paths.efficiency(), wasted_paths(&tree));
+        let (efficiency, wasted_paths) = (paths.efficiency(), wasted_paths(unseen));
         Ok(Self { layers: layers.collect(), efficiency, repeated: paths.repeated(), wasted_paths })
     }
 
@@ -121,38 +124,23 @@ impl Usage {
     }
 }
 
-/// Bytes of any number of files: a few that are nothing but holes have together more than 64 bits count.
-type Bytes = u128;
-
 /// The number that is told of so many bytes.
 fn told(bytes: Bytes) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Bytes of the regular files below a name.
-fn bytes<C>(start: NodeRef<'_, C>, tree: &FileTree<C>) -> Bytes {
-    contents(start, tree).map(|file| Bytes::from(file.kind().size())).sum()
-}
-
-/// The regular files below a name, each once whatever its names.
-fn contents<'a, C>(start: NodeRef<'a, C>, tree: &'a FileTree<C>) -> impl Iterator<Item = NodeRef<'a, C>> {
+/// Bytes of the regular files below a name, each once whatever its names.
+fn bytes(start: NodeRef<'_, LayerContent>, tree: &ImageTree) -> Bytes {
     let mut seen = BTreeSet::<InodeId>::new();
-    tree.walk(start).filter(move |node| node.content().is_some() && seen.insert(node.inode_id()))
+    let is_first = |node: &NodeRef<'_, _>| !node.is_linked() || seen.insert(node.inode_id());
+    let files = tree.walk(start).filter(|node| node.content().is_some()).filter(is_first);
+    files.map(|file| Bytes::from(file.kind().size())).sum()
 }
 
-/// The files that layers brought and nobody sees, by path.
-fn wasted_paths(tree: &ImageTree) -> Vec<WastedPath> {
-    let mut counted: BTreeSet<InodeId> = contents(tree.root(), tree).map(NodeRef::inode_id).collect();
-    let mut paths = BTreeMap::<LayerPath, (u64, Bytes)>::new();
-    for file in tree.all_names().filter(|name| name.content().is_some() && name.kind().size() > 0) {
-        if counted.insert(file.inode_id()) {
-            let (count, size) = paths.entry(file.path()).or_default();
-            *count += 1;
-            *size += Bytes::from(file.kind().size());
-        }
-    }
+/// The files that layers brought and nobody sees, the path that wastes most first.
+fn wasted_paths(unseen: BTreeMap<LayerPath, (u64, Bytes)>) -> Vec<WastedPath> {
     let tell = |(path, (count, size))| WastedPath { path, count, size: told(size) };
-    let mut paths: Vec<_> = paths.into_iter().map(tell).collect();
+    let mut paths: Vec<_> = unseen.into_iter().map(tell).collect();
     paths.sort_by_key(|path| Reverse(path.size));
     paths
 }

@@ -6,7 +6,8 @@ use benches::{Result, apply_options, image, layers};
 use image_core::{Compression, Ctx, Image, MemoryBlobStore, codec::EncodeOptions};
 use image_layout::{LoadOptions, SaveOptions, save};
 use image_overlay::{
-    ImageSource, ImageTree, LayerBlob, LayerToc, Limits, PackOptions, UnpackOptions, Usage, flatten, unpack,
+    ImageSource, ImageTree, LayerBlob, LayerChanges, LayerToc, Limits, PackOptions, UnpackOptions, Usage, flatten,
+    unpack,
 };
 
 use crate::curve::Growth;
@@ -31,6 +32,9 @@ pub(crate) fn curves(growth: &mut Growth) -> Result<()> {
         Ok(ImageTree::of_layers(tocs)?)
     })?;
     growth.curve("layers: what each adds and wastes", "layers", MOST, tocs, |tocs| Ok(Usage::of_layers(tocs)?))?;
+    growth.curve("layers: what each changes, path by path", "layers", MOST, tocs, |tocs| {
+        Ok(LayerChanges::of_layers(tocs, 1000)?)
+    })?;
     growth.curve("layers: unpack", "layers", MOST, of_layers, |image| {
         let directory = tempfile::tempdir()?;
         let options = UnpackOptions::default().with_apply(apply_options());

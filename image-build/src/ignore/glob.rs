@@ -1,5 +1,7 @@
 //! Patterns with wildcards.
 
+use super::index::Text;
+
 /// A pattern as a list of what its parts match.
 #[derive(Debug, Clone)]
 pub(super) struct Glob {
@@ -37,13 +39,25 @@ pub(super) fn character(bytes: &[u8]) -> Option<(u32, usize)> {
     let chunk = window.utf8_chunks().next()?;
     match chunk.valid().chars().next() {
         Some(c) => Some((u32::from(c), c.len_utf8())),
-        None => Some((0x11_0000 + u32::from(first), 1)),
+        None => Some((BYTES + u32::from(first), 1)),
     }
 }
 
 const SLASH: u32 = b'/' as u32;
 
+/// The characters from here on are bytes that are not UTF-8.
+const BYTES: u32 = 0x11_0000;
+
 impl Token {
+    /// The bytes of a character.
+    fn bytes(&self) -> Vec<u8> {
+        let Self::One(c) = self else { return Vec::new() };
+        match char::from_u32(*c) {
+            Some(c) => c.to_string().into_bytes(),
+            None => u8::try_from(c.saturating_sub(BYTES)).into_iter().collect(),
+        }
+    }
+
     fn takes(&self, c: u32) -> bool {
         match self {
             Self::One(expected) => *expected == c,
@@ -74,9 +88,26 @@ impl Glob {
             && self.run(path, &[]).last() == Some(&self.tokens.len())
     }
 
+    /// The longest text that is in everything that it matches.
+    pub(super) fn text(&self) -> Text {
+        let is_text = |token: &Token| matches!(token, Token::One(_));
+        let parts = self.tokens.split(|token| !is_text(token)).map(|part| part.iter().flat_map(Token::bytes).collect());
+        let part: Vec<u8> = parts.max_by_key(Vec::len).unwrap_or_default();
+        // Where it has to be is known of two, which makes them easier to look for.
+        if part.len() > self.prefix.len().max(self.suffix.len()) {
+            Text::Part(part)
+        } else if self.prefix.len() > self.suffix.len() {
+            Text::Start(self.prefix.clone())
+        } else {
+            Text::End(self.suffix.clone())
+        }
+    }
+
     /// Whether it can match anything below a directory.
     pub(super) fn reaches_below(&self, directory: &[u8]) -> bool {
-        self.run(directory, b"/").first().is_some_and(|state| *state < self.tokens.len())
+        // What begins otherwise need not be read to the end.
+        let may_begin = self.prefix.iter().zip(directory.iter().chain(b"/")).all(|(expected, byte)| expected == byte);
+        may_begin && self.run(directory, b"/").first().is_some_and(|state| *state < self.tokens.len())
     }
 
     /// The tokens that may come next once a path, given in two parts, is read. All ways to

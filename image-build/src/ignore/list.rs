@@ -4,7 +4,7 @@ use std::str;
 
 use crate::error::{Error, Result, excerpt};
 
-use super::{clean::clean, pattern::Pattern};
+use super::{clean::clean, index::Index, pattern::Pattern};
 
 /// The most bytes of an ignore file.
 const LIMIT: usize = 1 << 20;
@@ -39,6 +39,7 @@ const LIMIT: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
     rules: Vec<Rule>,
+    index: Index,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +80,7 @@ impl Ignore {
             return Err(Error::LimitExceeded { what: name.to_owned(), limit: LIMIT as u64 });
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut rules = Vec::new();
+        let mut ignore = Self::default();
         for (position, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             if line.first() == Some(&b'#') {
                 continue;
@@ -90,15 +91,22 @@ impl Ignore {
                 pattern: excerpt(&String::from_utf8_lossy(trim(line)), 256),
                 reason,
             })?;
-            rules.extend(rule);
+            ignore.add(rule);
         }
-        Ok(Self { rules })
+        Ok(ignore)
     }
 
     /// Adds a pattern behind the others. It is no line of a file, so it may begin with `#`.
     pub(crate) fn push(&mut self, pattern: &[u8]) -> Result<(), &'static str> {
-        self.rules.extend(rule(pattern)?);
+        self.add(rule(pattern)?);
         Ok(())
+    }
+
+    fn add(&mut self, rule: Option<Rule>) {
+        if let Some(rule) = rule {
+            self.index.push(self.rules.len(), &rule.pattern.text());
+            self.rules.push(rule);
+        }
     }
 
     /// Whether there is no pattern.
@@ -135,12 +143,11 @@ impl Ignore {
         }
         // The last match decides, and what matches the directory matches all in it: only
         // the rules behind the one that decided there can change anything.
-        let later = self.rules.get(parent.decided..).unwrap_or_default();
-        match later.iter().rposition(|rule| rule.pattern.matches(path)) {
-            Some(found) => Verdict {
-                decided: parent.decided + found + 1,
-                excluded: later.get(found).is_some_and(|rule| !rule.exception),
-            },
+        let matches = |rule: usize| self.rules.get(rule).is_some_and(|rule| rule.pattern.matches(path));
+        match self.index.last(path, parent.decided, matches) {
+            Some(found) => {
+                Verdict { decided: found + 1, excluded: self.rules.get(found).is_some_and(|rule| !rule.exception) }
+            }
             None => parent,
         }
     }

@@ -6,7 +6,9 @@
 
 mod clean;
 mod glob;
+mod index;
 mod list;
 mod pattern;
+mod texts;
 
 pub use list::{Ignore, Verdict};

@@ -1,6 +1,9 @@
 //! One pattern of an ignore file.
 
-use super::glob::{Glob, Token, character};
+use super::{
+    glob::{Glob, Token, character},
+    index::Text,
+};
 
 /// A pattern without its `!`.
 ///
@@ -53,6 +56,15 @@ impl Pattern {
                 path.strip_suffix(end.as_slice()).is_some_and(|d| d.is_empty() || d.ends_with(b"/"))
             }
             Self::Glob(glob) => glob.matches(path),
+        }
+    }
+
+    /// Text that is in everything that it matches.
+    pub(super) fn text(&self) -> Text {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) => Text::Start(text.clone()),
+            Self::Suffix(text) | Self::Components(text) => Text::End(text.clone()),
+            Self::Glob(glob) => glob.text(),
         }
     }
 

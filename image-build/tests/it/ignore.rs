@@ -9,10 +9,9 @@ use image_build::{
     Error,
     ignore::{Ignore, Verdict},
 };
-use proptest::prelude::*;
 use test_support::thread_time;
 
-fn ignore(lines: &[&str]) -> Ignore {
+pub(crate) fn ignore(lines: &[&str]) -> Ignore {
     Ignore::parse(".dockerignore", lines.join("\n").as_bytes()).unwrap_or_else(|error| panic!("{lines:?}: {error}"))
 }
 
@@ -251,7 +250,7 @@ fn directories_are_skipped_unless_an_exception_reaches_into_them() {
 }
 
 /// The verdict on a path, carried down from the root.
-fn walk(list: &Ignore, path: &str) -> Verdict {
+pub(crate) fn walk(list: &Ignore, path: &str) -> Verdict {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     ends.fold(Verdict::default(), |verdict, end| list.verdict(verdict, &path.as_bytes()[..end]))
 }
@@ -284,98 +283,4 @@ fn a_large_context_is_walked_quickly() {
     let list = ignore(&[&"*a".repeat(2000), &"**/x*".repeat(500)]);
     assert!(!list.matches(format!("{}b", "a".repeat(4000)).as_bytes()));
     assert!(thread_time() - begin < Duration::from_secs(40), "{:?}", thread_time() - begin);
-}
-
-/// Whether a pattern matches, tried in every way; the pattern is cleaned up and holds no class.
-fn slow(pattern: &str, path: &str) -> bool {
-    let special = |text: &str| text.contains(['*', '?', '\\']);
-    if let Some(rest) = pattern.strip_prefix("**").filter(|rest| !special(rest)) {
-        return match rest.strip_prefix('/') {
-            Some(end) => path == end || path.ends_with(&format!("/{end}")),
-            None => path.ends_with(rest),
-        };
-    }
-    fn tried(pattern: &str, path: &str) -> bool {
-        if let Some(rest) = pattern.strip_prefix("**") {
-            let rest = rest.strip_prefix('/').unwrap_or(rest);
-            let ends = path.match_indices('/').map(|(at, _)| at + 1).chain([0]);
-            return rest.is_empty() || ends.into_iter().any(|end| tried(rest, &path[end..]));
-        }
-        let mut chars = pattern.chars();
-        let Some(first) = chars.next() else { return path.is_empty() };
-        let rest = chars.as_str();
-        match first {
-            '*' => {
-                let component = path.find('/').unwrap_or(path.len());
-                (0..=component).filter(|at| path.is_char_boundary(*at)).any(|at| tried(rest, &path[at..]))
-            }
-            '?' => path.chars().next().is_some_and(|c| c != '/' && tried(rest, &path[c.len_utf8()..])),
-            '\\' => {
-                let escaped = chars.next().unwrap();
-                path.strip_prefix(escaped).is_some_and(|path| tried(chars.as_str(), path))
-            }
-            c => path.strip_prefix(c).is_some_and(|path| tried(rest, path)),
-        }
-    }
-    tried(pattern, path)
-}
-
-/// The reference's rule: the last pattern that matches a path or one of its parents decides.
-fn slow_list(patterns: &[String], path: &str) -> bool {
-    let mut matched = false;
-    for pattern in patterns {
-        let (exception, pattern) = match pattern.strip_prefix('!') {
-            Some(rest) => (true, rest),
-            None => (false, pattern.as_str()),
-        };
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        if ends.into_iter().any(|end| slow(pattern, &path[..end])) {
-            matched = !exception;
-        }
-    }
-    matched
-}
-
-fn arb_component() -> impl Strategy<Value = String> {
-    prop_oneof![
-        3 => "[ab]{1,2}",
-        2 => prop::sample::select(vec!["*", "**", "?", "a*", "*b", "a**", "**b", "a**b", "?*", "***", "a?b*", "\\a", "é"]).prop_map(str::to_owned),
-    ]
-}
-
-fn arb_pattern() -> impl Strategy<Value = String> {
-    (prop::bool::weighted(0.3), prop::collection::vec(arb_component(), 1..4))
-        .prop_map(|(exception, parts)| format!("{}{}", if exception { "!" } else { "" }, parts.join("/")))
-}
-
-fn arb_path() -> impl Strategy<Value = String> {
-    prop::collection::vec("[abé]{1,3}", 1..5).prop_map(|parts| parts.join("/"))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn agrees_with_trying_everything(patterns in prop::collection::vec(arb_pattern(), 0..5), path in arb_path()) {
-        let lines: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        let list = ignore(&lines);
-        prop_assert_eq!(list.matches(path.as_bytes()), slow_list(&patterns, &path));
-        prop_assert_eq!(walk(&list, &path).is_excluded(), list.matches(path.as_bytes()));
-        // Nothing below a directory that may be skipped is wanted.
-        for (end, _) in path.match_indices('/') {
-            let directory = &path[..end];
-            if list.may_skip(walk(&list, directory), directory.as_bytes()) {
-                prop_assert!(list.matches(path.as_bytes()), "{directory:?} is skipped");
-            }
-        }
-    }
-
-    #[test]
-    fn bytes_never_panic(bytes in prop::collection::vec(prop::sample::select(b"ab/*?[]^-\\!# \n\r.\xc3\xa9\xff".to_vec()), 0..30), path in prop::collection::vec(any::<u8>(), 0..20)) {
-        if let Ok(list) = Ignore::parse("x", &bytes) {
-            let verdict = list.verdict(Verdict::default(), &path);
-            prop_assert!(verdict.is_excluded() || !list.may_skip(verdict, &path));
-            prop_assert!(!list.matches(&path) || !list.is_empty());
-        }
-    }
 }

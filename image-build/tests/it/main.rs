@@ -43,6 +43,7 @@ mod expand;
 #[cfg(feature = "http")]
 mod fetch_http;
 mod ignore;
+mod ignore_model;
 mod image_steps;
 #[cfg(all(target_os = "linux", feature = "oci-runtime"))]
 mod image_steps_run;

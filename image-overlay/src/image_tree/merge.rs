@@ -40,6 +40,16 @@ pub(super) struct Merge<'a> {
     tell: Option<Tell<'a>>,
     /// How many steps links have led to so far.
     link_steps: usize,
+    touched: Touched,
+}
+
+/// What a layer did to names that were in the tree already.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// Those that it took away or replaced, each with all below it; the layer itself may have brought them before.
+    pub(super) gone: Vec<NodeId>,
+    /// Directories that it gave attributes, other ones or the same.
+    pub(super) named: Vec<NodeId>,
 }
 
 /// What the layer has brought so far.
@@ -86,7 +96,12 @@ impl<'a> Merge<'a> {
             let origin = Origin { fresh: is_empty, ours: is_empty, named: false };
             Brought { dirs: HashMap::from([(tree.root().id(), origin)]), others: HashSet::new() }
         });
-        Self { tree, layer, brought, tell, link_steps: 0 }
+        Self { tree, layer, brought, tell, link_steps: 0, touched: Touched::default() }
+    }
+
+    /// What all of the layer did.
+    pub(super) fn finish(self) -> Touched {
+        self.touched
     }
 
     pub(super) fn add(&mut self, TocEntry { entry, content }: TocEntry) -> Result<()> {
@@ -119,6 +134,7 @@ impl<'a> Merge<'a> {
             let root = self.tree.root().id();
             self.odd_if_named(root, &path);
             self.tree.set_metadata(root, metadata);
+            self.touched.named.push(root);
             self.note_directory(root, false);
             return Ok(());
         };
@@ -129,8 +145,14 @@ impl<'a> Merge<'a> {
         let is_directory = kind == EntryKind::Directory;
         let before = self.tree.node(dir).child(name).map(|node| node.id());
         match before {
-            Some(before) if is_directory && self.tree.node(before).is_directory() => self.odd_if_named(before, &path),
-            Some(before) => self.odd_if_brought(dir, before, &path),
+            Some(before) if is_directory && self.tree.node(before).is_directory() => {
+                self.odd_if_named(before, &path);
+                self.touched.named.push(before);
+            }
+            Some(before) => {
+                self.odd_if_brought(dir, before, &path);
+                self.touched.gone.push(before);
+            }
             None => {}
         }
         let node = self.tree.insert(dir, name, kind, metadata, content);
@@ -163,6 +185,7 @@ impl<'a> Merge<'a> {
             }
             self.odd_if_brought(dir, existing, path);
             self.tree.remove(existing);
+            self.touched.gone.push(existing);
             if !self.tree.is_attached(node) {
                 return refuse("which it replaces");
             }
@@ -232,6 +255,7 @@ impl<'a> Merge<'a> {
         if let Some(existing) = self.tree.node(dir).child(name).map(|node| node.id()) {
             self.odd(Oddity::FileInTheWay, path);
             self.odd_if_brought(dir, existing, path);
+            self.touched.gone.push(existing);
         }
         if self.tree.count_implied() > MAX_IMPLIED {
             let what = format!("directories that no layer of the image names up to {path}");
@@ -256,6 +280,7 @@ impl<'a> Merge<'a> {
         let (id, is_directory) = (node.id(), node.is_directory());
         if !brought.holds(dir, id, is_directory) {
             self.tree.remove(id);
+            self.touched.gone.push(id);
         } else if let Some(origin) = brought.dirs.get(&id).copied().filter(|origin| is_directory && !origin.fresh) {
             self.purge(id);
             self.reset(id, origin);
@@ -277,6 +302,7 @@ impl<'a> Merge<'a> {
             for (child, is_directory) in children {
                 if !brought.holds(dir, child, is_directory) {
                     self.tree.remove(child);
+                    self.touched.gone.push(child);
                 } else if let Some(origin) = brought.dirs.get(&child).copied().filter(|_| is_directory)
                     && !origin.fresh
                 {
@@ -295,6 +321,7 @@ impl<'a> Merge<'a> {
     fn reset(&mut self, dir: NodeId, origin: Origin) {
         if !origin.named {
             self.tree.set_metadata(dir, Metadata::new(IMPLIED_MODE));
+            self.touched.named.push(dir);
         }
         if let Some(brought) = &mut self.brought {
             brought.dirs.insert(dir, Origin { fresh: true, ours: true, ..origin });

@@ -1,7 +1,7 @@
 //! What layers add, hide and waste.
 
 use image_core::Ctx;
-use image_overlay::{ImageTree, LayerToc, Limits, Usage};
+use image_overlay::{ImageTree, LayerContent, LayerToc, Limits, NodeRef, Usage};
 use proptest::{collection::vec, prelude::*};
 
 use super::{
@@ -79,6 +79,14 @@ fn wasted_bytes_have_a_path() {
     assert_eq!(found, [("/a".into(), 2, 7), ("/d/f".into(), 2, 4)], "a file without content wastes nothing");
 }
 
+/// The bytes of those files that a tree shows, each once whatever its names.
+fn seen(tree: &ImageTree, of: impl Fn(&NodeRef<'_, LayerContent>) -> bool) -> u64 {
+    let mut files: Vec<_> = tree.walk(tree.root()).filter(|node| node.content().is_some()).filter(of).collect();
+    files.sort_by_key(|file| file.inode_id());
+    files.dedup_by_key(|file| file.inode_id());
+    files.iter().map(|file| file.kind().size()).sum()
+}
+
 proptest! {
     /// Of all that was added, what is not wasted is in the tree; and what is wasted was hidden by a layer.
     #[test]
@@ -86,14 +94,27 @@ proptest! {
         let tocs = tocs(&layers);
         let Ok(tree) = ImageTree::of_layers(&tocs) else { return Ok(()) };
         let usage = Usage::of_layers(&tocs).unwrap();
-        let mut files: Vec<_> = tree.walk(tree.root()).filter(|node| node.content().is_some()).collect();
-        files.sort_by_key(|file| file.inode_id());
-        files.dedup_by_key(|file| file.inode_id());
-        let seen: u64 = files.iter().map(|file| file.kind().size()).sum();
+        let seen = seen(&tree, |_| true);
         let added: u64 = usage.layers.iter().map(|layer| layer.added).sum();
         let hidden: u64 = usage.layers.iter().map(|layer| layer.hidden).sum();
         prop_assert_eq!(added - usage.wasted(), seen);
         prop_assert_eq!(hidden, usage.wasted());
         prop_assert!((0.0..=1.0).contains(&usage.efficiency));
+    }
+
+    /// A layer hides what the trees without it and with it say that it does, and wastes what the last one does not show.
+    #[test]
+    fn layers_hide_what_trees_do_not_show(layers in vec(vec(arb_item(), 0..9), 1..6)) {
+        let tocs = tocs(&layers);
+        let Ok(tree) = ImageTree::of_layers(&tocs) else { return Ok(()) };
+        let usage = Usage::of_layers(&tocs).unwrap();
+        let mut below = 0;
+        for (position, layer) in usage.layers.iter().enumerate() {
+            let now = seen(&ImageTree::of_layers(&tocs[..=position]).unwrap(), |_| true);
+            prop_assert_eq!(layer.hidden, below + layer.added - now, "{}", position);
+            let left = seen(&tree, |file| file.content().is_some_and(|content| content.layer == position));
+            prop_assert_eq!(layer.wasted, layer.added - left, "{}", position);
+            below = now;
+        }
     }
 }
