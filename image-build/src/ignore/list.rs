@@ -39,7 +39,7 @@ const LIMIT: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
     rules: Vec<Rule>,
-    index: Index,
+    index: Box<Index>,
 }
 
 #[derive(Debug, Clone)]
