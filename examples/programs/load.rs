@@ -22,7 +22,7 @@ struct Load {
     /// A name for the archive's only image, instead of its own.
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Compress layers that are not: gzip[:LEVEL] or zstd[:LEVEL]. Without, all are kept as they are.
+    /// Compress layers that are not compressed: none, gzip[:LEVEL] or zstd[:LEVEL]. The image has another digest then, and the same ID. Without, all are kept as they are.
     #[arg(long, value_name = "FORMAT")]
     compression: Option<EncodeOptions>,
     /// Print the result as JSON.

@@ -40,8 +40,9 @@ impl Program for Unpack {
         if self.rootless {
             apply = apply.with_ownership(Ownership::Recorded);
         }
+        let is_kept = self.cache.is_kept()?;
         let unpacked = unpack(&image, &self.dest, &UnpackOptions::default().with_apply(apply), ctx)?;
-        if self.cache.is_kept() {
+        if is_kept {
             self.cache.keep_known(&image, &self.dest, &tree::scan(&self.dest, ctx)?, ctx)?;
         }
         if self.json {

@@ -17,7 +17,7 @@ use crate::{file::NewFile, run::Result};
 /// Where a program keeps what it finds out about layers, if it does.
 #[derive(Debug, clap::Args)]
 pub struct Cache {
-    /// Keep there what layers and unpacked trees hold, or take it from there if it is known: the directory of `build --cache` knows it of all that was built with it.
+    /// Remember in this directory what layers and unpacked trees hold: layers are then read once, and after `unpack --cache` a `commit --cache` reads only what changed. It may be that of `build --cache`.
     #[arg(long = "cache", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -43,10 +43,14 @@ impl Cache {
         Ok(ImageSource::of_tree(LayerBlob::of_image(image), tree, env::temp_dir()))
     }
 
-    /// Whether anything is kept.
-    #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.directory.is_some()
+    /// Whether anything is kept; what cannot be used for that is told of before any work.
+    ///
+    /// # Errors
+    /// Where there is no such directory, and none can be made.
+    pub fn is_kept(&self) -> Result<bool> {
+        let Some(directory) = &self.directory else { return Ok(false) };
+        BuildState::open(directory)?;
+        Ok(true)
     }
 
     /// What was known of a directory's files when it was the same as an image: nothing where that was not kept, or cannot be read.

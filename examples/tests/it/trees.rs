@@ -174,6 +174,10 @@ fn what_was_unpacked_is_known_and_no_edit_is_lost() {
     assert_eq!(layers("plain"), layers("known"));
     assert!(succeed(program("cat").arg(image(&layout, "known")).arg("/etc/motd")).stdout.starts_with("hullo"));
 
+    // What cannot be kept is said before anything is unpacked.
+    let error = refuse(program("unpack").arg("--cache").arg(&motd).arg(image(&layout, "two")).arg(at("other")));
+    assert!(error.contains("motd") && !at("other").exists(), "{error}");
+
     // What cannot be read is as if it were not there.
     let known = fs::read_dir(kept.join("known")).unwrap().next().unwrap().unwrap().path();
     fs::write(&known, "nonsense").unwrap();

@@ -1,7 +1,8 @@
 //! Images by `manifest.json`.
 
 use image_core::{
-    Compression, Descriptor, DiffId, Digest, Document, ImageConfig, ImageManifest, MediaType, Reference,
+    Compression, Descriptor, DiffId, Digest, Document, Error as CoreError, ImageConfig, ImageManifest, MediaType,
+    Reference,
     blob::{BlobStore, BlobStoreExt, Expected},
     document::{MAX_DOCUMENT_SIZE, MAX_LAYERS},
 };
@@ -10,6 +11,7 @@ use super::{
     docker_json::{DockerImage, MANIFEST},
     index::Index,
     intake::Plain,
+    names::blob_name,
 };
 use crate::error::{Error, Result};
 
@@ -44,6 +46,17 @@ impl Plan {
         let layers = image.layers.into_iter().zip(diff_ids);
         let layers = layers.map(|(name, diff_id)| layer(name.into_bytes(), diff_id, index)).collect::<Result<_>>()?;
         Ok(Self { config: config.descriptor(MediaType::OciConfig), config_name, layers, names })
+    }
+
+    /// Finds all that an image of an image layout needs.
+    pub(super) fn of_manifest(manifest: &ImageManifest, name: Option<String>, index: &Index<'_>) -> Result<Self> {
+        let config = blob_name(&manifest.config.digest);
+        let layers = manifest.layers.iter().map(|layer| blob_name(&layer.digest)).collect();
+        let plan = Self::new(DockerImage { config, repo_tags: Vec::new(), layers }, index)?;
+        if plan.config.digest != manifest.config.digest {
+            return Err(CoreError::digest_mismatch(&manifest.config.digest, plan.config.digest).into());
+        }
+        Ok(Self { names: name.into_iter().collect(), ..plan })
     }
 
     /// The digest of the config.

@@ -74,7 +74,7 @@ pub(super) struct Index<'a> {
     budget: &'a Budget<'a>,
     /// What plain files are compressed with that are no documents.
     encode: Option<&'a EncodeOptions>,
-    /// Whether there was any.
+    /// Whether there was any, or may be one among those in memory.
     has_compressed: bool,
 }
 
@@ -140,6 +140,7 @@ impl<'a> Index<'a> {
             let mut bytes = Vec::new();
             intake.copy(&mut bytes)?;
             self.held += size;
+            self.has_compressed |= self.encode.is_some() && !starts_as_json && Compression::sniff(&bytes).is_none();
             return Ok(File::Held { bytes: bytes.into_boxed_slice(), plain: OnceCell::new() });
         }
         let encode = self.encode.filter(|_| !is_document);
@@ -156,7 +157,7 @@ impl<'a> Index<'a> {
         Ok(File::Streamed(Box::new(Streamed::Pending { writer, size, plain })))
     }
 
-    /// Whether files were compressed that the archive has as they are.
+    /// Whether files are, or will be, compressed that the archive has as they are.
     pub(super) fn has_compressed(&self) -> bool {
         self.has_compressed
     }

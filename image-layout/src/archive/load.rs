@@ -1,9 +1,9 @@
 //! From an archive into a store, and into a layout.
 
-use std::{io::Read, path::Path};
+use std::{io::Read, path::Path, slice};
 
 use image_core::{
-    Ctx, Descriptor, Document, Error as CoreError, ImageIndex, Reference,
+    Ctx, Descriptor, Digest, Document, Error as CoreError, ImageIndex, ImageManifest, Reference,
     blob::BlobStore,
     codec::EncodeOptions,
     observer::{NoticeKind, Outcome, TaskKind},
@@ -118,9 +118,9 @@ pub struct Loaded {
 /// there is a `manifest.json`. An image that only that describes gets a new OCI manifest, which depends on
 /// its config and its layers alone. Configs and layers are stored byte for byte: image IDs and diffIDs stay.
 ///
-/// Where layers are to be compressed ([`LoadOptions::encode`]), those that are not are; image IDs and diffIDs stay. All images are taken
-/// from `manifest.json` then. An archive that has none, and layers that are not compressed, is refused, since its manifests name these by
-/// their digests.
+/// Where layers are to be compressed ([`LoadOptions::encode`]), those that are not are, and all images of the archive get new manifests
+/// if there are any such; image IDs and diffIDs stay. Of an index of several images that is taken which `manifest.json` has; where that is
+/// none, the archive is refused, since its manifests name plain layers by their digests.
 ///
 /// Every member that an image consists of is verified: documents by their digests, layers by
 /// their diffIDs. An image's blobs are stored when all of the archive has been read.
@@ -148,18 +148,17 @@ pub fn load(reader: impl Read, store: &dyn BlobStore, options: &LoadOptions, ctx
     if index.has(MARKER.as_bytes()) {
         check_marker(&index.document(MARKER.as_bytes(), MAX_MARKER)?, Path::new(MARKER))?;
     }
-    if index.has_compressed() && !has_docker {
-        let hint = "its manifests name them as they are; load it without";
-        return Err(CoreError::unsupported("compressing the layers of an OCI archive on the way", hint).into());
-    }
-    let keeps_layers = options.encode.is_none() || !has_docker;
-    if index.has(INDEX.as_bytes()) && keeps_layers {
+    let has_index = index.has(INDEX.as_bytes());
+    if has_index && !index.has_compressed() {
         plan_oci(&mut images, &index, has_docker, ctx)?;
-    } else if !has_docker {
+    } else if !has_index && !has_docker {
         return Err(Error::archive(b"", "it has neither a file manifest.json nor a file index.json"));
     }
     if has_docker {
         plan_docker(&mut images, &index, ctx)?;
+    }
+    if has_index && index.has_compressed() {
+        plan_anew(&mut images, &index, has_docker, ctx)?;
     }
     let mut images = images.found;
     if let Some(name) = &options.name {
@@ -208,6 +207,20 @@ impl Images {
         within(self.found.len() as u64, "number of the archive's images", MAX_IMAGES)
     }
 
+    /// Gives a name to the images that have one of these configs; tells whether there is any.
+    fn name(&mut self, ids: &[Digest], name: Option<&String>) -> bool {
+        let mut is_any = false;
+        for image in &mut self.found {
+            if let Planned::Docker(plan) = image
+                && ids.contains(plan.id())
+            {
+                is_any = true;
+                name.into_iter().for_each(|name| add_name(&mut plan.names, name.clone()));
+            }
+        }
+        is_any
+    }
+
     /// Counts names, before they are looked at.
     fn admit_names(&mut self, count: usize) -> Result<()> {
         self.names = self.names.saturating_add(count as u64);
@@ -241,6 +254,42 @@ fn plan_oci(images: &mut Images, index: &Index<'_>, has_docker: bool, ctx: &Ctx)
                 ctx.notice(NoticeKind::Skipped, &entry.digest.to_string(), &message);
             }
             Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The images of `index.json` where layers are not stored as its manifests name them: each gets a new manifest, unless
+/// `manifest.json` has it, and its name.
+fn plan_anew(images: &mut Images, index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<()> {
+    let document = Document::<ImageIndex>::parse(index.document(INDEX.as_bytes(), MAX_INDEX_SIZE)?, INDEX)?;
+    for mut entry in document.into_value().manifests {
+        ctx.check()?;
+        let name = take_name(&mut entry)?;
+        images.admit_names(usize::from(name.is_some()))?;
+        let is_taken = if entry.media_type.is_index() {
+            // Docker names an index of platforms, and in `manifest.json` the image of one of them.
+            let platforms = oci::document::<ImageIndex>(&entry, index)?.into_value().manifests;
+            let manifests = platforms.iter().filter_map(|platform| oci::document(platform, index).ok());
+            let ids: Vec<Digest> =
+                manifests.map(|image: Document<ImageManifest>| image.into_value().config.digest).collect();
+            images.name(&ids, name.as_ref())
+        } else {
+            let manifest = oci::document::<ImageManifest>(&entry, index)?.into_value();
+            let is_image = manifest.config.media_type.is_config();
+            if is_image && !images.name(slice::from_ref(&manifest.config.digest), name.as_ref()) {
+                let plan = docker_read::Plan::of_manifest(&manifest, name.clone(), index)?;
+                images.add(Planned::Docker(Box::new(plan)))?;
+            }
+            is_image
+        };
+        if !is_taken && !has_docker {
+            let what = "compressing on the way what is no single image";
+            let hint = "what names an image's layers names them as they are; load the archive without";
+            return Err(CoreError::unsupported(what, hint).into());
+        }
+        if !is_taken {
+            ctx.notice(NoticeKind::Skipped, &entry.digest.to_string(), "is no image, and manifest.json has none of it");
         }
     }
     Ok(())

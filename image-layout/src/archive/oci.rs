@@ -139,7 +139,7 @@ impl Plan {
 }
 
 /// Reads a document, verified.
-fn document<T: Body>(descriptor: &Descriptor, index: &Index<'_>) -> Result<Document<T>> {
+pub(super) fn document<T: Body>(descriptor: &Descriptor, index: &Index<'_>) -> Result<Document<T>> {
     check_size(descriptor, index)?;
     let bytes = index.document(blob_name(&descriptor.digest).as_bytes(), MAX_DOCUMENT_SIZE)?;
     let mut hasher = Hasher::for_digest(&descriptor.digest)?;

@@ -64,32 +64,77 @@ fn plain_layers_are_compressed_and_others_kept() {
     }
 }
 
-/// The names of members are digests, as Docker has written them since version 25, and not those of what is stored.
+/// An image in OCI form: its members, its descriptor, and the name of its config.
+fn oci(plain: &[u8]) -> (Archive, Descriptor, String) {
+    let config = config(&[plain]);
+    let blob = Descriptor::new(MediaType::layer(Compression::None), Digest::sha256_of(plain), plain.len() as u64);
+    let image =
+        Document::new(ImageManifest::new(config.descriptor(MediaType::OciConfig), vec![blob])).expect("a manifest");
+    let archive = Archive::default().file(&name(plain), plain).file(&name(config.bytes()), config.bytes());
+    (archive.file(&name(image.bytes()), image.bytes()), image.descriptor(MediaType::OciManifest), name(config.bytes()))
+}
+
+/// The name of a blob's file.
+fn name(bytes: &[u8]) -> String {
+    format!("blobs/sha256/{}", Digest::sha256_of(bytes).encoded())
+}
+
+fn index(image: Descriptor) -> Document<ImageIndex> {
+    Document::new(ImageIndex::new(vec![image])).expect("an index")
+}
+
+/// The names of members are digests, and not those of what is stored. Names of images are taken from wherever they are.
 #[test]
-fn archives_of_both_forms_are_taken_by_the_names_of_docker() {
+fn images_of_layouts_get_new_manifests_and_keep_their_names() {
+    for plain in [layer("one"), small()] {
+        let (archive, image, config) = oci(&plain);
+        let named = image.clone().with_annotation("org.opencontainers.image.ref.name", "app:1");
+        let expected = [as_layer(&compress(&plain, Compression::Gzip), Compression::Gzip)];
+
+        let oci = archive.clone().file("index.json", index(named.clone()).bytes());
+        // Docker writes no names that are no references.
+        let both = oci.clone().file("manifest.json", manifest(&config, &[], &[&name(&plain)]));
+        let of_docker = archive.clone().file("index.json", index(image.clone()).bytes());
+        let of_docker = of_docker.file("manifest.json", manifest(&config, &["app:1"], &[&name(&plain)]));
+        // An index of several platforms, of which one is there.
+        let absent = Descriptor::new(MediaType::OciManifest, Digest::sha256_of(b"absent"), 6);
+        let platforms = Document::new(ImageIndex::new(vec![image.clone(), absent])).unwrap();
+        let nested =
+            platforms.descriptor(MediaType::OciIndex).with_annotation("org.opencontainers.image.ref.name", "app:1");
+        let nested =
+            archive.clone().file(&name(platforms.bytes()), platforms.bytes()).file("index.json", index(nested).bytes());
+        let of_one = nested.clone().file("manifest.json", manifest(&config, &[], &[&name(&plain)]));
+        for archive in [oci, both, of_docker, of_one] {
+            let fixture = Fixture::new();
+            let loaded = load(&fixture, &archive.end(), Compression::Gzip).unwrap();
+            assert_eq!((loaded.len(), &*loaded[0].names), (1, &["app:1".to_owned()][..]));
+            assert_eq!(layers(&fixture), expected);
+            assert!(fixture.is_whole());
+        }
+
+        // Nothing says which of its images is meant.
+        let fixture = Fixture::new();
+        let error = load(&fixture, &nested.end(), Compression::Gzip).unwrap_err();
+        assert!(error.is_unsupported() && error.to_string().contains("no single image"), "{error}");
+        assert!(fixture.layout.roots().unwrap().is_empty());
+    }
+}
+
+/// A manifest whose layers are compressed already is kept.
+#[test]
+fn images_without_plain_layers_keep_their_manifests() {
     let plain = layer("one");
+    let stored = compress(&plain, Compression::Zstd);
     let config = config(&[&plain]);
-    let blob = Descriptor::new(MediaType::layer(Compression::None), Digest::sha256_of(&plain), plain.len() as u64);
+    let blob = Descriptor::new(MediaType::layer(Compression::Zstd), Digest::sha256_of(&stored), stored.len() as u64);
     let image = Document::new(ImageManifest::new(config.descriptor(MediaType::OciConfig), vec![blob])).unwrap();
-    let named = image.descriptor(MediaType::OciManifest).with_annotation("org.opencontainers.image.ref.name", "app:1");
-    let index = Document::new(ImageIndex::new(vec![named])).unwrap();
-    let name = |bytes: &[u8]| format!("blobs/sha256/{}", Digest::sha256_of(bytes).encoded());
-    let oci = Archive::default()
-        .file(&name(&plain), &plain)
+    let archive = Archive::default()
+        .file(&name(&stored), &stored)
         .file(&name(config.bytes()), config.bytes())
         .file(&name(image.bytes()), image.bytes())
-        .file("index.json", index.bytes());
-
-    // Nothing but the manifest says what the layer is called there, and that is not changed.
-    let fixture = Fixture::new();
-    let error = load(&fixture, &oci.clone().end(), Compression::Gzip).unwrap_err();
-    assert!(error.is_unsupported() && error.to_string().contains("OCI archive"), "{error}");
-    assert!(fixture.layout.roots().unwrap().is_empty());
-
-    let both = oci.file("manifest.json", manifest(&name(config.bytes()), &["app:1"], &[&name(&plain)])).end();
-    load(&fixture, &both, Compression::Gzip).unwrap();
-    assert_eq!(layers(&fixture), [as_layer(&compress(&plain, Compression::Gzip), Compression::Gzip)]);
-    assert!(fixture.is_whole());
+        .file("index.json", index(image.descriptor(MediaType::OciManifest)).bytes());
+    let loaded = load(&Fixture::new(), &archive.end(), Compression::Gzip).unwrap();
+    assert_eq!(&loaded[0].descriptor.digest, image.digest());
 }
 
 #[test]
