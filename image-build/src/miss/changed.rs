@@ -152,6 +152,8 @@ impl ChangedStep<'_> {
             _ => self.roots.state.as_ref().or(self.roots.layers.as_ref()),
         };
         match root {
+            // Something that was only found is no reason beside one of the step's own.
+            Some(root) if root.is_cached && !causes.is_empty() => {}
             // It moved itself, which it says.
             Some(root) if root.step == self.steps.name() => {}
             Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}

@@ -36,6 +36,8 @@ pub(crate) struct StageSteps<'b> {
     pub(super) notes: Notes,
     key: Option<CacheKey>,
     causes: Vec<Cause>,
+    /// Whether what the step takes are other files for the reason of another stage.
+    takes_others: bool,
 }
 
 impl<'b> StageSteps<'b> {
@@ -53,7 +55,8 @@ impl<'b> StageSteps<'b> {
             }
         }
         let (before, notes) = (BTreeMap::new(), Notes::default());
-        Self { trace, label, texts, old, counterparts, places, at: 0, before, notes, key: None, causes: Vec::new() }
+        let (at, key, causes, takes_others) = (0, None, Vec::new(), false);
+        Self { trace, label, texts, old, counterparts, places, at, before, notes, key, causes, takes_others }
     }
 
     /// Begins a step, from 0.
@@ -125,6 +128,7 @@ impl<'b> StageSteps<'b> {
     ) -> Result<()> {
         let keys: Vec<CacheKey> = recipes.iter().map(|recipe| recipe.key()).collect();
         self.key = keys.first().cloned();
+        self.takes_others = taken.iter().any(|taken| taken.root.is_some());
         if !taken.is_empty() {
             let sources: Vec<_> = taken.iter().map(|taken| &*taken.sources).collect();
             let from: Vec<_> = taken.iter().map(|taken| &*taken.from).collect();
@@ -167,9 +171,12 @@ impl<'b> StageSteps<'b> {
         let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);
         for name in [LAYERS, STATE] {
             let (now, root) = (mark.after.get(name), roots.of(name));
+            let is_changed = self.before.get(name) != now;
+            // What was carried out explains more than what was only found.
+            let is_better = is_miss && is_changed && root.as_ref().is_some_and(|root| root.is_cached);
             if old.is_some_and(|old| old.get(name) == now) {
                 *root = None;
-            } else if root.is_none() && (old.is_some() || self.before.get(name) != now) {
+            } else if is_better || root.is_none() && (old.is_some() || is_changed) {
                 *root = self.root(is_miss);
             }
         }
@@ -191,7 +198,9 @@ impl<'b> StageSteps<'b> {
         let change = match self.causes.as_slice() {
             [] => return None,
             [Cause::Earlier { step, change, causes }]
-            | [Cause::Files { .. }, Cause::Earlier { step, change, causes }] => {
+            | [Cause::Files { .. }, Cause::Earlier { step, change, causes }]
+                if self.takes_others || self.causes.len() == 1 =>
+            {
                 let (step, causes, is_cached) = (step.clone(), causes.as_slice().into(), !causes.is_empty());
                 return Some(Root { step, change: *change, causes, is_cached });
             }

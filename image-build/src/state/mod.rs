@@ -171,12 +171,10 @@ impl BuildState {
         self.temporary.directory().map_err(failed)
     }
 
-    /// Keeps the list of the files that a step took, whose digest this is.
+    /// Keeps the list of the files that a step took, whose digest this is. The same files may have been taken from another place
+    /// before, which the digest does not say.
     pub(crate) fn keep_files(&self, digest: &Digest, files: &dyn Listing) -> Result<()> {
         let path = self.files.join(digest.encoded());
-        if path.exists() {
-            return Ok(());
-        }
         let failed = |e| Error::io("write", &path, e);
         let mut list = ListWriter::new(self.temporary.file().map_err(failed)?);
         files.for_each(&mut |file| list.push(file).map_err(failed))?;
