@@ -127,10 +127,11 @@ impl Applier<'_> {
         if let Some(id) = self.linked_directory(path, found)? {
             return self.merge_directory(id, path, metadata);
         }
+        // Before that goes which is in its place: it may be a link through which its path leads.
+        let beneath = self.beneath(dir, &path.parent().unwrap_or_default(), name, found.is_some())?;
         if found.is_some() {
             self.clear(dir, name, path)?;
         }
-        let beneath = self.beneath(dir, &path.parent().unwrap_or_default(), name, found.is_some())?;
         let new = NewDirectory { named: true, beneath };
         self.new_directory(dir, name, path, metadata, new).map(drop).doing("create the directory")
     }
@@ -252,8 +253,10 @@ impl Applier<'_> {
         match self.make(dir, name, path, &mut |dir| make_node(dir, name, kind, device, mode)) {
             Err(Fault::System(Errno::PERM)) if self.options.leaves_devices_out() => {
                 self.told.left_out = true;
+                let parent = path.parent().unwrap_or_default();
+                self.know_lower(dir, &parent)?;
                 self.clear(dir, name, path)?;
-                self.cover(dir, &path.parent().unwrap_or_default(), name)?;
+                self.cover(dir, &parent, name)?;
                 self.notice(NoticeKind::Skipped, path, "only root may make devices");
                 Ok(())
             }

@@ -181,6 +181,9 @@ fn paths_through_links_of_lower_layers_lead_where_they_lead_below() {
         &["lib/", "lib/d/", "lib/d/f = ", "usr/", "usr/lib/", "usr/lib/d/", "usr/lib/d/e = "],
     );
     check(&[file("up/up/lib/b", "")], &["usr/", "usr/lib/", "usr/lib/b = "]);
+    // A link of the same layer, which goes for what its path leads to.
+    check(&[symlink("usr", "/"), dir("usr/usr")], &["usr/ opaque"]);
+    check(&[symlink("usr", "."), dir("usr/usr/usr")], &["usr/ opaque"]);
 }
 
 #[test]

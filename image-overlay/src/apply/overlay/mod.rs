@@ -145,6 +145,11 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
+    /// Learns what is below a directory while `path` leads to it: before something goes that may be a link in it.
+    pub(super) fn know_lower(&mut self, dir: FileId, path: &LayerPath) -> Result<(), Fault> {
+        self.lower(dir, path).map(drop)
+    }
+
     /// What is below a directory of this layer; `None` for nothing, as in a plain tree.
     fn lower(&mut self, dir: FileId, path: &LayerPath) -> Result<Option<(&LowerDir<'a>, View<'a>)>, Fault> {
         if self.overlay.is_none() || self.brought.is_ours(dir) {
