@@ -2,9 +2,13 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use image_core::{Ctx, Timestamp, hasher::Sha256};
+use image_core::{
+    Ctx, Timestamp,
+    hasher::{Hasher, HashingReader, HashingWriter},
+};
 
 use crate::{
+    diff::same_time,
     error::{Error, Result},
     scan::DirSource,
     source::{InodeState, TreeSource},
@@ -62,7 +66,8 @@ impl KnownFiles {
     /// scanned but in ways that show.
     ///
     /// Files that changed at about the time of the scan are left out, since another change at that time would not show: those
-    /// whose times are within a tenth of a second of the latest, and 2 seconds where times have no fraction.
+    /// whose times are within a tenth of a second of the latest, and 2 seconds where times have no fraction. So are files of another
+    /// size or time of modification than in the tree.
     ///
     /// # Errors
     /// [`Error::is_cancelled`].
@@ -71,7 +76,10 @@ impl KnownFiles {
         for node in copy.tree().walk(copy.tree().root()) {
             ctx.check()?;
             let Some(inode) = copy.inode(node.id()) else { continue };
-            let same = tree.tree().get(&node.path()).filter(|same| same.kind() == node.kind());
+            let same = tree
+                .tree()
+                .get(&node.path())
+                .filter(|same| same.kind() == node.kind() && same_time(same.metadata().mtime, node.metadata().mtime));
             if let Some(sha256) = same.and_then(|same| tree.known_digest(same.id())) {
                 let has_xattrs = !node.attributes().xattrs.is_empty();
                 files.push(Known { inode, size: node.kind().size(), has_xattrs, sha256 });
@@ -84,6 +92,7 @@ impl KnownFiles {
             let step = if file.inode.changed.nanoseconds() == 0 { WHOLE } else { FRACTION };
             nanoseconds(file.inode.changed) + step < latest
         });
+        files.truncate(usize::try_from(MAX_FILES).unwrap_or(usize::MAX));
         Ok(Self { files })
     }
 
@@ -117,18 +126,18 @@ impl KnownFiles {
 
     /// Writes all of it: a version line; how many files there are; of each the numbers of its file system and inode, its size,
     /// the seconds and nanoseconds of its change, 1 where it has extended attributes and 0 where not, and its digest; and the SHA-256
-    /// of all that. Numbers are big-endian, of 64 bits but for nanoseconds, which have 32, and the attributes, which have 8.
+    /// of all that in hexadecimal. Numbers are big-endian, of 64 bits but for nanoseconds, which have 32, and the attributes, which have 8.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, out: impl Write) -> io::Result<()> {
-        let mut out = BufWriter::new(Hashed { inner: out, hasher: Sha256::default() });
+        let mut out = BufWriter::new(HashingWriter::new(out, Hasher::sha256()));
         out.write_all(VERSION)?;
         out.write_all(&(self.files.len() as u64).to_be_bytes())?;
         self.files.iter().try_for_each(|file| out.write_all(&file.to_bytes()))?;
-        let Hashed { mut inner, hasher } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        inner.write_all(&hasher.finish())?;
-        inner.flush()
+        let (mut out, hasher) = out.into_inner().map_err(io::IntoInnerError::into_error)?.into_parts();
+        out.write_all(hasher.finish().encoded().as_bytes())?;
+        out.flush()
     }
 
     /// Reads what [`KnownFiles::write`] wrote, of at most 16,777,216 files.
@@ -136,12 +145,9 @@ impl KnownFiles {
     /// # Errors
     /// [`Error::is_corrupt`] for anything else, and the errors of the reader.
     pub fn read(input: impl Read) -> Result<Self> {
-        let mut input = BufReader::new(input);
-        let mut hasher = Sha256::default();
+        let mut input = HashingReader::new(BufReader::new(input), Hasher::sha256());
         let mut next = |bytes: &mut [u8]| {
-            let read = input.read_exact(bytes);
-            hasher.update(bytes);
-            read.map_err(|error| match error.kind() {
+            input.read_exact(bytes).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => Error::InvalidKnown { reason: "it ends early" },
                 _ => Error::stream("read what is known of files", error),
             })
@@ -167,10 +173,11 @@ impl KnownFiles {
             }
             files.push(file);
         }
-        let sum = hasher.finish();
-        let mut rest = Vec::new();
-        input.take(33).read_to_end(&mut rest).map_err(|e| Error::stream("read what is known of files", e))?;
-        if rest != sum {
+        let (input, hasher) = input.into_parts();
+        let (sum, mut rest) = (hasher.finish(), Vec::new());
+        let limit = sum.encoded().len() as u64 + 1;
+        input.take(limit).read_to_end(&mut rest).map_err(|e| Error::stream("read what is known of files", e))?;
+        if rest != sum.encoded().as_bytes() {
             return Err(Error::InvalidKnown { reason: "its checksum is another" });
         }
         Ok(Self { files })
@@ -203,22 +210,4 @@ impl Known {
 /// Since 1970.
 fn nanoseconds(time: Timestamp) -> i128 {
     i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanoseconds())
-}
-
-/// A writer that hashes.
-struct Hashed<W> {
-    inner: W,
-    hasher: Sha256,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(buf)?;
-        self.hasher.update(buf.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

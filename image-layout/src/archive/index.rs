@@ -76,6 +76,8 @@ pub(super) struct Index<'a> {
     encode: Option<&'a EncodeOptions>,
     /// Whether there was any, or may be one among those in memory.
     has_compressed: bool,
+    /// What was compressed of what is in memory, by name.
+    packed: BTreeMap<Box<[u8]>, (Committed, Plain)>,
 }
 
 impl<'a> Index<'a> {
@@ -94,8 +96,8 @@ impl<'a> Index<'a> {
             // What it cannot do is said before anything is read.
             Encoder::new(io::sink(), encode)?;
         }
-        let entries = BTreeMap::new();
-        let mut index = Self { store, entries, held: 0, pending: 0, budget, encode, has_compressed: false };
+        let (entries, packed) = (BTreeMap::new(), BTreeMap::new());
+        let mut index = Self { store, entries, held: 0, pending: 0, budget, encode, has_compressed: false, packed };
         let (mut count, mut name_bytes) = (0_u64, 0_u64);
         while let Some(member) = members.next()? {
             budget.ctx().check()?;
@@ -226,13 +228,18 @@ impl<'a> Index<'a> {
     /// Makes a layer a blob, if it is none yet, and tells what it is there.
     pub(super) fn commit_layer(&mut self, name: &[u8]) -> Result<(Committed, Plain)> {
         let (_, plain) = self.layer(name)?;
-        let (_, file) = self.find(name)?;
+        let (at, file) = self.find(name)?;
         match (file, self.encode) {
             (File::Held { bytes, .. }, Some(encode)) => {
+                if let Some(packed) = self.packed.get(&at) {
+                    return Ok(packed.clone());
+                }
                 let mut storing = Storing::new(self.store.create(&Expected::any())?, Some(encode));
                 storing.write_all(bytes).map_err(|error| CoreError::stream("write the blob", error))?;
                 let (writer, plain) = storing.finish(plain)?;
-                Ok((writer.commit()?, plain))
+                let packed = (writer.commit()?, plain);
+                self.packed.insert(at, packed.clone());
+                Ok(packed)
             }
             _ => Ok((self.commit(name, &Expected::any())?, plain)),
         }

@@ -36,7 +36,7 @@ const MAX_NAMES: u64 = 10_000;
 pub struct LoadOptions {
     /// The name to give to the archive's only image, instead of those that it has there.
     pub name: Option<String>,
-    /// What layers are compressed with that are not in the archive; `None`, the default, keeps all as they are.
+    /// What layers are compressed with that the archive has uncompressed; `None`, the default, keeps all as they are.
     pub encode: Option<EncodeOptions>,
     /// How many members an archive may have; 1,000,000 by default.
     pub members: u64,
@@ -69,7 +69,7 @@ impl LoadOptions {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// With layers compressed that are not in the archive.
+    /// With this compression for layers that the archive has uncompressed.
     #[must_use]
     pub fn with_encode(self, encode: EncodeOptions) -> Self {
         Self { encode: Some(encode), ..self }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -39,11 +39,6 @@ impl Dir {
         &self.path
     }
 
-    /// The path of a file in the directory, for messages.
-    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
     /// Reads a whole file of at most `limit` bytes; `None` where there is none.
     pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -58,16 +53,7 @@ impl Dir {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(self.not_regular(name));
         }
-        let mut bytes = Vec::new();
-        File::from(fd).take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > limit {
-            return Err(CoreError::limit(format!("{}, in bytes", self.path_of(name).display()), limit).into());
-        }
-        Ok(Some(bytes))
-    }
-
-    fn not_regular(&self, name: &str) -> Error {
-        Error::NotALayout { path: self.path_of(name), reason: "it is not a regular file" }
+        self.read_all(fd.into(), name, limit).map(Some)
     }
 
     /// Waits until no other writer changes the directory's files.

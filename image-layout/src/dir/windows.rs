@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Write},
     os::windows::fs::{MetadataExt, OpenOptionsExt},
     path::{self, Path, PathBuf},
     thread,
@@ -53,11 +53,6 @@ impl Dir {
         &self.path
     }
 
-    /// The path of a file in the directory, for messages.
-    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
     /// Reads a whole file of at most `limit` bytes; `None` where there is none.
     pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let file = match options().read(true).open(self.place.join(name)) {
@@ -69,16 +64,7 @@ impl Dir {
         if !is_file(&file.metadata().map_err(failed)?) {
             return Err(self.not_regular(name));
         }
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > limit {
-            return Err(CoreError::limit(format!("{}, in bytes", self.path_of(name).display()), limit).into());
-        }
-        Ok(Some(bytes))
-    }
-
-    fn not_regular(&self, name: &str) -> Error {
-        Error::NotALayout { path: self.path_of(name), reason: "it is not a regular file" }
+        self.read_all(file, name, limit).map(Some)
     }
 
     /// Waits until no other writer changes the directory's files.

@@ -137,6 +137,24 @@ fn images_without_plain_layers_keep_their_manifests() {
     assert_eq!(&loaded[0].descriptor.digest, image.digest());
 }
 
+/// One file may be a layer of an image many times, and of many images.
+#[test]
+fn a_small_layer_that_is_named_often_is_compressed_once() {
+    let plain = small();
+    let config = config(&[&plain, &plain]);
+    let image = serde_json::json!({"Config": "config.json", "RepoTags": ["app:1"], "Layers": ["1.tar", "./1.tar"]});
+    let archive = Archive::default()
+        .file("1.tar", &plain)
+        .file("config.json", config.bytes())
+        .file("manifest.json", serde_json::to_vec(&[image]).unwrap())
+        .end();
+    let fixture = Fixture::new();
+    load(&fixture, &archive, Compression::Gzip).unwrap();
+    let expected = as_layer(&compress(&plain, Compression::Gzip), Compression::Gzip);
+    assert_eq!(layers(&fixture), [expected.clone(), expected]);
+    assert!(fixture.is_whole());
+}
+
 #[test]
 fn a_layer_that_is_another_is_refused() {
     for plain in [layer("other"), small()] {

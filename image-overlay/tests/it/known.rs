@@ -90,6 +90,19 @@ fn files_are_known_until_they_change() {
     assert_eq!(old.known_digest(file).map(Digest::from_sha256), Some(Digest::sha256_of(b"one")));
 }
 
+/// What was edited before anybody looked is not what the image has.
+#[test]
+fn a_file_of_another_time_is_not_a_copy() {
+    let dir = temp_dir();
+    let tree = TreeBuilder::new().dir("", 0o755).file("kept", "one", 0o644).file("edited", "two", 0o644);
+    tree.file("young", "x", 0o644).mtime(1000, 0).write_to(dir.path());
+    let lower = image_of(dir.path());
+    fs::write(dir.path().join("edited"), "owt").unwrap();
+    let_time_pass(dir.path());
+    let known = known(&lower, dir.path());
+    assert_eq!(is_known(dir.path(), &known, &["kept", "edited"]), [true, false]);
+}
+
 /// A digest goes with the file, not with its place.
 #[test]
 fn directories_that_change_places_are_seen() {
