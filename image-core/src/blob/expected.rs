@@ -105,6 +105,11 @@ impl Intake {
         self.hashing.update(bytes);
     }
 
+    /// Holds no more than is needed until more comes.
+    pub(super) fn settle(&mut self) {
+        self.hashing.settle();
+    }
+
     /// The digest and size of the content, if they are the expected ones.
     pub(super) fn finish(self) -> Result<(Digest, u64)> {
         self.check_size()?;

@@ -1,7 +1,7 @@
 //! A content's digest, made beside what else is done with the content.
 
 use std::{
-    fmt, panic,
+    fmt, mem, panic,
     sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     thread::{self, JoinHandle},
 };
@@ -75,6 +75,15 @@ impl Hashing {
         }
     }
 
+    /// Waits until all that came is hashed, and gives back the thread and its memory.
+    pub(super) fn settle(&mut self) {
+        let idle = State::Here { hasher: Hasher::default(), may_move: true };
+        self.state = match mem::replace(&mut self.state, idle) {
+            State::Beside(beside) => State::Here { hasher: beside.finish(), may_move: true },
+            here => here,
+        };
+    }
+
     /// The digest of all bytes that came.
     pub(super) fn finish(self) -> Digest {
         match self.state {
@@ -109,7 +118,7 @@ impl Beside {
 
     fn send(&mut self, next: Vec<u8>) {
         // Fails only where the thread panicked, which `finish` tells.
-        drop(self.pieces.send(std::mem::replace(&mut self.piece, next)));
+        drop(self.pieces.send(mem::replace(&mut self.piece, next)));
     }
 
     fn finish(mut self) -> Hasher {

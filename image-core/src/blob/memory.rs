@@ -71,6 +71,7 @@ impl Write for MemoryWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.intake.settle();
         Ok(())
     }
 }

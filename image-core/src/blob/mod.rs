@@ -154,7 +154,8 @@ pub trait BlobBatch: BlobStore {
 /// Dropping the writer discards what was written and leaves nothing behind. A write past the
 /// expected size fails, with an [`crate::Error`] inside the [`std::io::Error`]
 /// ([`crate::Error::stream`] takes it out), and so does the commit after it.
-/// Writers need no buffer in front of them as long as the writes are large: 64 KiB or more.
+/// Writers need no buffer in front of them as long as the writes are large: 64 KiB or more. A large blob may be hashed on a
+/// thread of its own, which [`Write::flush`] ends until more is written: for writers that are kept open in number.
 pub trait BlobWriter: Write + Send {
     /// Verifies what was written against what was expected and makes the blob visible.
     ///

@@ -151,10 +151,12 @@ impl<'a> Index<'a> {
         let mut storing = Storing::new(self.store.create(&expected)?, encode);
         let plain = intake.layer(&mut storing)?;
         self.has_compressed |= storing.is_compressing();
-        let (writer, plain) = storing.finish(plain)?;
+        let (mut writer, plain) = storing.finish(plain)?;
         if is_document || self.pending >= MAX_PENDING {
             return Ok(File::Streamed(Box::new(Streamed::Stored { blob: writer.commit()?, plain })));
         }
+        // Many may wait: a thread for each would be too much.
+        writer.flush().map_err(|error| CoreError::stream("write the blob", error))?;
         self.pending += 1;
         Ok(File::Streamed(Box::new(Streamed::Pending { writer, size, plain })))
     }

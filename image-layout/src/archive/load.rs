@@ -1,6 +1,6 @@
 //! From an archive into a store, and into a layout.
 
-use std::{io::Read, path::Path, slice};
+use std::{collections::HashMap, io::Read, path::Path};
 
 use image_core::{
     Ctx, Descriptor, Digest, Document, Error as CoreError, ImageIndex, ImageManifest, Reference,
@@ -207,18 +207,13 @@ impl Images {
         within(self.found.len() as u64, "number of the archive's images", MAX_IMAGES)
     }
 
-    /// Gives a name to the images that have one of these configs; tells whether there is any.
-    fn name(&mut self, ids: &[Digest], name: Option<&String>) -> bool {
-        let mut is_any = false;
-        for image in &mut self.found {
-            if let Planned::Docker(plan) = image
-                && ids.contains(plan.id())
-            {
-                is_any = true;
-                name.into_iter().for_each(|name| add_name(&mut plan.names, name.clone()));
-            }
-        }
-        is_any
+    /// The places of the images of `manifest.json` by the digests of their configs.
+    fn by_id(&self) -> HashMap<Digest, usize> {
+        let images = self.found.iter().enumerate().filter_map(|(place, image)| match image {
+            Planned::Docker(plan) => Some((plan.id().clone(), place)),
+            Planned::Oci(..) => None,
+        });
+        images.collect()
     }
 
     /// Counts names, before they are looked at.
@@ -262,27 +257,36 @@ fn plan_oci(images: &mut Images, index: &Index<'_>, has_docker: bool, ctx: &Ctx)
 /// The images of `index.json` where layers are not stored as its manifests name them: each gets a new manifest, unless
 /// `manifest.json` has it, and its name.
 fn plan_anew(images: &mut Images, index: &Index<'_>, has_docker: bool, ctx: &Ctx) -> Result<()> {
+    let mut by_id = images.by_id();
     let document = Document::<ImageIndex>::parse(index.document(INDEX.as_bytes(), MAX_INDEX_SIZE)?, INDEX)?;
     for mut entry in document.into_value().manifests {
-        ctx.check()?;
         let name = take_name(&mut entry)?;
         images.admit_names(usize::from(name.is_some()))?;
-        let is_taken = if entry.media_type.is_index() {
-            // Docker names an index of platforms, and in `manifest.json` the image of one of them.
-            let platforms = oci::document::<ImageIndex>(&entry, index)?.into_value().manifests;
-            let manifests = platforms.iter().filter_map(|platform| oci::document(platform, index).ok());
-            let ids: Vec<Digest> =
-                manifests.map(|image: Document<ImageManifest>| image.into_value().config.digest).collect();
-            images.name(&ids, name.as_ref())
+        // Docker names an index of platforms, and in `manifest.json` the image of one of them.
+        let is_index = entry.media_type.is_index();
+        let manifests = if is_index {
+            oci::document::<ImageIndex>(&entry, index)?.into_value().manifests
         } else {
-            let manifest = oci::document::<ImageManifest>(&entry, index)?.into_value();
-            let is_image = manifest.config.media_type.is_config();
-            if is_image && !images.name(slice::from_ref(&manifest.config.digest), name.as_ref()) {
-                let plan = docker_read::Plan::of_manifest(&manifest, name.clone(), index)?;
-                images.add(Planned::Docker(Box::new(plan)))?;
-            }
-            is_image
+            vec![entry.clone()]
         };
+        let mut is_taken = false;
+        for descriptor in &manifests {
+            ctx.check()?;
+            let manifest = match oci::document::<ImageManifest>(descriptor, index) {
+                Ok(manifest) => manifest.into_value(),
+                Err(Error::InvalidArchive { .. }) if is_index => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(image) = by_id.get(&manifest.config.digest).and_then(|place| images.found.get_mut(*place)) {
+                name.iter().for_each(|name| add_name(image.names(), name.clone()));
+                is_taken = true;
+            } else if !is_index && manifest.config.media_type.is_config() {
+                let plan = docker_read::Plan::of_manifest(&manifest, name.clone(), index)?;
+                by_id.insert(plan.id().clone(), images.found.len());
+                images.add(Planned::Docker(Box::new(plan)))?;
+                is_taken = true;
+            }
+        }
         if !is_taken && !has_docker {
             let what = "compressing on the way what is no single image";
             let hint = "what names an image's layers names them as they are; load the archive without";

@@ -179,7 +179,7 @@ impl Write for Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.ingest.flush()
     }
 }
 

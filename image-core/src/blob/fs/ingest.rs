@@ -119,7 +119,9 @@ impl Write for Ingest {
         Ok(count)
     }
 
+    /// Writes nothing, and ends what hashes beside, with its memory: for a writer that is to wait.
     fn flush(&mut self) -> io::Result<()> {
+        self.intake.settle();
         Ok(())
     }
 }
