@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use image_core::hasher::{Hasher, HashingReader};
+use image_core::{
+    Digest,
+    hasher::{Hasher, HashingReader},
+};
 use serde_json::json;
 use test_support::{
     raw_tar::{Raw, file},
@@ -140,6 +143,29 @@ fn loading_and_saving_a_large_image_stays_smaller_still() {
     for (what, bytes) in [("load", loaded), ("save", docker), ("save as OCI", oci), ("load again", again)] {
         println!("{what}: {} MiB at most", bytes >> 20);
         assert!(bytes < MOST_OF_ARCHIVES, "{what} takes {bytes} bytes of memory");
+    }
+}
+
+/// All of them wait until the last one was read.
+#[test]
+fn loading_an_image_of_many_layers_stays_as_small() {
+    if !require_tool("time") {
+        return;
+    }
+    let layers: Vec<_> = (0..120).map(|number| vec![0; (2 << 20) + 512 * number]).collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::sha256_of(layer).to_string()).collect();
+    let names: Vec<_> = (0..layers.len()).map(|number| format!("{number}.tar")).collect();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let manifest = json!([{"Config": "config.json", "RepoTags": ["localhost/many:1"], "Layers": names}]);
+    let members = names.iter().zip(layers).map(|(name, layer)| file(name.clone(), layer));
+    let documents = [file("config.json", config.to_string()), file("manifest.json", manifest.to_string())];
+    let dir = temp_dir();
+    let archive = dir.path().join("many.tar");
+    fs::write(&archive, members.chain(documents).collect::<Vec<_>>().concat()).unwrap();
+    for (what, arguments) in [("as they are", &[][..]), ("compressed", &["--compression", "gzip:1"])] {
+        let bytes = peak(program("load").args(arguments).arg(&archive).arg(dir.path().join(what)));
+        println!("{what}: {} MiB at most", bytes >> 20);
+        assert!(bytes < MOST_OF_ARCHIVES, "{what} they take {bytes} bytes of memory");
     }
 }
 
