@@ -33,7 +33,7 @@ pub struct DirContent {
 /// A directory and all below it, as a layer could hold it, and its files to be read.
 ///
 /// Hard links are kept. Links are never followed. Sockets, which no layer can hold, are left out with a notice,
-/// and so are extended attributes of a [class](XattrClass) other than content.
+/// and so are extended attributes of a [class](crate::XattrClass) other than content.
 ///
 /// What changes while it is scanned is seen as it was before or after. A file that is replaced between
 /// the scan and its being opened is an error; whoever wants one moment of the tree has it stand still.
