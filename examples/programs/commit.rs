@@ -3,13 +3,13 @@
 use std::{error::Error, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use examples::{Cache, ImageName, Program, Result, file, print_made, tree};
+use examples::{Cache, ImageName, Program, Result, file, print_made, text, tree};
 use image_build::{BuildContext, BuildOptions, BuildState, Builder, Dockerfile, Ignore};
 use image_core::{
     Ctx, Descriptor, History, Image, ImageEdit, ImageResolver, Platform, Reference, codec::EncodeOptions,
 };
 use image_layout::OciLayout;
-use image_overlay::{DiffOptions, PackOptions, diff};
+use image_overlay::{Change, Changes, DiffOptions, PackOptions, TreeSource, diff};
 
 /// Makes a new image, in the same layout, of an image and an edited unpack of it: one new layer holds what changed.
 #[derive(Debug, Parser)]
@@ -51,16 +51,39 @@ impl Program for Commit {
         let scan = if self.rootless { tree::scan_recorded } else { tree::scan_known };
         let upper = scan(&self.rootfs, self.cache.known(&self.rootfs)?, ctx)?;
         let changes = diff(&lower, &upper, &DiffOptions::default(), ctx)?;
-        let layer = changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
-        let mut edit = ImageEdit::of(&image);
-        edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), "commit"));
-        let mut manifest = edit.write(layout.blobs())?;
+        let mut manifest = image.descriptor().clone();
+        let mut made = String::from("none, as no file changed");
+        if !changes.is_empty() {
+            let layer =
+                changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
+            let mut edit = ImageEdit::of(&image);
+            edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), "commit"));
+            manifest = edit.write(layout.blobs())?;
+            made = format!("{}, {}", text::size(layer.descriptor.size), counted(&changes));
+        }
         if !self.change.is_empty() {
             manifest = change(&layout, &manifest, &self.change, ctx)?;
         }
         layout.tag(&self.name, &manifest)?;
-        print_made(&manifest, &self.image.sibling(&self.name), self.json, out)
+        print_made(&manifest, &self.image.sibling(&self.name), self.json, out)?;
+        if !self.json {
+            writeln!(out, "layer: {made}")?;
+        }
+        Ok(())
     }
+}
+
+/// How many paths changed in which way.
+fn counted(changes: &Changes<'_, impl TreeSource, impl TreeSource>) -> String {
+    let (mut added, mut modified, mut deleted) = (0, 0, 0);
+    for change in changes.iter() {
+        match change {
+            Change::Add(_) => added += 1,
+            Change::Modify(_) => modified += 1,
+            Change::Delete(_) => deleted += 1,
+        }
+    }
+    format!("{added} added, {modified} changed, {deleted} deleted")
 }
 
 /// The instructions that change the configuration alone.
@@ -96,6 +119,8 @@ fn change(layout: &OciLayout, manifest: &Descriptor, changes: &[String], ctx: &C
     let context = BuildContext::open(nothing.path(), Ignore::default())?;
     let state = BuildState::open(directory.path())?;
     let options = BuildOptions::default().with_platform(image.platform());
+    // Its steps are not those of a build that the user began.
+    let ctx = &Ctx::default().with_cancel(ctx.cancel_token().clone());
     let built = Builder::new(&state, &context, &Only(image)).build(&dockerfile, &options, layout.blobs(), ctx)?;
     let mut edit = ImageEdit::of(&Image::open(Arc::new(layout.blobs().clone()), &built.manifest)?);
     edit.annotations = annotations;

@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use examples::{Program, Result, text};
+use examples::{ImageName, Program, Result, text};
 use image_core::{Ctx, Digest};
 use image_layout::{
     OciLayout,
@@ -14,7 +14,7 @@ use image_layout::{
 #[derive(Debug, Parser)]
 #[command(name = "verify")]
 struct Verify {
-    /// The layout's directory.
+    /// The layout's directory; LAYOUT:REF is understood, too.
     layout: PathBuf,
     /// The name of one image; without it, everything in the layout's index is verified.
     #[arg(value_name = "REF")]
@@ -29,8 +29,9 @@ struct Verify {
 
 impl Program for Verify {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
-        let layout = OciLayout::open(&self.layout)?;
-        let report = layout.verify(self.reference.as_deref(), &VerifyOptions::default(), ctx)?;
+        let (path, reference) = self.meant();
+        let layout = OciLayout::open(&path)?;
+        let report = layout.verify(reference.as_deref(), &VerifyOptions::default(), ctx)?;
         let aside = if self.set_aside { set_aside(&layout, &report)? } else { Vec::new() };
         if self.json {
             let mut result = serde_json::to_value(&report)?;
@@ -51,13 +52,22 @@ impl Program for Verify {
         let advice = self.advice(&report);
         match report.findings.len() {
             0 => Ok(()),
-            1 => Err(format!("{}: 1 finding{advice}", self.layout.display()).into()),
-            findings => Err(format!("{}: {findings} findings{advice}", self.layout.display()).into()),
+            1 => Err(format!("{}: 1 finding{advice}", path.display()).into()),
+            findings => Err(format!("{}: {findings} findings{advice}", path.display()).into()),
         }
     }
 }
 
 impl Verify {
+    /// The directory, and the name in it, also where both are written in one as for other programs.
+    fn meant(&self) -> (PathBuf, Option<String>) {
+        let name = self.layout.to_str().filter(|text| text.contains([':', '@']) && !self.layout.exists());
+        match (&self.reference, name.and_then(|text| text.parse::<ImageName>().ok())) {
+            (None, Some(name)) => (name.layout, Some(name.reference)),
+            (reference, _) => (self.layout.clone(), reference.clone()),
+        }
+    }
+
     /// What can be done about what was found.
     fn advice(&self, report: &Report) -> &'static str {
         let is_missing = report.findings.iter().any(|finding| matches!(finding.problem, Problem::Missing));

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use examples::{Program, Result, text::printable};
 use image_build::{BuildState, LastStep};
-use image_core::Ctx;
+use image_core::{Ctx, Timestamp};
 
 /// Says when and why the results of the last build's steps were made, of each Dockerfile and context built with this state.
 ///
@@ -65,7 +65,7 @@ impl Why {
 
 fn tell(step: &LastStep, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "{}", printable(&step.step.to_string()))?;
-    match (step.created, step.used) {
+    match (step.created.map(Timestamp::truncated), step.used.map(Timestamp::truncated)) {
         (Some(created), Some(used)) if step.is_cached => {
             writeln!(out, "  found in the cache: made {created} by an earlier build, last used {used}")?
         }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, path::PathBuf, str::FromStr};
 
-use image_core::{Image, Platform};
+use image_core::{Digest, Image, Platform};
 use image_layout::OciLayout;
 
 use crate::about::core_error;
@@ -16,6 +16,8 @@ pub const DEFAULT_REF: &str = "latest";
 /// let name = |text: &str| text.parse::<examples::ImageName>().map(|name| name.to_string());
 /// assert_eq!(name("out")?, "out:latest");
 /// assert_eq!(name("out:hello:1.0")?, "out:hello:1.0"); // the name is hello:1.0
+/// let digest = image_core::Digest::sha256_of(b"a manifest");
+/// assert_eq!(name(&format!("out@{digest}"))?, format!("out:{digest}"));
 /// # Ok::<(), String>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +60,19 @@ impl ImageName {
 impl FromStr for ImageName {
     type Err = String;
 
-    /// Splits at the first colon; what is not there is `latest`.
+    /// Splits at the first colon, or before that at an `@` that a digest follows; what is not there is `latest`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (layout, reference) = text.split_once(':').unwrap_or((text, DEFAULT_REF));
+        let at_digest = text.split_once('@').filter(|(layout, digest)| !layout.contains(':') && is_digest(digest));
+        let (layout, reference) = at_digest.or_else(|| text.split_once(':')).unwrap_or((text, DEFAULT_REF));
         if layout.is_empty() || reference.is_empty() {
             return Err("write LAYOUT or LAYOUT:REF, the directory of a layout and the name of an image in it".into());
         }
         Ok(Self { layout: layout.into(), reference: reference.into() })
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.parse::<Digest>().is_ok()
 }
 
 impl fmt::Display for ImageName {

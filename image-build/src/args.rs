@@ -1,6 +1,6 @@
 //! The variables that ARG makes: those of the whole file, and those of a stage.
 
-use image_core::{Platform, Reference};
+use image_core::{Ctx, Platform, Reference, observer::NoticeKind};
 
 use crate::{
     dockerfile::{ArgDeclaration, Command, Dockerfile, Rule, Warning},
@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     expand::Expander,
     options::BuildOptions,
+    suggest::nearest,
 };
 
 /// The arguments before the first FROM, and those of the platform.
@@ -85,6 +86,37 @@ pub(crate) fn warn_of_defaults(dockerfile: &Dockerfile, options: &BuildOptions) 
         Warning { rule, message, span: image.span }
     };
     bad.map(warning).collect()
+}
+
+/// The variables that a command gets where the caller gives them, in capitals and not, though no ARG declares them.
+///
+/// # Spec
+/// Dockerfile reference, § Predefined ARGs.
+pub(crate) const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
+
+/// Tells of arguments that the caller gives and no ARG declares.
+pub(crate) fn warn_of_unused<'d>(
+    options: &BuildOptions,
+    declarations: impl Iterator<Item = &'d ArgDeclaration>,
+    ctx: &Ctx,
+) {
+    let names: Vec<&str> = declarations.map(|declaration| declaration.name.value.as_str()).collect();
+    // A name that is made of others may be any.
+    if names.iter().any(|name| name.contains('$')) {
+        return;
+    }
+    let platform = platform_args(&options.platform);
+    let is_known =
+        |name: &str| PROXIES.contains(&&*name.to_ascii_lowercase()) || platform.knows(name) || names.contains(&name);
+    for name in options.build_args.keys().filter(|name| !is_known(name)) {
+        let meant =
+            nearest(name, names.iter().copied()).map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
+        ctx.notice(
+            NoticeKind::Warning,
+            name,
+            &format!("no ARG declares this build argument, which changes nothing{meant}"),
+        );
+    }
 }
 
 /// The name, and the value that the caller or the declaration gives. A default that does not count is

@@ -21,6 +21,9 @@ pub(crate) trait Chosen {
 
     /// Calls `read` with what is taken.
     fn with<R>(&self, read: impl FnOnce(&Selection<'_, Self::Files>) -> Result<R>) -> Result<R>;
+
+    /// Whether an ignore file leaves out what is at this path.
+    fn is_ignored(&self, path: &[u8]) -> bool;
 }
 
 /// Files of a context, which were read already.
@@ -31,6 +34,10 @@ impl<'a> Chosen for OfContext<'a> {
 
     fn with<R>(&self, read: impl FnOnce(&Selection<'_, Self::Files>) -> Result<R>) -> Result<R> {
         read(&self.0)
+    }
+
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        self.0.is_ignored(path)
     }
 }
 
@@ -49,6 +56,10 @@ impl<'a> Chosen for OfRootFs<'a> {
     fn with<R>(&self, read: impl FnOnce(&Selection<'_, Self::Files>) -> Result<R>) -> Result<R> {
         let files = RootFsFiles::new(self.rootfs, self.name, self.state, self.ctx)?;
         read(&Selection::new(&files, self.words.paths(), &self.words.choice, self.ctx)?)
+    }
+
+    fn is_ignored(&self, _: &[u8]) -> bool {
+        false
     }
 }
 
@@ -76,5 +87,9 @@ pub(crate) struct Listed<'c, C>(pub(crate) &'c C);
 impl<C: Chosen> Listing for Listed<'_, C> {
     fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()> {
         self.0.with(|selection| selection.for_each(visit))
+    }
+
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        self.0.is_ignored(path)
     }
 }

@@ -264,6 +264,13 @@ pub enum Error {
         /// What it says.
         found: String,
     },
+    /// A directory that was to hold the results of builds holds something else.
+    #[error("{path}: it holds other things than results of builds: use a directory of their own")]
+    #[non_exhaustive]
+    NotAState {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An artifact is no cache of builds, or of a form that is not read here.
     #[error("manifest {manifest}: this is no cache of builds that can be read here")]
     #[non_exhaustive]

@@ -9,6 +9,7 @@ use std::{
 use image_core::observer::Outcome;
 
 use crate::{
+    args::PROXIES,
     cache::{IngredientKind, Recipe},
     context::source::ContextFiles,
     dockerfile::{Instruction, Run},
@@ -30,9 +31,6 @@ use crate::{
     solve::{Build, Made, StageBuild, StageState},
     temporary::TemporaryDirectory,
 };
-
-/// Variables that lead to a network, in lower case; they may be given to a build without being declared.
-const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
 /// Arguments that say how an image is looked through, and are no variables.
 const NO_VARIABLES: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];

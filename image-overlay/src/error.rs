@@ -136,15 +136,6 @@ pub enum Error {
         /// One of them.
         range: IdRange,
     },
-    /// A table of contents that was given for a layer is not of it.
-    #[error("tar entry {number}{}: not what the table of contents says that was given for the layer", in_parentheses(.name))]
-    #[non_exhaustive]
-    ForeignToc {
-        /// The entry's number in the stream, from 1: the first that differs.
-        number: u64,
-        /// Its name, escaped; empty where the stream has no such entry.
-        name: String,
-    },
     /// An image cannot be unpacked to a place.
     #[error("cannot unpack to {path}: {reason}")]
     #[non_exhaustive]
@@ -331,7 +322,6 @@ impl Error {
             | Self::InvalidToc { .. }
             | Self::InvalidKnown { .. }
             | Self::DiffIdMismatch { .. }
-            | Self::ForeignToc { .. }
             | Self::Odd { .. }
             | Self::OtherCompression { .. }
             | Self::Inapplicable { .. } => true,

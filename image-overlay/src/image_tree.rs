@@ -6,7 +6,7 @@ mod stack;
 
 use image_core::{Ctx, Image};
 
-use self::merge::{Merge, Tell, Touched};
+use self::merge::{Merge, Touched};
 pub(crate) use self::stack::{Bytes, Laid, Stack};
 use crate::{
     content::LayerBlob,
@@ -81,17 +81,11 @@ impl ImageTree {
     /// An entry that cannot be applied, by name: a root that is not a directory, a hard link to
     /// nothing, to a directory or to itself, more than 40 symlinks on the way. The tree is of no use then.
     pub fn push(&mut self, position: usize, toc: &LayerToc) -> Result<()> {
-        self.merge(position, toc, None).map(drop)
+        self.merge(position, toc).map(drop)
     }
 
-    /// As [`ImageTree::push`], and tells of what is odd in the layer, as applying it does.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn push_telling<'a>(&'a mut self, position: usize, toc: &LayerToc, tell: Tell<'a>) -> Result<()> {
-        self.merge(position, toc, Some(tell)).map(drop)
-    }
-
-    fn merge<'a>(&'a mut self, position: usize, toc: &LayerToc, tell: Option<Tell<'a>>) -> Result<Touched> {
-        let mut merge = Merge::new(self, position, toc, tell);
+    fn merge(&mut self, position: usize, toc: &LayerToc) -> Result<Touched> {
+        let mut merge = Merge::new(self, position, toc);
         toc.entries().try_for_each(|entry| merge.add(entry))?;
         Ok(merge.finish())
     }

@@ -41,17 +41,6 @@ pub(crate) fn curves(growth: &mut Growth) -> Result<()> {
         unpack(image, &directory.path().join("root"), &options, &ctx)?;
         Ok(directory)
     })?;
-    let with_tocs = |count| {
-        let image = of_layers(count)?;
-        let tocs = LayerBlob::tocs_of_image(&image, &Limits::default(), &Ctx::default())?;
-        Ok((image, tocs))
-    };
-    growth.curve("layers: unpack, tables of contents known", "layers", MOST, with_tocs, |(image, tocs)| {
-        let directory = tempfile::tempdir()?;
-        let options = UnpackOptions::default().with_apply(apply_options()).with_tocs(tocs.iter().cloned());
-        unpack(image, &directory.path().join("root"), &options, &ctx)?;
-        Ok(directory)
-    })?;
     growth.curve("layers: flatten", "layers", MOST, of_layers, |image| {
         let spool = tempfile::tempdir()?;
         let source = ImageSource::of_image(image, spool.path(), &Limits::default(), &ctx)?;

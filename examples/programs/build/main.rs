@@ -5,7 +5,14 @@ mod contexts;
 mod report;
 mod run;
 
-use std::{error::Error, io::Write, num::NonZero, path::PathBuf, process::ExitCode};
+use std::{
+    env::{self, VarError},
+    error::Error,
+    io::Write,
+    num::NonZero,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Parser;
 use examples::{
@@ -41,9 +48,9 @@ struct Build {
     /// of a --base), also in place of a stage or of what FROM names; may be given several times.
     #[arg(long, value_name = "NAME=DIR|IMAGE")]
     build_context: Vec<contexts::NamedContext>,
-    /// A value for an ARG; may be given several times.
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    build_arg: Vec<(String, String)>,
+    /// A value for an ARG, that of the variable K of the environment where none is given; may be given several times.
+    #[arg(long, value_name = "K[=V]", value_parser = build_arg)]
+    build_arg: Vec<(String, Option<String>)>,
     /// The stage to build, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -172,7 +179,9 @@ impl Build {
             options = options.with_target(target);
         }
         for (name, value) in &self.build_arg {
-            options = options.with_build_arg(name, value);
+            if let Some(value) = value.clone().map_or_else(|| of_environment(name), |value| Ok(Some(value)))? {
+                options = options.with_build_arg(name, value);
+            }
         }
         Ok(options)
     }
@@ -193,6 +202,26 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+/// `NAME=VALUE`, or `NAME` alone.
+fn build_arg(text: &str) -> Result<(String, Option<String>), String> {
+    if text.is_empty() || text.contains('=') {
+        return pair(text).map(|(name, value)| (name, Some(value)));
+    }
+    Ok((text.into(), None))
+}
+
+/// The value of a variable of the environment: as with Docker none where it is not set, as if the argument were not given.
+#[expect(clippy::disallowed_methods, reason = "whose environment it is asks for it")]
+fn of_environment(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(format!("--build-arg {name}: its value in the environment is not UTF-8").into())
+        }
     }
 }
 

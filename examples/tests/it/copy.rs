@@ -33,3 +33,17 @@ fn what_is_not_there_is_not_copied() {
     refuse(program("copy").args(["--platform", "plan9/mips"]).args([project.image(), image(&to, "v1")]));
     assert!(!to.exists());
 }
+
+#[test]
+fn an_image_is_found_by_its_digest_and_verified_by_its_name() {
+    let project = Project::new("FROM scratch\nCOPY Dockerfile /\n");
+    let digest = project.build().digest;
+    let layout = project.output().display().to_string();
+    for name in [format!("{layout}@{digest}"), format!("{layout}:{digest}"), project.image()] {
+        let said = succeed(program("inspect").arg(&name)).stdout;
+        assert!(said.contains(&digest), "{name}: {said}");
+        assert!(succeed(program("verify").arg(&name)).stdout.starts_with("blobs: 3, "), "{name}");
+    }
+    let said = refuse(program("verify").arg(image(&project.output(), "nothing")));
+    assert!(said.contains("nothing not found"), "{said}");
+}

@@ -76,7 +76,13 @@ fn a_tree_becomes_an_image_and_an_edit_becomes_a_layer() {
     ]));
     edited().write_to(&at("edited"));
     let change = ["--change", "ENV A=b", "--change", "CMD [\"/bin/true\"]"];
-    succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two").args(change));
+    let made = succeed(program("commit").arg(image(&layout, "one")).arg(at("edited")).arg("two").args(change));
+    assert!(
+        made.stdout.ends_with(" bytes), 2 added, 4 changed, 0 deleted\n")
+            || made.stdout.ends_with(" bytes, 2 added, 4 changed, 0 deleted\n"),
+        "{made}"
+    );
+    assert_eq!(made.stderr, "", "the steps of --change are not told of");
     succeed(program("flatten").arg(image(&layout, "two")).arg("three"));
     program::verify(&layout);
 
@@ -101,6 +107,25 @@ fn a_tree_becomes_an_image_and_an_edit_becomes_a_layer() {
         let error = refuse(commit.arg(image(&layout, "one")).arg(at("edited")).arg("four").args(["--change", wrong]));
         assert!(error.contains("--change"), "{error}");
     }
+}
+
+#[test]
+fn where_no_file_changed_no_layer_is_made() {
+    let dir = two_layers(&[], &[]);
+    let at = |name: &str| dir.path().join(name);
+    let layout = at("layout");
+    let mut commit = program("commit");
+    let same = succeed(commit.arg(image(&layout, "one")).arg(at("rootfs")).arg("same"));
+    assert!(same.stdout.ends_with("layer: none, as no file changed\n"), "{same}");
+    let mut commit = program("commit");
+    succeed(commit.arg(image(&layout, "one")).arg(at("rootfs")).args(["other", "--change", "USER 7"]));
+    let [one, same, other] = ["one", "same", "other"].map(|name| {
+        let json = succeed(program("inspect").arg("--json").arg(image(&layout, name))).stdout;
+        serde_json::from_str::<Value>(&json).unwrap()
+    });
+    assert_eq!(same["digest"], one["digest"]);
+    assert_eq!(other["layers"], one["layers"]);
+    assert_eq!(other["config"]["config"]["User"], "7", "{other:#}");
 }
 
 #[test]

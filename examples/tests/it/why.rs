@@ -64,6 +64,30 @@ fn why_answers_later() {
 }
 
 #[test]
+fn an_argument_may_be_that_of_the_environment() {
+    let project = project();
+    project.build_with(&["--build-arg", "WHO=two"]);
+    let build = |value: Option<&str>| {
+        let mut command = project.command();
+        command.args(["--explain", "--build-arg", "WHO"]).env_remove("WHO");
+        command.envs(value.map(|value| ("WHO", value)));
+        let said = succeed(&mut command).stderr;
+        said.lines().find_map(|line| line.strip_prefix("  because ")).map(String::from)
+    };
+    assert_eq!(build(Some("two")), None);
+    assert_eq!(
+        build(None).as_deref(),
+        Some(r#"build argument WHO changed from "two" to "one""#),
+        "as if it were not given"
+    );
+    let said = succeed(project.command().args(["--build-arg", "WHOM=x"])).stderr;
+    assert!(
+        said.contains("WHOM: no ARG declares this build argument, which changes nothing, did you mean WHO?"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_was_found_in_the_cache_is_told_as_of_then() {
     let project = project();
     let why = || {

@@ -41,6 +41,8 @@ pub enum FileDifference {
     Added,
     /// It is not there any more.
     Removed,
+    /// It is left out by an ignore file now, there or not.
+    Ignored,
     /// It is of another kind: a file was a symlink, say.
     Kind,
     /// The content, or what a symlink points to.

@@ -173,6 +173,10 @@ impl<S: SourceFiles> Listing for Selection<'_, S> {
     fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()> {
         digest::list(self.files, self.sources(), visit)
     }
+
+    fn is_ignored(&self, path: &[u8]) -> bool {
+        self.files.is_ignored(path)
+    }
 }
 
 /// Some of the sources of a selection, as they stand.

@@ -3,12 +3,12 @@
 use image_core::Reference;
 
 use super::{
-    LAYERS, Roots, StageSteps, Taken,
+    LAYERS, Listing, Roots, StageSteps, Taken,
     notes::{Notes, Origin},
 };
 use crate::{
     cache::{
-        FileChanges, IngredientKind, Journal, Mark, Recipe, RecordStore,
+        FileChanges, FileDifference, IngredientKind, Journal, Mark, Recipe, RecordStore,
         align::{Counterpart, plain},
         explain::{BaseImage, Cause, Difference, IngredientChange, Value, compare},
     },
@@ -130,11 +130,14 @@ impl ChangedStep<'_> {
             _ => (None, None),
         };
         let taken = self.taken.iter().find(|taken| Some(&taken.digest) == new);
-        let changes = match (old, taken) {
+        let mut changes = match (old, taken) {
             (Some(old), Some(taken)) if self.is_found => self.state.compare_lists(old, &taken.digest),
             (Some(old), Some(taken)) => self.state.compare_files(old, taken.files)?,
             _ => None,
         };
+        if let (Some(changes), Some(taken)) = (&mut changes, taken) {
+            tell_ignored(changes, taken.files);
+        }
         let from = taken.map(|taken| taken.from.clone()).or_else(|| self.steps.notes.from.clone());
         let from = from.unwrap_or_else(|| difference.name.clone());
         causes.push(Cause::Files { from, changes: changes.filter(|changes: &FileChanges| changes.count > 0) });
@@ -165,11 +168,20 @@ impl ChangedStep<'_> {
     }
 }
 
+/// Tells what an ignore file leaves out from what is not there any more.
+fn tell_ignored(changes: &mut FileChanges, files: &dyn Listing) {
+    for change in &mut changes.first {
+        if change.differences == [FileDifference::Removed] && files.is_ignored(change.path.as_bytes()) {
+            change.differences = vec![FileDifference::Ignored];
+        }
+    }
+}
+
 /// The instruction is as it was, but reads otherwise once its words are resolved.
 fn reads(line: &Difference) -> Cause {
     match &line.change {
         IngredientChange::Changed { old: Value::Text(old), new: Value::Text(new) } => {
-            Cause::Instruction { old: old.clone(), new: new.clone() }
+            Cause::Resolved { old: old.clone(), new: new.clone() }
         }
         _ => Cause::Ingredient(line.clone()),
     }

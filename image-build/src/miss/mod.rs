@@ -29,6 +29,9 @@ const STATE: &str = "state";
 pub(crate) trait Listing {
     /// Tells of each file once, in canonical order of paths.
     fn for_each(&self, visit: &mut dyn FnMut(&ListedFile) -> Result<()>) -> Result<()>;
+
+    /// Whether an ignore file leaves out what is at this path.
+    fn is_ignored(&self, path: &[u8]) -> bool;
 }
 
 /// What a COPY takes.

@@ -16,7 +16,7 @@ use super::{
     stage::{StageBuild, StageResult},
 };
 use crate::{
-    args::{GlobalArgs, warn_of_defaults},
+    args::{GlobalArgs, warn_of_defaults, warn_of_unused},
     assemble::{self, BuiltImage, StepRecord},
     cache::RecordedLayer,
     dockerfile::Dockerfile,
@@ -86,6 +86,7 @@ pub(super) fn run(
     for warning in dockerfile.warnings().iter().chain(&warn_of_defaults(dockerfile, options)) {
         warn(dockerfile, dockerfile, warning, ctx)?;
     }
+    warn_of_unused(options, targets.iter().flat_map(|target| target.declarations(dockerfile)), ctx);
     let shared = solve.share(begun)?;
     let mut result = solve.attempt(&shared, output);
     if result.as_ref().is_err_and(Error::is_about_a_layer) && solve.drop_damaged(&shared)? {

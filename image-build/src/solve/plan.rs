@@ -7,7 +7,7 @@ use image_core::Platform;
 use super::Builder;
 use crate::{
     args::GlobalArgs,
-    dockerfile::{Command, Dockerfile},
+    dockerfile::{ArgDeclaration, Command, Dockerfile, Instruction},
     error::Result,
     graph::{Base, BuildGraph, Stage},
     options::BuildOptions,
@@ -35,15 +35,27 @@ impl<'d> Target<'d> {
         Ok(Self { options, global, graph })
     }
 
+    /// What the file's ARG declare, and those that a stage has of what it starts from.
+    pub(super) fn declarations(&self, dockerfile: &'d Dockerfile) -> impl Iterator<Item = &ArgDeclaration> {
+        let triggered = self.graph.all_stages().flat_map(Stage::steps).filter(|step| step.triggered);
+        let instructions = dockerfile.instructions().iter().chain(triggered.map(|step| step.instruction));
+        instructions.flat_map(declared_by)
+    }
+
     /// The values of the arguments that a stage declares, as far as they are the whole file's; `None` where that cannot be
     /// told.
     fn arguments<'s>(&'s self, stage: &'s Stage<'_>) -> Option<BTreeMap<&'s str, Option<&'s str>>> {
-        let declarations = stage.steps().filter_map(|step| match &step.instruction.command {
-            Command::Arg(declarations) => Some(declarations),
-            _ => None,
-        });
-        let names = declarations.flatten().map(|declaration| declaration.name.value.as_str());
+        let declarations = stage.steps().flat_map(|step| declared_by(step.instruction));
+        let names = declarations.map(|declaration| declaration.name.value.as_str());
         names.map(|name| (!name.contains('$')).then(|| (name, self.global.env().get(name)))).collect()
+    }
+}
+
+/// What an instruction declares, if it is an ARG.
+fn declared_by(instruction: &Instruction) -> &[ArgDeclaration] {
+    match &instruction.command {
+        Command::Arg(declarations) => declarations,
+        _ => &[],
     }
 }
 

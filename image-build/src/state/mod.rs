@@ -74,15 +74,16 @@ impl BuildState {
     /// Opens the state in a directory, which is made where it is missing.
     ///
     /// # Errors
-    /// Where it cannot be made, or is of another version.
+    /// Where it cannot be made, holds something else, or is of another version.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         let [toc, selected, files, verified, chains] =
             ["toc", "selected", "files", "verified", "chains"].map(|name| directory.join(name));
-        for directory in [&directory, &toc, &selected, &files, &verified, &chains] {
+        fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
+        check_version(&directory)?;
+        for directory in [&toc, &selected, &files, &verified, &chains] {
             fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
         }
-        check_version(&directory.join(VERSION_FILE))?;
         let temporary = Temporary::open(directory.join("tmp"))?;
         let blobs = FsBlobStore::create(&directory)?;
         blobs.clean_stale_ingests()?;
@@ -210,19 +211,43 @@ impl BuildState {
     }
 }
 
-fn check_version(path: &Path) -> Result<()> {
+/// Marks a new directory as one of this version: what was made before it is told by that from what is another's.
+fn check_version(directory: &Path) -> Result<()> {
+    let path = directory.join(VERSION_FILE);
+    let found = match read_version(&path)? {
+        // What is made by somebody else meanwhile has its version first.
+        None if holds_anything(directory)? => {
+            read_version(&path)?.ok_or_else(|| Error::NotAState { path: directory.into() })?
+        }
+        found => found.unwrap_or_default(),
+    };
+    // An empty file is that of a process that was killed while it made the directory.
+    match &*found {
+        VERSION => Ok(()),
+        "" => fs::write(&path, VERSION).map_err(|e| Error::io("write", path, e)),
+        _ => Err(Error::StateVersion { path, found: found.trim_end().into() }),
+    }
+}
+
+fn read_version(path: &Path) -> Result<Option<String>> {
     let mut text = String::new();
     match File::open(path) {
         Ok(file) => {
             file.take(256).read_to_string(&mut text).map_err(|e| Error::io("read", path, e))?;
+            Ok(Some(text))
         }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(Error::io("open", path, e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", path, e)),
     }
-    // An empty file is that of a process that was killed while it made the directory.
-    match text.as_str() {
-        VERSION => Ok(()),
-        "" => fs::write(path, VERSION).map_err(|e| Error::io("write", path, e)),
-        _ => Err(Error::StateVersion { path: path.into(), found: text.trim_end().into() }),
+}
+
+/// Whether there is anything in a directory but what a new file system has.
+fn holds_anything(directory: &Path) -> Result<bool> {
+    let failed = |e| Error::io("list", directory, e);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        if entry.map_err(failed)?.file_name() != "lost+found" {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }

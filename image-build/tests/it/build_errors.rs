@@ -95,6 +95,48 @@ fn a_missing_context_and_a_state_of_another_version_are_named() {
 }
 
 #[test]
+fn a_directory_with_other_things_is_no_state() {
+    let fixture = Fixture::new();
+    let state = fixture.state();
+    std::fs::create_dir_all(state.join("lost+found")).unwrap();
+    fixture.build("FROM scratch");
+    std::fs::remove_file(state.join("version")).unwrap();
+    let error = fixture.error("FROM scratch");
+    assert!(error.contains("it holds other things than results of builds"), "{error}");
+
+    let other = test_support::temp_dir();
+    std::fs::write(other.path().join("mine"), "").unwrap();
+    assert!(fixture.try_build_in("FROM scratch", other.path()).is_err());
+    let left: Vec<_> = std::fs::read_dir(other.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mine"], "nothing is put beside it");
+    // What a process that was killed at once leaves is taken up.
+    std::fs::rename(other.path().join("mine"), other.path().join("version")).unwrap();
+    assert!(fixture.try_build_in("FROM scratch", other.path()).is_ok());
+}
+
+#[test]
+fn an_argument_that_nothing_declares_is_told_of() {
+    let mut fixture = Fixture::new();
+    fixture.bases.add("triggers", vec![dir("d")], |config| config.config.on_build = vec!["ARG TRIGGERED".into()]);
+    let notices = |fixture: &mut Fixture, name: &str, text: &str| {
+        let without = fixture.options.clone();
+        fixture.options = without.clone().with_build_arg(name, "x");
+        fixture.build(text);
+        fixture.options = without;
+        fixture.notices()
+    };
+    let text = "ARG GLOBAL\nFROM scratch AS unused\nARG UNUSED\nFROM triggers\nARG VERSION=1 OTHER";
+    for known in ["GLOBAL", "UNUSED", "VERSION", "OTHER", "TRIGGERED", "http_proxy", "NO_PROXY", "TARGETARCH"] {
+        assert_eq!(notices(&mut fixture, known, text), [""; 0], "{known}");
+    }
+    let said = "no ARG declares this build argument, which changes nothing";
+    assert_eq!(notices(&mut fixture, "VERSON", text), [format!("VERSON: {said}, did you mean VERSION?")]);
+    assert_eq!(notices(&mut fixture, "version", "FROM scratch"), [format!("version: {said}")]);
+    let made_up = "FROM scratch\nENV NAME=ONE\nARG ${NAME}";
+    assert_eq!(notices(&mut fixture, "TWO", made_up), [""; 0], "a name that is made of others may be any");
+}
+
+#[test]
 fn what_is_unwise_is_said_by_its_rule() {
     let mut fixture = Fixture::with_files(&["a", "skipped/b"]);
     fixture.write(".dockerignore", "skipped\n");

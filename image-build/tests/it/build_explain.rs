@@ -239,7 +239,7 @@ fn an_edit_of_a_file_is_named() {
         "a file removed",
         files(|context| fs::remove_file(context.join("lib/x"))),
         &[
-            "one 7: 1 file of the build context changed: lib/x (removed)",
+            "one 7: 1 file of the build context changed: lib/x (ignored now)",
             "one 8, 2 1, 2 2, 2 3, 2 4, 2 5: an earlier step changed: [one 7] COPY lib /lib",
         ],
     );
@@ -306,7 +306,7 @@ fn files_that_are_not_selected_do_not_count() {
         "a rule that leaves a file out",
         write(".dockerignore", "ignored\nlib/x\n"),
         &[
-            "one 7: 1 file of the build context changed: lib/x (removed)",
+            "one 7: 1 file of the build context changed: lib/x (ignored now)",
             "one 8, 2 1, 2 2, 2 3, 2 4, 2 5: an earlier step changed: [one 7] COPY lib /lib",
         ],
     );
@@ -356,7 +356,7 @@ fn edits_of_instructions_are_named() {
             "one 6, one 7: an earlier step changed: [one 5] WORKDIR $DIR",
             "one 8, 2 1: an earlier step changed: [one 4] ENV DIR=/opt",
             "2 2: an earlier step changed: [one 5] WORKDIR $DIR",
-            "2 3: the instruction changed: COPY c* /srv/ → COPY c* /opt/; an earlier step changed: [one 5] WORKDIR $DIR",
+            "2 3: the instruction comes to something else: COPY c* /srv/ → COPY c* /opt/; an earlier step changed: [one 5] WORKDIR $DIR",
             "2 4, 2 5: an earlier step changed: [one 4] ENV DIR=/opt",
         ],
     );

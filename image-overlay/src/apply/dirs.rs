@@ -86,13 +86,22 @@ impl<'r> Dirs<'r> {
 
     /// Opens the directory at a path below the root, links on the way followed inside the root.
     pub(super) fn find(&mut self, path: &[u8]) -> Result<FileId> {
+        self.find_by(path, Root::resolve)
+    }
+
+    /// Opens the directory at a path below the root, unless a link is on the way.
+    pub(super) fn find_without_links(&mut self, path: &[u8]) -> Result<FileId> {
+        self.find_by(path, Root::resolve_without_links)
+    }
+
+    fn find_by(&mut self, path: &[u8], resolve: fn(&Root, &[u8], OFlags) -> Result<OwnedFd>) -> Result<FileId> {
         if let Some(id) = self.known(path) {
             return Ok(id);
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match self.root.resolve(path, flags | OFlags::RDONLY) {
+        match resolve(self.root, path, flags | OFlags::RDONLY) {
             Err(Errno::ACCESS) if self.needs_rights => {
-                let dir = self.root.resolve(path, flags | OFlags::PATH)?;
+                let dir = resolve(self.root, path, flags | OFlags::PATH)?;
                 let mode = Status::of(&dir)?.mode;
                 let id = self.adopt(Some(path), grant_and_open(&dir)?)?;
                 self.get_mut(id)?.mode = Some(mode);

@@ -23,6 +23,8 @@ pub(super) enum Fault {
     Unsupported { what: String },
     /// The entry is odd, and the caller strict.
     Odd(Oddity),
+    /// What the entry means depends on the layers below, which come later.
+    Unordered,
     /// An error that says all there is to say.
     Whole(Error),
 }
@@ -41,20 +43,7 @@ impl Fault {
             Self::Invalid { reason } => Error::InvalidEntry { number, name, reason },
             Self::Unsupported { what } => Error::UnsupportedEntry { number, name, what },
             Self::Odd(oddity) => Error::Odd { number, name, oddity },
-            Self::Whole(error) => error,
-        }
-    }
-}
-
-impl Fault {
-    /// Names the path, where no entry of a stream is at hand.
-    pub(super) fn of_path(self, path: &LayerPath) -> Error {
-        match self {
-            Self::System(errno) => Error::io("write", path.to_string(), errno.into()),
-            Self::Refused { action, source } => Error::io(action, path.to_string(), source),
-            Self::Invalid { reason } => Error::inapplicable(path, reason),
-            Self::Unsupported { what } => Error::inapplicable(path, format!("{what} is not supported")),
-            Self::Odd(oddity) => Error::inapplicable(path, oddity.to_string()),
+            Self::Unordered => Error::InvalidEntry { number, name, reason: "it depends on the layers below".into() },
             Self::Whole(error) => error,
         }
     }

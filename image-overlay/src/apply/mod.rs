@@ -8,8 +8,10 @@
 //! - `brought`: what this layer brought, which whiteouts spare.
 //! - `dirs`: the directories that are being worked in, and their times.
 //! - `overlay`: what is different where the lower layers are kept apart, for overlayfs to merge.
+//! - `beneath`: one entry where the upper layers are there already; `veil`: what these hide.
 
 mod attributes;
+mod beneath;
 mod brought;
 mod dirs;
 mod fault;
@@ -19,6 +21,7 @@ mod hide;
 mod options;
 mod overlay;
 mod place;
+mod veil;
 
 use std::{io::Read, os::fd::AsFd};
 
@@ -28,6 +31,7 @@ use image_core::{
 };
 
 pub use self::options::{ApplyOptions, DevicePolicy, DirLinks, Ownership, PathFilter, Strictness, XattrPolicy};
+pub(crate) use self::veil::Veil;
 use self::{
     brought::{Brought, Form, Origin},
     dirs::Dirs,
@@ -50,9 +54,9 @@ const IMPLIED_MTIME: Timestamp = Timestamp::UNIX_EPOCH;
 /// The mode of a directory that no layer names.
 const IMPLIED_MODE: u32 = 0o755;
 /// How many bytes are written between two looks at the cancel token.
-pub(crate) const STRIDE: u64 = 1 << 20;
+const STRIDE: u64 = 1 << 20;
 /// How many entries are told to the observer at once.
-pub(crate) const BATCH: u64 = 256;
+const BATCH: u64 = 256;
 
 /// What a layer was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,7 +97,8 @@ pub struct Applied {
 /// OCI image-spec 1.1, layer.md, § Applying Changesets and § Whiteouts.
 pub fn apply_layer(layer: impl Read, root: &Root, options: &ApplyOptions, ctx: &Ctx) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, "layer", None);
-    let applied = apply_stream(layer, Target::Plain(root), options, &mut Told::above(options), &task, ctx)?;
+    let applied = apply_stream(layer, Target::Plain(root), options, &mut Told::above(options), &task, ctx);
+    let applied = applied.map_err(|stop| stop.error)?;
     task.end(Outcome::Done);
     Ok(applied)
 }
@@ -124,16 +129,19 @@ pub fn apply_overlay_layer(
 ) -> Result<Applied> {
     let task = ctx.begin(TaskKind::Extract, "layer", None);
     let target = Target::Overlay { upper, lowers };
-    let applied = apply_stream(layer, target, options, &mut Told::above(options), &task, ctx)?;
+    let applied = apply_stream(layer, target, options, &mut Told::above(options), &task, ctx);
+    let applied = applied.map_err(|stop| stop.error)?;
     task.end(Outcome::Done);
     Ok(applied)
 }
 
 /// What a layer is applied to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Target<'a> {
     /// A tree that has the lower layers in it.
     Plain(&'a Root),
+    /// A tree that has the upper layers in it, which were applied like this one.
+    Beneath { root: &'a Root, veil: &'a mut Veil },
     /// An empty directory, over lower layers in directories of their own.
     Overlay { upper: &'a Root, lowers: &'a [Root] },
 }
@@ -156,7 +164,7 @@ impl Told {
     }
 }
 
-/// Applies one layer as part of `task`.
+/// Applies one layer as part of `task`. After an error the tree is of no use.
 pub(crate) fn apply_stream(
     layer: impl Read,
     target: Target<'_>,
@@ -164,16 +172,21 @@ pub(crate) fn apply_stream(
     told: &mut Told,
     task: &Task<'_>,
     ctx: &Ctx,
-) -> Result<Applied> {
-    let mut reader = TarReader::after(told.bytes, layer, &options.limits);
-    let mut applier = Applier::new(target, options, told, Some(task), ctx)?;
-    while let Some(mut entry) = reader.next_entry()? {
-        ctx.check()?;
-        applier.apply(&mut entry).map_err(|fault| fault.of_entry(entry.number(), &entry.entry().path))?;
+) -> Result<Applied, Stop> {
+    Applier::new(target, options, told, task, ctx)?.run(layer)
+}
+
+/// Why a layer was not applied to its end.
+pub(crate) struct Stop {
+    pub(crate) error: Error,
+    /// Whether it cannot be applied below upper layers, but in their order.
+    pub(crate) is_unordered: bool,
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), is_unordered: false }
     }
-    reader.drain()?;
-    applier.told.bytes = applier.told.bytes.saturating_add(reader.bytes());
-    Ok(Applied { counted_bytes: reader.bytes(), ..applier.finish()? })
 }
 
 /// Gives the root the attributes that it has unless a layer says otherwise.
@@ -205,16 +218,18 @@ fn marker_of(path: &LayerPath) -> Result<Option<Whiteout>, Fault> {
     })
 }
 
-/// Applies the entries of one layer, or of all that is left of several.
-pub(crate) struct Applier<'a> {
+/// Applies the entries of one layer.
+struct Applier<'a> {
     dirs: Dirs<'a>,
     brought: Brought,
     filler: Filler,
     /// What there is to know where the lower layers are kept apart.
     overlay: Option<Overlay<'a>>,
+    /// What upper layers say, where they were applied before.
+    veil: Option<&'a mut Veil>,
     options: &'a ApplyOptions,
     told: &'a mut Told,
-    task: Option<&'a Task<'a>>,
+    task: &'a Task<'a>,
     ctx: &'a Ctx,
     applied: Applied,
     /// What of `applied` the observer knows.
@@ -222,21 +237,26 @@ pub(crate) struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    pub(crate) fn new(
+    fn new(
         target: Target<'a>,
         options: &'a ApplyOptions,
         told: &'a mut Told,
-        task: Option<&'a Task<'a>>,
+        task: &'a Task<'a>,
         ctx: &'a Ctx,
     ) -> Result<Self> {
         let failed = |e: rustix::io::Errno| Error::io("read", "/", e.into());
-        let (root, form) = match target {
-            Target::Plain(root) => (root, Form::Plain),
-            Target::Overlay { upper, .. } => (upper, Form::Overlay),
+        let (root, form) = match &target {
+            Target::Plain(root) | Target::Beneath { root, .. } => (*root, Form::Plain),
+            Target::Overlay { upper, .. } => (*upper, Form::Overlay),
         };
         let is_empty = is_empty_dir(root.as_fd()).map_err(failed)?;
+        let mut above = None;
         let (overlay, fresh) = match target {
             Target::Plain(_) => (None, is_empty),
+            Target::Beneath { veil, .. } => {
+                above = Some(veil);
+                (None, is_empty)
+            }
             Target::Overlay { .. } if !is_empty => {
                 return Err(Error::Destination { path: "/".into(), reason: "it is not empty" });
             }
@@ -251,7 +271,22 @@ impl<'a> Applier<'a> {
         let dirs = Dirs::new(root, !options.ownership.is_given());
         let (applied, reported) = Default::default();
         let filler = Filler::default();
-        Ok(Self { dirs, brought, filler, overlay, options, told, task, ctx, applied, reported })
+        Ok(Self { dirs, brought, filler, overlay, veil: above, options, told, task, ctx, applied, reported })
+    }
+
+    /// Applies the entries of a stream, and reads it to its end.
+    fn run(mut self, layer: impl Read) -> Result<Applied, Stop> {
+        let mut reader = TarReader::after(self.told.bytes, layer, &self.options.limits);
+        while let Some(mut entry) = reader.next_entry()? {
+            self.ctx.check()?;
+            if let Err(fault) = self.apply(&mut entry) {
+                let is_unordered = matches!(fault, Fault::Unordered);
+                return Err(Stop { error: fault.of_entry(entry.number(), &entry.entry().path), is_unordered });
+            }
+        }
+        reader.drain()?;
+        self.told.bytes = self.told.bytes.saturating_add(reader.bytes());
+        Ok(Applied { counted_bytes: reader.bytes(), ..self.finish()? })
     }
 
     fn apply<R: Read>(&mut self, entry: &mut TarEntry<'_, R>) -> Result<(), Fault> {
@@ -264,7 +299,9 @@ impl<'a> Applier<'a> {
             if let Some(oddity) = marker.oddity(kind) {
                 self.odd(oddity, path)?;
             }
-            self.hide(&marker)?;
+            if self.veil.is_some() { self.hide_beneath(&marker)? } else { self.hide(&marker)? }
+        } else if self.veil.is_some() {
+            self.place_beneath(entry)?;
         } else {
             self.place(entry)?;
         }
@@ -275,24 +312,8 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Places a file of this path and with these attributes, and with the content of an entry of a stream.
-    pub(crate) fn file<R: Read>(&mut self, file: &Entry, content: &mut TarEntry<'_, R>) -> Result<()> {
-        self.place_content(file, content).map_err(|fault| fault.of_entry(content.number(), &file.path))
-    }
-
-    /// Places what is no file.
-    pub(crate) fn dataless(&mut self, entry: &Entry) -> Result<()> {
-        self.ctx.check()?;
-        self.place_dataless(entry).map_err(|fault| fault.of_path(&entry.path))
-    }
-
-    /// What was applied so far.
-    pub(crate) fn applied(&self) -> Applied {
-        self.applied
-    }
-
     /// Closes what is open, with the attributes that it should have.
-    pub(crate) fn finish(mut self) -> Result<Applied> {
+    fn finish(mut self) -> Result<Applied> {
         self.filler.finish()?;
         let restored = self.bring_up_names().doing("link what lower layers have");
         restored.map_err(|fault| fault.of_entry(self.applied.entries, &LayerPath::root()))?;
@@ -313,9 +334,7 @@ impl<'a> Applier<'a> {
 
     fn report(&mut self) {
         let bytes = self.applied.content_bytes - self.reported.content_bytes;
-        if let Some(task) = self.task {
-            task.advance(bytes, self.applied.entries - self.reported.entries);
-        }
+        self.task.advance(bytes, self.applied.entries - self.reported.entries);
         self.reported = self.applied;
     }
 
@@ -325,6 +344,9 @@ impl<'a> Applier<'a> {
 
     /// Tells of what is odd, or fails for it.
     fn odd(&self, oddity: Oddity, path: &LayerPath) -> Result<(), Fault> {
+        if self.veil.is_some() {
+            return Err(Fault::Unordered);
+        }
         if self.options.strictness == Strictness::Strict {
             return Err(Fault::Odd(oddity));
         }

@@ -57,33 +57,25 @@ impl Applier<'_> {
     /// Lays one entry of the stream over what is there.
     pub(super) fn place<R: Read>(&mut self, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
         let entry = tar.entry().clone();
-        match entry.kind {
-            EntryKind::File { .. } if !entry.path.is_root() => self.place_content(&entry, tar),
-            _ => self.place_dataless(&entry),
-        }
-    }
-
-    /// Lays a regular file over what is there, with the content of an entry of the stream.
-    pub(super) fn place_content<R: Read>(&mut self, entry: &Entry, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
-        let (Some(parent), Some(name)) = (entry.path.parent(), entry.path.file_name()) else { return Ok(()) };
-        let dir = self.parent_dir(&parent)?;
-        self.place_file(dir, name, entry, tar)?;
-        self.brought.add(dir, name);
-        Ok(())
-    }
-
-    /// Lays what is no regular file over what is there.
-    pub(super) fn place_dataless(&mut self, entry: &Entry) -> Result<(), Fault> {
-        let Entry { path, kind, metadata, .. } = entry;
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return self.place_root(kind, path, metadata);
-        };
+        let Entry { path, kind, metadata, .. } = &entry;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return self.place_root(&entry) };
         if let EntryKind::HardLink { target } = kind {
             return self.place_hard_link(path, &parent, name, target);
         }
         let dir = self.parent_dir(&parent)?;
         match kind {
             EntryKind::Directory => return self.place_directory(dir, name, path, metadata),
+            EntryKind::File { .. } => self.place_file(dir, name, &entry, tar)?,
+            _ => self.place_leaf(dir, name, &entry)?,
+        }
+        self.brought.add(dir, name);
+        Ok(())
+    }
+
+    /// Makes what is neither a directory nor a regular file, nor another name of one.
+    pub(super) fn place_leaf(&mut self, dir: FileId, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        let Entry { path, kind, metadata, .. } = entry;
+        match kind {
             EntryKind::Symlink { target } => {
                 let node = self.make(dir, name, path, &mut |dir| make_symlink(dir, name, target));
                 self.set_attributes_in(dir, &node.doing("create the symbolic link")?, path, metadata)?;
@@ -95,14 +87,13 @@ impl Applier<'_> {
                 self.place_node(dir, name, path, metadata, (FileType::BlockDevice, *major, *minor))?;
             }
             EntryKind::Fifo => self.place_node(dir, name, path, metadata, (FileType::Fifo, 0, 0))?,
-            EntryKind::File { .. } | EntryKind::HardLink { .. } => {}
+            EntryKind::Directory | EntryKind::File { .. } | EntryKind::HardLink { .. } => {}
         }
-        self.brought.add(dir, name);
         Ok(())
     }
 
     /// The root is there, and can only be given attributes.
-    fn place_root(&mut self, kind: &EntryKind, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+    pub(super) fn place_root(&mut self, Entry { path, kind, metadata, .. }: &Entry) -> Result<(), Fault> {
         if !kind.is_directory() {
             return Err(Fault::invalid("it stands for the root, which can only be a directory"));
         }
@@ -146,7 +137,7 @@ impl Applier<'_> {
     }
 
     /// Gives a directory that is there the attributes of its entry.
-    fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+    pub(super) fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         let dir = self.dirs.get(id)?.as_fd();
         self.brought.imply(id, dir)?;
         let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, ours: false, named: false });
@@ -191,7 +182,7 @@ impl Applier<'_> {
         (self.dirs.known(parent.as_bytes()) == Some(dir)).then_some(path.as_bytes())
     }
 
-    fn place_file<R: Read>(
+    pub(super) fn place_file<R: Read>(
         &mut self,
         dir: FileId,
         name: &[u8],
@@ -257,6 +248,7 @@ impl Applier<'_> {
                 self.know_lower(dir, &parent)?;
                 self.clear(dir, name, path)?;
                 self.cover(dir, &parent, name)?;
+                self.veil.iter_mut().for_each(|veil| veil.cover(path));
                 self.notice(NoticeKind::Skipped, path, "only root may make devices");
                 Ok(())
             }
@@ -267,7 +259,7 @@ impl Applier<'_> {
         }
     }
 
-    /// Makes a node, clearing its way if need be.
+    /// Makes a node, clearing its way if need be; but what upper layers have stays.
     pub(super) fn make<T>(
         &mut self,
         dir: FileId,
@@ -276,7 +268,7 @@ impl Applier<'_> {
         make: &mut dyn FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Result<T, Fault> {
         match make(self.dirs.get(dir)?.as_fd()) {
-            Err(Errno::EXIST) => {
+            Err(Errno::EXIST) if self.veil.is_none() => {
                 self.clear(dir, name, path)?;
                 Ok(make(self.dirs.get(dir)?.as_fd())?)
             }

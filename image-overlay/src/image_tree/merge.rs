@@ -12,7 +12,6 @@ use super::{ImageTree, LayerContent};
 use crate::{
     entry::{Entry, EntryKind, Metadata},
     error::{Error, Result},
-    oddity::Oddity,
     path::LayerPath,
     toc::{LayerToc, TocEntry},
     tree::{MAX_SYMLINKS, NodeId, components_reversed},
@@ -28,16 +27,12 @@ const MAX_IMPLIED: usize = 1_000_000;
 /// How many steps the links on the ways of a layer's entries may lead to, all together.
 const MAX_LINK_STEPS: usize = 20_000_000;
 
-/// Who is told of what is odd in a layer, and of which path.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(Oddity, &LayerPath);
-
 /// A tree while a layer is merged into it.
 pub(super) struct Merge<'a> {
     tree: &'a mut ImageTree,
     layer: usize,
-    /// Kept only where the layer has markers, or somebody is to be told of what it brings twice.
+    /// Kept only where the layer has markers.
     brought: Option<Brought>,
-    tell: Option<Tell<'a>>,
     /// How many steps links have led to so far.
     link_steps: usize,
     touched: Touched,
@@ -89,14 +84,14 @@ enum Missing {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(tree: &'a mut ImageTree, layer: usize, toc: &LayerToc, tell: Option<Tell<'a>>) -> Self {
+    pub(super) fn new(tree: &'a mut ImageTree, layer: usize, toc: &LayerToc) -> Self {
         let has_markers = || toc.entries().any(|entry| matches!(Whiteout::classify(&entry.entry.path), Ok(Some(_))));
-        let brought = (tell.is_some() || has_markers()).then(|| {
+        let brought = has_markers().then(|| {
             let is_empty = tree.is_empty();
             let origin = Origin { fresh: is_empty, ours: is_empty, named: false };
             Brought { dirs: HashMap::from([(tree.root().id(), origin)]), others: HashSet::new() }
         });
-        Self { tree, layer, brought, tell, link_steps: 0, touched: Touched::default() }
+        Self { tree, layer, brought, link_steps: 0, touched: Touched::default() }
     }
 
     /// What all of the layer did.
@@ -105,11 +100,7 @@ impl<'a> Merge<'a> {
     }
 
     pub(super) fn add(&mut self, TocEntry { entry, content }: TocEntry) -> Result<()> {
-        let marker = Whiteout::classify(&entry.path)?;
-        if let Some(oddity) = marker.as_ref().and_then(|marker| marker.oddity(&entry.kind)) {
-            self.odd(oddity, &entry.path);
-        }
-        match marker {
+        match Whiteout::classify(&entry.path)? {
             None => {
                 let layer = self.layer;
                 self.place(entry, content.map(|content| LayerContent { layer, content }))?;
@@ -132,7 +123,6 @@ impl<'a> Merge<'a> {
                 return Err(Error::inapplicable(&path, "the root of the layer is not a directory"));
             }
             let root = self.tree.root().id();
-            self.odd_if_named(root, &path);
             self.tree.set_metadata(root, metadata);
             self.touched.named.push(root);
             self.note_directory(root, false);
@@ -146,13 +136,9 @@ impl<'a> Merge<'a> {
         let before = self.tree.node(dir).child(name).map(|node| node.id());
         match before {
             Some(before) if is_directory && self.tree.node(before).is_directory() => {
-                self.odd_if_named(before, &path);
                 self.touched.named.push(before);
             }
-            Some(before) => {
-                self.odd_if_brought(dir, before, &path);
-                self.touched.gone.push(before);
-            }
+            Some(before) => self.touched.gone.push(before),
             None => {}
         }
         let node = self.tree.insert(dir, name, kind, metadata, content);
@@ -183,7 +169,6 @@ impl<'a> Merge<'a> {
             if existing == node {
                 return refuse("which is itself");
             }
-            self.odd_if_brought(dir, existing, path);
             self.tree.remove(existing);
             self.touched.gone.push(existing);
             if !self.tree.is_attached(node) {
@@ -253,8 +238,6 @@ impl<'a> Merge<'a> {
         }
         self.imply(dir);
         if let Some(existing) = self.tree.node(dir).child(name).map(|node| node.id()) {
-            self.odd(Oddity::FileInTheWay, path);
-            self.odd_if_brought(dir, existing, path);
             self.touched.gone.push(existing);
         }
         if self.tree.count_implied() > MAX_IMPLIED {
@@ -340,28 +323,6 @@ impl<'a> Merge<'a> {
         if let Some(brought) = &mut self.brought {
             let old = Origin { fresh: is_new, ours: is_new, named: true };
             brought.dirs.entry(dir).and_modify(|origin| origin.named = true).or_insert(old);
-        }
-    }
-
-    fn odd(&mut self, oddity: Oddity, path: &LayerPath) {
-        if let Some(tell) = &mut self.tell {
-            tell(oddity, path);
-        }
-    }
-
-    /// Tells of an entry that takes the place of what the same layer brought.
-    fn odd_if_brought(&mut self, dir: NodeId, replaced: NodeId, path: &LayerPath) {
-        let is_directory = self.tree.node(replaced).is_directory();
-        if self.brought.as_ref().is_some_and(|brought| brought.holds(dir, replaced, is_directory)) {
-            self.odd(Oddity::Duplicate, path);
-        }
-    }
-
-    /// Tells of an entry for a directory that the same layer has an entry for.
-    fn odd_if_named(&mut self, dir: NodeId, path: &LayerPath) {
-        let origin = self.brought.as_ref().and_then(|brought| brought.dirs.get(&dir));
-        if origin.is_some_and(|origin| origin.named) {
-            self.odd(Oddity::Duplicate, path);
         }
     }
 

@@ -48,7 +48,7 @@ impl Stack {
     /// As [`ImageTree::push`].
     pub(crate) fn lay(&mut self, position: usize, toc: &LayerToc) -> Result<Laid> {
         let before = self.tree.count_all_names();
-        let Touched { gone, named } = self.tree.merge(position, toc, None)?;
+        let Touched { gone, named } = self.tree.merge(position, toc)?;
         let mut laid = Laid { came: Vec::new(), went: Vec::new(), named, gained: 0, lost: 0 };
         for name in self.tree.names_since(before) {
             let names = count(&mut self.names, name.inode_id());

@@ -53,12 +53,12 @@ pub(super) fn queue() -> (Pieces, LayerStreams) {
     (Pieces { pieces: pieces_in, spare: spare_out }, LayerStreams { pieces: pieces_out, spare: spare_in })
 }
 
-/// Decodes all layers in order, until one fails or nobody wants more.
-pub(super) fn decode_layers(image: &Image, options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
-    let total = image.layers().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+/// Decodes these layers of an image in order, until one fails or nobody wants more.
+pub(super) fn decode_layers(image: &Image, layers: &[Layer<'_>], options: &UnpackOptions, out: &Pieces, ctx: &Ctx) {
+    let total = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
     let task = ctx.begin(TaskKind::Verify, "layers", Some(total));
-    for layer in image.layers() {
-        let last = match decode_layer(image, &layer, options, out, &task, ctx) {
+    for layer in layers {
+        let last = match decode_layer(image, layer, options, out, &task, ctx) {
             Ok(Flow::Wanted) => out.pieces.send(Ok(Piece::End)),
             Ok(Flow::Unwanted) => return,
             Err(error) => {

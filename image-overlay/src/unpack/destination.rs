@@ -18,7 +18,8 @@ use rustix::{
 use super::temporary;
 use crate::{
     error::{Error, Result},
-    root::{Root, Status, is_empty_dir, own, remove, remove_children},
+    root::{Node, Root, Status, is_empty_dir, list_xattrs, own, remove, remove_children, remove_xattr},
+    xattr::XattrClass,
 };
 
 /// A tree that is being built for a path.
@@ -103,6 +104,21 @@ impl Destination {
     /// Where to build.
     pub(super) fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// Removes what is in the tree, which is then as it was.
+    pub(super) fn clear(&self, ctx: &Ctx) -> Result<()> {
+        let clear = || {
+            let root = own(&self.root)?;
+            let node = Node::open(own(&root)?)?;
+            list_xattrs(&node)?
+                .iter()
+                .filter(|name| XattrClass::of(name) == XattrClass::Content)
+                .try_for_each(|name| remove_xattr(&node, name))?;
+            remove_children(root, &mut || ctx.check().map_err(|_| Errno::CANCELED))
+        };
+        clear().map_err(|e| Error::io("clear", &self.path, e.into()))?;
+        Ok(ctx.check()?)
     }
 
     /// Makes the tree visible at the destination.

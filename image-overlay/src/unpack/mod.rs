@@ -1,13 +1,14 @@
-//! Unpacking an image: all its layers, in order, to one root file system.
+//! Unpacking an image: all its layers to one root file system.
+//!
+//! From the top down, so that what upper layers hide is never written; where a layer has what only makes sense above the ones
+//! below it, once more from the lowest layer up.
 //!
 //! - `decode`: reads, verifies and decompresses the layers on a thread of its own, ahead of the writing.
 //! - `destination`: where the tree is built, and how it becomes visible.
-//! - `merged`: writing what is left of all layers, where it is known ahead.
 //! - `temporary`: the directory in which it is built, and what a killed process left of one.
 
 mod decode;
 mod destination;
-mod merged;
 mod options;
 mod temporary;
 
@@ -27,7 +28,7 @@ use self::{
     destination::Destination,
 };
 use crate::{
-    apply::{Applied, ApplyOptions, Target, Told, apply_stream, prepare_root},
+    apply::{Applied, ApplyOptions, Stop, Target, Told, Veil, apply_stream, prepare_root},
     content::damage_or,
     error::{Error, Result},
     root::Root,
@@ -41,8 +42,8 @@ pub struct Unpacked {
     pub layers: usize,
     /// Entries of all layers, markers among them.
     pub entries: u64,
-    /// Bytes of files' content that were written, without holes: all that is in the layers, unless it was known
-    /// ahead what is [left of them](UnpackOptions::with_tocs).
+    /// Bytes of files' content that were written, without holes: of what is left of the layers, or, where they had to be laid one
+    /// over the other, of all of them.
     pub content_bytes: u64,
 }
 
@@ -57,8 +58,10 @@ pub struct Unpacked {
 /// renamed over, since it is a mount point or a link, the tree is built in it and
 /// cleared away after an error.
 ///
-/// Layers are laid one over the other, or, where their [tables of contents](UnpackOptions::with_tocs) are
-/// known, what is left of them is written: the tree is the same. The tables are compared with the layers.
+/// The upper layers are written first, and of lower ones what these do not hide. Where that would make another tree than the layers
+/// laid one over the other (a path that leads through a symbolic link of a lower layer, a hard link to a file of one or to a hidden
+/// one, a path that stands twice, half a million directories and hidden entries), all is cleared away and done once more from the lowest layer up; notices may then be given twice.
+/// With [`Strictness::Strict`](crate::Strictness::Strict), [`DirLinks::Keep`](crate::DirLinks::Keep) or a filter it is done so at once.
 ///
 /// The root directory has the attributes that the last layer with an entry for it says; without any,
 /// mode 0755, of root, time 0. Beyond that, layers are applied as [`apply_layer`](crate::apply_layer) does.
@@ -80,7 +83,7 @@ pub fn unpack(image: &Image, dest: &Path, options: &UnpackOptions, ctx: &Ctx) ->
         return Err(image_core::Error::limit("layers of the image", MAX_LAYERS as u64).into());
     }
     let destination = Destination::prepare(dest)?;
-    match unpack_layers(image, destination.root(), options, ctx) {
+    match unpack_layers(image, &destination, options, ctx) {
         Ok(unpacked) => destination.finish(ctx).map(|()| unpacked),
         Err(error) => {
             destination.discard(ctx);
@@ -89,51 +92,71 @@ pub fn unpack(image: &Image, dest: &Path, options: &UnpackOptions, ctx: &Ctx) ->
     }
 }
 
-fn unpack_layers(image: &Image, root: &Root, options: &UnpackOptions, ctx: &Ctx) -> Result<Unpacked> {
+fn unpack_layers(image: &Image, destination: &Destination, options: &UnpackOptions, ctx: &Ctx) -> Result<Unpacked> {
+    let mut layers: Vec<Layer<'_>> = image.layers().collect();
+    if options.may_descend(layers.len()) {
+        layers.reverse();
+        let mut veil = Veil::default();
+        if let Some(unpacked) = unpack_in_order(image, &layers, destination.root(), options, Some(&mut veil), ctx)? {
+            return Ok(unpacked);
+        }
+        destination.clear(ctx)?;
+        layers.reverse();
+    }
+    Ok(unpack_in_order(image, &layers, destination.root(), options, None, ctx)?.unwrap_or_default())
+}
+
+/// Unpacks layers in this order, which is from the top down where there is a veil. `None` where they have to be unpacked from the lowest up.
+fn unpack_in_order(
+    image: &Image,
+    layers: &[Layer<'_>],
+    root: &Root,
+    options: &UnpackOptions,
+    mut veil: Option<&mut Veil>,
+    ctx: &Ctx,
+) -> Result<Option<Unpacked>> {
     prepare_root(root, &options.apply)?;
     let (pieces, streams) = queue();
     thread::scope(|scope| {
         thread::Builder::new()
             .name("unpack-decode".to_owned())
-            .spawn_scoped(scope, move || decode_layers(image, options, &pieces, ctx))
+            .spawn_scoped(scope, move || decode_layers(image, layers, options, &pieces, ctx))
             .map_err(|e| image_core::Error::stream("start a thread", e))?;
-        if options.merges(image.layers().len()) {
-            merged::write(image, root, options, streams, ctx)
-        } else {
-            apply_layers(image, root, &options.apply, streams, ctx)
+        // Gone with this, so that the thread ends.
+        let mut streams = streams;
+        let mut unpacked = Unpacked::default();
+        let mut told = Told::above(&options.apply);
+        for layer in layers {
+            let target = match veil.as_deref_mut() {
+                Some(veil) => Target::Beneath { root, veil },
+                None => Target::Plain(root),
+            };
+            let applied = match apply_one(layer, target, &options.apply, &mut streams, &mut told, ctx) {
+                Ok(applied) => applied,
+                Err(stop) if stop.is_unordered => return Ok(None),
+                Err(stop) => return Err(in_layer(image, layer, stop.error, ctx)),
+            };
+            if let Some(veil) = &mut veil {
+                veil.next_layer();
+            }
+            unpacked.layers += 1;
+            unpacked.entries += applied.entries;
+            unpacked.content_bytes += applied.content_bytes;
         }
+        Ok(Some(unpacked))
     })
-}
-
-fn apply_layers(
-    image: &Image,
-    root: &Root,
-    options: &ApplyOptions,
-    mut streams: LayerStreams,
-    ctx: &Ctx,
-) -> Result<Unpacked> {
-    let mut unpacked = Unpacked::default();
-    let mut told = Told::above(options);
-    for layer in image.layers() {
-        let applied = apply_one(&layer, root, options, &mut streams, &mut told, ctx);
-        let applied = applied.map_err(|error| in_layer(image, &layer, error, ctx))?;
-        unpacked.layers += 1;
-        unpacked.entries += applied.entries;
-        unpacked.content_bytes += applied.content_bytes;
-    }
-    Ok(unpacked)
 }
 
 fn apply_one(
     layer: &Layer<'_>,
-    root: &Root,
+    target: Target<'_>,
     options: &ApplyOptions,
     streams: &mut LayerStreams,
     told: &mut Told,
     ctx: &Ctx,
-) -> Result<Applied> {
+) -> Result<Applied, Stop> {
     let task = ctx.begin(TaskKind::Extract, &layer.descriptor.digest.to_string(), None);
-    let applied = apply_stream(streams.next_layer(), Target::Plain(root), options, told, &task, ctx)?;
+    let applied = apply_stream(streams.next_layer(), target, options, told, &task, ctx)?;
     task.end(Outcome::Done);
     Ok(applied)
 }

@@ -39,6 +39,6 @@ mod tar_write;
 mod toc;
 mod trees;
 mod unpack;
-mod unpack_merged;
+mod unpack_order;
 mod usage;
 mod whiteout;

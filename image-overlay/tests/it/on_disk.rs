@@ -175,7 +175,7 @@ fn describe(path: &Path, name: &str, meta: &fs::Metadata) -> String {
     }
 }
 
-fn walk(root: &Path, visit: &mut dyn FnMut(&Path, &str, &fs::Metadata)) {
+pub(crate) fn walk(root: &Path, visit: &mut dyn FnMut(&Path, &str, &fs::Metadata)) {
     let mut pending = vec![(root.to_owned(), String::new())];
     while let Some((path, name)) = pending.pop() {
         // Overlayfs lists a whiteout where only one layer has the directory, and then denies that it is there.

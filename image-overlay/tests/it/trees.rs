@@ -72,6 +72,11 @@ impl Spec {
         Self(all)
     }
 
+    /// Whether a file has more than one name.
+    pub(crate) fn has_links(&self) -> bool {
+        self.0.iter().any(|Item(_, what, _)| matches!(what, What::Link(_)))
+    }
+
     /// Makes the tree in a directory. Needs root.
     pub(crate) fn write(&self, root: &Path) {
         let mut tree = TreeBuilder::new();

@@ -51,6 +51,7 @@ impl fmt::Display for FileDifference {
         match self {
             Self::Added => f.write_str("added"),
             Self::Removed => f.write_str("removed"),
+            Self::Ignored => f.write_str("ignored now"),
             Self::Kind => f.write_str("another kind of file"),
             Self::Content => f.write_str("content"),
             Self::Mode { old, new } => write!(f, "mode {old:04o} to {new:04o}"),
@@ -102,6 +103,10 @@ impl fmt::Display for Cause {
             Self::Instruction { old, new } => {
                 let (old, new) = (excerpt(old, SHOWN), excerpt(new, SHOWN));
                 write!(f, "the instruction changed: {old} → {new}")
+            }
+            Self::Resolved { old, new } => {
+                let (old, new) = (excerpt(old, SHOWN), excerpt(new, SHOWN));
+                write!(f, "the instruction comes to something else: {old} → {new}")
             }
             Self::Moved { from, to } if from == to => f.write_str("the step stands elsewhere among the others"),
             Self::Moved { from, to } => write!(f, "the step moved from {from} to {to}"),

@@ -175,6 +175,14 @@ pub enum Cause {
         /// The one now.
         new: String,
     },
+    /// The instruction is as it is written, but comes to something else: what it names is relative to another directory, say.
+    #[non_exhaustive]
+    Resolved {
+        /// What it came to before.
+        old: String,
+        /// What it comes to now.
+        new: String,
+    },
     /// The step stands elsewhere in its stage.
     #[non_exhaustive]
     Moved {
