@@ -241,11 +241,15 @@ fn read_version(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether there is anything in a directory but what a new file system has.
+/// What may be there before the state is: what a new file system has, and what runs commands.
+const BESIDE: [&str; 3] = ["lost+found", "exec", "snapshots"];
+
+/// Whether there is anything else in a directory.
 fn holds_anything(directory: &Path) -> Result<bool> {
     let failed = |e| Error::io("list", directory, e);
     for entry in fs::read_dir(directory).map_err(failed)? {
-        if entry.map_err(failed)?.file_name() != "lost+found" {
+        let name = entry.map_err(failed)?.file_name();
+        if !BESIDE.iter().any(|ours| name == *ours) {
             return Ok(true);
         }
     }

@@ -239,7 +239,7 @@ fn an_edit_of_a_file_is_named() {
         "a file removed",
         files(|context| fs::remove_file(context.join("lib/x"))),
         &[
-            "one 7: 1 file of the build context changed: lib/x (ignored now)",
+            "one 7: 1 file of the build context changed: lib/x (removed)",
             "one 8, 2 1, 2 2, 2 3, 2 4, 2 5: an earlier step changed: [one 7] COPY lib /lib",
         ],
     );
@@ -495,7 +495,7 @@ fn edits_of_stages_are_named() {
         &[
             "2 1: the instruction changed: FROM one → FROM two",
             "2 2: an earlier step changed: [2 1] FROM two",
-            "2 3: the instruction changed: COPY c* /srv/ → COPY c* /; an earlier step changed: [2 1] FROM two",
+            "2 3: the instruction comes to something else: COPY c* /srv/ → COPY c* /; an earlier step changed: [2 1] FROM two",
             "2 4, 2 5: an earlier step changed: [2 1] FROM two",
         ],
     );

@@ -100,7 +100,7 @@ fn what_is_said_of_contexts() {
         ("no variable of a secret", copy, nothing, "--secret id=token,env=NO_SUCH_VARIABLE"),
         ("a secret that is none", copy, nothing, "--secret token"),
         ("no agent", copy, nothing, "--ssh default"),
-        ("a build argument without a value", copy, nothing, "--build-arg VERSION"),
+        ("a build argument without a name", copy, nothing, "--build-arg =1"),
         ("a platform of too many parts", copy, nothing, "--platform linux/arm/v7/more"),
         ("a compression that is none", copy, nothing, "--compression lzma"),
         ("a level that is none", copy, nothing, "--compression gzip:99"),
