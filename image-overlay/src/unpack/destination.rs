@@ -117,8 +117,9 @@ impl Destination {
                 .try_for_each(|name| remove_xattr(&node, name))?;
             remove_children(root, &mut || ctx.check().map_err(|_| Errno::CANCELED))
         };
-        clear().map_err(|e| Error::io("clear", &self.path, e.into()))?;
-        Ok(ctx.check()?)
+        let cleared = clear();
+        ctx.check()?;
+        cleared.map_err(|e| Error::io("clear", &self.path, e.into()))
     }
 
     /// Makes the tree visible at the destination.
