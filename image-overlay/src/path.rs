@@ -65,12 +65,6 @@ impl LayerPath {
         Ok(Self(clean.into()))
     }
 
-    /// The path of a part of another, up to a slash.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn of_clean(bytes: &[u8]) -> Self {
-        Self(bytes.into())
-    }
-
     /// The path of these components, which are clean already.
     pub(crate) fn of_names<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
         let names: Vec<&[u8]> = names.collect();

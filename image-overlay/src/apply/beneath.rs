@@ -18,7 +18,7 @@ use super::{
 use crate::{
     entry::{Entry, EntryKind, Metadata},
     path::LayerPath,
-    root::{FileId, Status, link, open_path, own, writable_dir},
+    root::{FileId, Status, link, open_path, own},
     tar::TarEntry,
     whiteout::Whiteout,
 };
@@ -27,44 +27,38 @@ impl Applier<'_> {
     /// Places an entry of the stream, unless upper layers hide it.
     pub(super) fn place_beneath<R: Read>(&mut self, tar: &mut TarEntry<'_, R>) -> Result<(), Fault> {
         let entry = tar.entry().clone();
-        let Entry { path, kind, metadata, .. } = &entry;
+        let Entry { path, kind, .. } = &entry;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return self.root_beneath(&entry) };
         let veil = self.veil()?;
-        let is_directory = kind.is_directory();
         let is_parent_hidden = veil.enter(&parent)?;
+        let is_directory = kind.is_directory();
         let is_hidden = if is_directory { veil.directory(path.as_bytes())? } else { veil.leaf(path.as_bytes())? };
-        let dir = if !is_parent_hidden {
-            self.parent_beneath(&parent)?
-        } else if let Some(shown) = self.veil()?.shown() {
-            self.parent_beneath(&shown)?;
-            None
-        } else {
-            None
+        // What is shown on the way to it is there, be it hidden or not.
+        let above = if is_parent_hidden { veil.shown() } else { Some(parent) };
+        let dir = above.map(|above| self.parent_beneath(&above)).transpose()?.flatten();
+        let Some(dir) = dir.filter(|_| !is_parent_hidden && !is_hidden) else { return self.hidden_beneath(&entry) };
+        let placed = match kind {
+            EntryKind::Directory => return self.directory_beneath(dir, name, &entry),
+            EntryKind::HardLink { target } => self.hard_link_beneath(dir, name, target),
+            EntryKind::File { .. } => self.place_file(dir, name, &entry, tar),
+            _ => self.place_leaf(dir, name, &entry),
         };
-        let dir = dir.filter(|_| !is_hidden);
-        match (dir, kind) {
-            (Some(dir), EntryKind::Directory) => self.directory_beneath(dir, name, path, metadata),
-            (None, EntryKind::Directory) => Ok(()),
-            (None, EntryKind::HardLink { target }) => {
-                self.find_target(target)?;
-                self.veil()?.hide(path.as_bytes())
-            }
-            (None, _) => self.veil()?.hide(path.as_bytes()),
-            (Some(dir), _) => {
-                let placed = match kind {
-                    EntryKind::HardLink { target } => self.hard_link_beneath(dir, name, target),
-                    EntryKind::File { .. } => self.place_file(dir, name, &entry, tar),
-                    _ => self.place_leaf(dir, name, &entry),
-                };
-                match placed {
-                    Err(fault) if fault.is_in_place() => self.is_beneath(dir, name, path),
-                    placed => {
-                        self.brought.add(dir, name);
-                        placed
-                    }
-                }
-            }
+        if placed.as_ref().is_err_and(Fault::is_in_place) {
+            return self.is_beneath(dir, name, path);
         }
+        self.brought.add(dir, name);
+        placed
+    }
+
+    /// Takes note of an entry that upper layers hide.
+    fn hidden_beneath(&mut self, Entry { path, kind, .. }: &Entry) -> Result<(), Fault> {
+        match kind {
+            EntryKind::Directory => return Ok(()),
+            // To nothing it would be refused.
+            EntryKind::HardLink { target } => drop(self.find_target(target)?),
+            _ => {}
+        }
+        self.veil()?.hide(path.as_bytes())
     }
 
     /// Takes note of what `marker` hides of lower layers.
@@ -97,15 +91,9 @@ impl Applier<'_> {
     }
 
     /// Makes a directory, or gives one that upper layers have, and say nothing of, its attributes.
-    fn directory_beneath(
-        &mut self,
-        dir: FileId,
-        name: &[u8],
-        path: &LayerPath,
-        metadata: &Metadata,
-    ) -> Result<(), Fault> {
-        let parent = self.dirs.get(dir)?.as_fd();
-        let id = match Status::at(parent, name)? {
+    fn directory_beneath(&mut self, dir: FileId, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        let Entry { path, metadata, .. } = entry;
+        let id = match Status::at(self.dirs.get(dir)?.as_fd(), name)? {
             None => {
                 let new = NewDirectory { named: true, beneath: Beneath::Nothing };
                 self.new_directory(dir, name, path, metadata, new).doing("create the directory")?
@@ -114,12 +102,7 @@ impl Applier<'_> {
                 return if self.brought.holds(dir, name, &status) { Err(Fault::Unordered) } else { Ok(()) };
             }
             Some(status) if self.veil()?.is_named(status.id) => return Ok(()),
-            Some(_) => {
-                let child = writable_dir(self.dirs.get(dir)?.as_fd(), name).doing("open the directory")?;
-                let id = self.dirs.adopt(Some(path.as_bytes()), child).doing("open the directory")?;
-                self.merge_directory(id, path, metadata)?;
-                id
-            }
+            Some(_) => self.merge_existing(dir, name, path, metadata)?,
         };
         self.veil()?.name(id);
         Ok(())
@@ -128,16 +111,15 @@ impl Applier<'_> {
     /// What is in the place of an entry hides it, if an upper layer has it.
     fn is_beneath(&mut self, dir: FileId, name: &[u8], path: &LayerPath) -> Result<(), Fault> {
         let found = Status::at(self.dirs.get(dir)?.as_fd(), name)?.ok_or(Fault::Unordered)?;
-        let veil = if found.kind == FileType::Directory {
-            // Of what layers further down have there nothing came up to that directory.
-            let veil = self.veil()?;
-            veil.cover(path);
-            veil
-        } else if self.brought.holds(dir, name, &found) {
+        let is_directory = found.kind == FileType::Directory;
+        if !is_directory && self.brought.holds(dir, name, &found) {
             return Err(Fault::Unordered);
-        } else {
-            self.veil()?
-        };
+        }
+        let veil = self.veil()?;
+        if is_directory {
+            // Of what layers further down have there nothing came up to that directory.
+            veil.cover(path);
+        }
         veil.hide(path.as_bytes())
     }
 

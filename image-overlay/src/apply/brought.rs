@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{BuildHasher, RandomState},
     os::fd::BorrowedFd,
 };
 
@@ -11,6 +10,7 @@ use rustix::{
     io::Result,
 };
 
+use super::keys::{Key, Keys};
 use crate::{
     overlayfs::is_whiteout,
     root::{FileId, Status},
@@ -36,9 +36,7 @@ pub(super) struct Origin {
 /// Directories are known by inode, so that a name reached through a link is the same name. A record never
 /// outlives its meaning: only this layer makes directories, and making one writes its record.
 ///
-/// Other names in directories of lower layers are kept as 128 bits of two keyed hashes instead of the names:
-/// a layer of ten million of them costs hundreds of megabytes otherwise. The keys are of this run and
-/// secret, so no layer can be made to collide, and by chance ten million names do with probability 2^-82.
+/// Other names in directories of lower layers are kept as [keys](Key) of them.
 ///
 /// In the form of overlayfs the tree holds nothing but this layer, apart from markers and from what
 /// [came up](Brought::came_up): those are the names that are kept, and directories without a record.
@@ -46,8 +44,8 @@ pub(super) struct Origin {
 pub(super) struct Brought {
     form: Form,
     dirs: HashMap<FileId, Origin>,
-    names: HashSet<u128>,
-    keys: [RandomState; 2],
+    names: HashSet<Key>,
+    keys: Keys,
 }
 
 /// Where lower layers are.
@@ -62,7 +60,7 @@ pub(super) enum Form {
 impl Brought {
     /// Nothing so far.
     pub(super) fn new(form: Form) -> Self {
-        Self { form, dirs: HashMap::new(), names: HashSet::new(), keys: Default::default() }
+        Self { form, dirs: HashMap::new(), names: HashSet::new(), keys: Keys::default() }
     }
 
     /// What is known of a directory; `None` where this layer brought neither it nor anything in it.
@@ -145,8 +143,7 @@ impl Brought {
         }
     }
 
-    fn key(&self, dir: FileId, name: &[u8]) -> u128 {
-        let [high, low] = &self.keys;
-        u128::from(high.hash_one((dir, name))) << 64 | u128::from(low.hash_one((dir, name)))
+    fn key(&self, dir: FileId, name: &[u8]) -> Key {
+        self.keys.of((dir, name))
     }
 }

@@ -9,6 +9,7 @@
 //! - `dirs`: the directories that are being worked in, and their times.
 //! - `overlay`: what is different where the lower layers are kept apart, for overlayfs to merge.
 //! - `beneath`: one entry where the upper layers are there already; `veil`: what these hide.
+//! - `keys`: names and paths in few bytes, for `brought` and `veil`.
 
 mod attributes;
 mod beneath;
@@ -18,6 +19,7 @@ mod fault;
 mod fill;
 mod hard_link;
 mod hide;
+mod keys;
 mod options;
 mod overlay;
 mod place;
@@ -250,19 +252,15 @@ impl<'a> Applier<'a> {
             Target::Overlay { upper, .. } => (*upper, Form::Overlay),
         };
         let is_empty = is_empty_dir(root.as_fd()).map_err(failed)?;
-        let mut above = None;
-        let (overlay, fresh) = match target {
-            Target::Plain(_) => (None, is_empty),
-            Target::Beneath { veil, .. } => {
-                above = Some(veil);
-                (None, is_empty)
-            }
+        let (overlay, veil, fresh) = match target {
+            Target::Plain(_) => (None, None, is_empty),
+            Target::Beneath { veil, .. } => (None, Some(veil), is_empty),
             Target::Overlay { .. } if !is_empty => {
                 return Err(Error::Destination { path: "/".into(), reason: "it is not empty" });
             }
             Target::Overlay { upper, lowers } => {
                 overlay::prepare_root(upper, lowers.last(), options)?;
-                (Some(Overlay::new(upper, lowers, options)), lowers.is_empty())
+                (Some(Overlay::new(upper, lowers, options)), None, lowers.is_empty())
             }
         };
         let mut brought = Brought::new(form);
@@ -271,7 +269,7 @@ impl<'a> Applier<'a> {
         let dirs = Dirs::new(root, !options.ownership.is_given());
         let (applied, reported) = Default::default();
         let filler = Filler::default();
-        Ok(Self { dirs, brought, filler, overlay, veil: above, options, told, task, ctx, applied, reported })
+        Ok(Self { dirs, brought, filler, overlay, veil, options, told, task, ctx, applied, reported })
     }
 
     /// Applies the entries of a stream, and reads it to its end.

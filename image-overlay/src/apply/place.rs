@@ -110,10 +110,7 @@ impl Applier<'_> {
     ) -> Result<(), Fault> {
         let found = Status::at(self.dirs.get(dir)?.as_fd(), name)?;
         if found.is_some_and(|status| status.kind == FileType::Directory) {
-            let child = writable_dir(self.dirs.get(dir)?.as_fd(), name).doing("open the directory")?;
-            let known = self.known_path(dir, path);
-            let id = self.dirs.adopt(known, child).doing("open the directory")?;
-            return self.merge_directory(id, path, metadata);
+            return self.merge_existing(dir, name, path, metadata).map(drop);
         }
         if let Some(id) = self.linked_directory(path, found)? {
             return self.merge_directory(id, path, metadata);
@@ -136,8 +133,23 @@ impl Applier<'_> {
         self.existing_dir(path)
     }
 
+    /// Gives the directory that is at a name the attributes of its entry.
+    pub(super) fn merge_existing(
+        &mut self,
+        dir: FileId,
+        name: &[u8],
+        path: &LayerPath,
+        metadata: &Metadata,
+    ) -> Result<FileId, Fault> {
+        let child = writable_dir(self.dirs.get(dir)?.as_fd(), name).doing("open the directory")?;
+        let known = self.known_path(dir, path);
+        let id = self.dirs.adopt(known, child).doing("open the directory")?;
+        self.merge_directory(id, path, metadata)?;
+        Ok(id)
+    }
+
     /// Gives a directory that is there the attributes of its entry.
-    pub(super) fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
+    fn merge_directory(&mut self, id: FileId, path: &LayerPath, metadata: &Metadata) -> Result<(), Fault> {
         let dir = self.dirs.get(id)?.as_fd();
         self.brought.imply(id, dir)?;
         let origin = self.brought.origin(id).unwrap_or(Origin { fresh: false, ours: false, named: false });

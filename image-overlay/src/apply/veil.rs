@@ -9,19 +9,16 @@
 //! granted, without an entry of its own: a lower one must have a directory there, or nothing. Whatever is otherwise is
 //! [`Fault::Unordered`], and the image is unpacked from its lowest layer up.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::{HashMap, HashSet};
 
-use super::fault::Fault;
+use super::{
+    fault::Fault,
+    keys::{Key, Keys},
+};
 use crate::{path::LayerPath, root::FileId, whiteout::Whiteout};
 
 /// How much is kept at most, of some fifty bytes each: layers that hide more are laid one over the other.
 const MOST: usize = 500_000;
-
-/// A path, as two keyed hashes of it: the keys are of this run and secret, so that no layer can be made to collide.
-type Key = u128;
 
 /// What the layers above the one at hand have said, and what of this one has to be known beside the tree.
 ///
@@ -29,7 +26,7 @@ type Key = u128;
 /// are hidden, up to a bound.
 #[derive(Debug, Default)]
 pub(crate) struct Veil {
-    keys: [RandomState; 2],
+    keys: Keys,
     /// How many layers were finished: the layer at hand has this number, and those below it have higher ones.
     layer: usize,
     /// Paths that are hidden with all that is below them, by the layer of this number, and of several by the lowest.
@@ -88,28 +85,25 @@ impl Veil {
         {
             return Ok(last.is_hidden);
         }
-        // How much of the path is shown, where not all of what is in the directory is.
-        let mut shown = None;
-        for path in prefixes(directory.as_bytes()) {
-            let key = self.key(path);
+        let path = directory.as_bytes();
+        // Where the part of the path ends that is shown, where not all of what is in the directory is.
+        let mut shown = self.contents.contains_key(&self.keys.of_root()).then_some(0);
+        let mut above = 0;
+        for (key, end) in self.keys.on_the_way(path) {
             if self.hidden.contains(&key) {
                 return Err(Fault::Unordered);
             }
             if !self.directories.contains(&key) {
                 self.expected.insert(key, self.layer);
             }
-            if self.paths.contains_key(&key) {
-                shown = Some(path.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
-            } else if self.contents.contains_key(&key) {
-                shown = Some(path.len());
-            }
-        }
-        if self.contents.contains_key(&self.key(b"")) {
-            shown = Some(0);
+            let here = || self.contents.contains_key(&key).then_some(end);
+            shown = shown.or_else(|| if self.paths.contains_key(&key) { Some(above) } else { here() });
+            above = end;
         }
         self.check()?;
         let is_hidden = shown.is_some();
-        let shown = shown.and_then(|end| directory.as_bytes().get(..end)).map(LayerPath::of_clean);
+        let shown =
+            shown.and_then(|end| path.get(..end)).map(|path| LayerPath::of_names(path.split(|byte| *byte == b'/')));
         self.entered = Some(Entered { path: directory.clone(), is_hidden, shown });
         Ok(is_hidden)
     }
@@ -128,8 +122,8 @@ impl Veil {
 
     /// Takes note of the entry of a directory; tells whether a marker of an upper layer hides it.
     pub(super) fn directory(&mut self, path: &[u8]) -> Result<bool, Fault> {
-        let key = self.key(path);
-        if !self.directories.insert(key) {
+        let key = self.keys.of_path(path);
+        if self.hidden.contains(&key) || !self.directories.insert(key) {
             return Err(Fault::Unordered);
         }
         self.check()?;
@@ -142,13 +136,10 @@ impl Veil {
 
     /// Takes note of the entry of something else; tells whether a marker of an upper layer hides it.
     pub(super) fn leaf(&mut self, path: &[u8]) -> Result<bool, Fault> {
-        let key = self.key(path);
-        let is_taken_for_directory = || {
-            let by = self.expected.get(&key)?;
-            // Unless a layer in between hides it.
-            self.lowest_that_hides(path).is_none_or(|hides| hides <= *by).then_some(())
-        };
-        if self.directories.contains(&key) || is_taken_for_directory().is_some() {
+        let key = self.keys.of_path(path);
+        // Unless a layer in between hides it.
+        let is_met = |by: &usize| self.lowest_that_hides(path).is_some_and(|hides| hides > *by);
+        if self.directories.contains(&key) || self.expected.get(&key).is_some_and(|by| !is_met(by)) {
             return Err(Fault::Unordered);
         }
         Ok(self.paths.contains_key(&key))
@@ -156,20 +147,20 @@ impl Veil {
 
     /// Notes that upper layers hide an entry that is no directory.
     pub(super) fn hide(&mut self, path: &[u8]) -> Result<(), Fault> {
-        let key = self.key(path);
+        let key = self.keys.of_path(path);
         if self.hidden.insert(key) { self.check() } else { Err(Fault::Unordered) }
     }
 
     /// Whether the layer at hand has this entry, which is no directory, and upper layers hide it.
     pub(super) fn hides(&self, path: &[u8]) -> bool {
-        self.hidden.contains(&self.key(path))
+        self.hidden.contains(&self.keys.of_path(path))
     }
 
     /// Hides what lower layers have, by a marker of the layer at hand.
     pub(super) fn mark(&mut self, marker: &Whiteout) -> Result<(), Fault> {
         match marker {
             Whiteout::Plain { target } => self.cover(target),
-            Whiteout::Opaque { dir } => self.markers.push((self.key(dir.as_bytes()), Hides::Content)),
+            Whiteout::Opaque { dir } => self.markers.push((self.keys.of_path(dir.as_bytes()), Hides::Content)),
             Whiteout::Reserved => {}
         }
         self.check()
@@ -177,7 +168,7 @@ impl Veil {
 
     /// Hides what lower layers have at this path.
     pub(super) fn cover(&mut self, path: &LayerPath) {
-        self.markers.push((self.key(path.as_bytes()), Hides::Path));
+        self.markers.push((self.keys.of_path(path.as_bytes()), Hides::Path));
     }
 
     /// Whether a directory of the tree has the attributes of an entry.
@@ -193,36 +184,20 @@ impl Veil {
     /// Whether there is room for more.
     fn check(&self) -> Result<(), Fault> {
         let Self { paths, contents, expected, named, markers, directories, hidden, .. } = self;
-        let [above, here] = [
-            paths.len() + contents.len() + expected.len() + named.len(),
-            markers.len() + directories.len() + hidden.len(),
-        ];
+        let above = paths.len() + contents.len() + expected.len() + named.len();
+        let here = markers.len() + directories.len() + hidden.len();
         if above + here < MOST { Ok(()) } else { Err(Fault::Unordered) }
     }
 
+    /// Which of the layers that hide a path is the lowest.
     fn lowest_that_hides(&self, path: &[u8]) -> Option<usize> {
-        let mut lowest = self.contents.get(&self.key(b"")).copied();
-        for prefix in prefixes(path) {
-            let key = self.key(prefix);
+        let mut lowest = self.contents.get(&self.keys.of_root()).copied();
+        for (key, end) in self.keys.on_the_way(path) {
             lowest = lowest.max(self.paths.get(&key).copied());
-            if prefix.len() < path.len() {
+            if end < path.len() {
                 lowest = lowest.max(self.contents.get(&key).copied());
             }
         }
         lowest
     }
-
-    fn key(&self, path: &[u8]) -> Key {
-        let [high, low] = &self.keys;
-        Key::from(high.hash_one(path)) << 64 | Key::from(low.hash_one(path))
-    }
-}
-
-/// A path and all directories above it but the root, the path first.
-fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    fn above<'p>(path: &&'p [u8]) -> Option<&'p [u8]> {
-        let path: &'p [u8] = path;
-        path.get(..path.iter().rposition(|byte| *byte == b'/')?)
-    }
-    std::iter::successors(Some(path).filter(|path| !path.is_empty()), above)
 }

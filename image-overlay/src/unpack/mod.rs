@@ -97,16 +97,16 @@ fn unpack_layers(image: &Image, destination: &Destination, options: &UnpackOptio
     if options.may_descend(layers.len()) {
         layers.reverse();
         let mut veil = Veil::default();
-        if let Some(unpacked) = unpack_in_order(image, &layers, destination.root(), options, Some(&mut veil), ctx)? {
-            return Ok(unpacked);
+        match unpack_in_order(image, &layers, destination.root(), options, Some(&mut veil), ctx) {
+            Err(stop) if stop.is_unordered => destination.clear(ctx)?,
+            result => return result.map_err(|stop| stop.error),
         }
-        destination.clear(ctx)?;
         layers.reverse();
     }
-    Ok(unpack_in_order(image, &layers, destination.root(), options, None, ctx)?.unwrap_or_default())
+    unpack_in_order(image, &layers, destination.root(), options, None, ctx).map_err(|stop| stop.error)
 }
 
-/// Unpacks layers in this order, which is from the top down where there is a veil. `None` where they have to be unpacked from the lowest up.
+/// Unpacks layers in this order, which is from the top down where there is a veil.
 fn unpack_in_order(
     image: &Image,
     layers: &[Layer<'_>],
@@ -114,7 +114,7 @@ fn unpack_in_order(
     options: &UnpackOptions,
     mut veil: Option<&mut Veil>,
     ctx: &Ctx,
-) -> Result<Option<Unpacked>> {
+) -> Result<Unpacked, Stop> {
     prepare_root(root, &options.apply)?;
     let (pieces, streams) = queue();
     thread::scope(|scope| {
@@ -131,11 +131,8 @@ fn unpack_in_order(
                 Some(veil) => Target::Beneath { root, veil },
                 None => Target::Plain(root),
             };
-            let applied = match apply_one(layer, target, &options.apply, &mut streams, &mut told, ctx) {
-                Ok(applied) => applied,
-                Err(stop) if stop.is_unordered => return Ok(None),
-                Err(stop) => return Err(in_layer(image, layer, stop.error, ctx)),
-            };
+            let applied = apply_one(layer, target, &options.apply, &mut streams, &mut told, ctx);
+            let applied = applied.map_err(|stop| in_layer(image, layer, stop, ctx))?;
             if let Some(veil) = &mut veil {
                 veil.next_layer();
             }
@@ -143,7 +140,7 @@ fn unpack_in_order(
             unpacked.entries += applied.entries;
             unpacked.content_bytes += applied.content_bytes;
         }
-        Ok(Some(unpacked))
+        Ok(unpacked)
     })
 }
 
@@ -161,10 +158,10 @@ fn apply_one(
     Ok(applied)
 }
 
-fn in_layer(image: &Image, layer: &Layer<'_>, error: Error, ctx: &Ctx) -> Error {
-    if error.is_cancelled() {
-        return error;
+fn in_layer(image: &Image, layer: &Layer<'_>, stop: Stop, ctx: &Ctx) -> Stop {
+    if stop.is_unordered || stop.error.is_cancelled() {
+        return stop;
     }
-    let error = damage_or(error, image.source(), layer.descriptor, ctx);
-    Error::Layer { position: layer.position, digest: layer.descriptor.digest.clone(), source: Box::new(error) }
+    let source = Box::new(damage_or(stop.error, image.source(), layer.descriptor, ctx));
+    Error::Layer { position: layer.position, digest: layer.descriptor.digest.clone(), source }.into()
 }

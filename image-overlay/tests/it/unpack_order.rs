@@ -264,9 +264,31 @@ fn layers_that_mean_something_else_in_another_order_are_not_written_in_it() {
         vec![vec![hidden(), file("f", "2")], vec![hides(), hard_link("n", "f")], vec![file(".wh.f", "")]],
         // What is told of.
         vec![vec![hidden(), file("f", "2"), file("f", "3")], vec![hides()]],
+        vec![vec![hidden(), file("f", "2"), dir("f")], vec![hides(), symlink("f", "x")]],
+        vec![vec![hidden(), dir("f"), file("f", "2")], vec![hides(), symlink("f", "x")]],
         vec![vec![hidden(), file("f", "2")], vec![hides(), file("f/a", "3")]],
     ] {
         check(&layers, false);
+    }
+}
+
+#[test]
+fn what_is_hidden_still_implies_the_directories_that_are_shown() {
+    if !require_root() {
+        return;
+    }
+    for upper in [file("a/.wh..wh..opq", ""), file("a/.wh.b", ""), file("a/b/.wh..wh..opq", "")] {
+        check(&[vec![file("a/b/c", "1")], vec![upper]], true);
+    }
+}
+
+#[test]
+fn hard_links_to_nothing_are_refused_though_they_are_hidden() {
+    let temp = TempDir::new().unwrap();
+    for upper in [dir("l"), file("l", ""), file(".wh.l", "")] {
+        let image = image_of(&[vec![hard_link("l", "nothing")], vec![upper]]);
+        let error = unpack(&image, &temp.path().join("dest"), &UnpackOptions::default(), &Ctx::default()).unwrap_err();
+        assert!(causes(&error).contains("which does not exist"), "{error}");
     }
 }
 
