@@ -48,7 +48,7 @@ impl ChangedStep<'_> {
         }
         variables(&old, new, is_rewritten, &mut causes);
         if let (Some(line), true) = (line, causes.is_empty()) {
-            causes.push(reads(line));
+            causes.push(self.reads(line));
         }
         base_image(&differences, &mut causes);
         let is_mount =
@@ -98,6 +98,16 @@ impl ChangedStep<'_> {
 
     fn rewritten(&self) -> Cause {
         Cause::Instruction { old: self.mark().text.clone(), new: self.steps.texts[self.steps.at].clone() }
+    }
+
+    /// The instruction's line is as it was; what it says with its words resolved, or in its here-documents, is not.
+    fn reads(&self, line: &Difference) -> Cause {
+        let IngredientChange::Changed { old: Value::Text(old), new: Value::Text(new) } = &line.change else {
+            return Cause::Ingredient(line.clone());
+        };
+        let (old, new) = (old.clone(), new.clone());
+        let has_documents = self.steps.texts[self.steps.at].contains("<<");
+        if has_documents { Cause::Instruction { old, new } } else { Cause::Resolved { old, new } }
     }
 
     /// The step stands elsewhere: by its number, since another one may be told to have moved past it.
@@ -174,16 +184,6 @@ fn tell_ignored(changes: &mut FileChanges, files: &dyn Listing) {
         if change.differences == [FileDifference::Removed] && files.is_ignored(change.path.as_bytes()) {
             change.differences = vec![FileDifference::Ignored];
         }
-    }
-}
-
-/// The instruction is as it was, but reads otherwise once its words are resolved.
-fn reads(line: &Difference) -> Cause {
-    match &line.change {
-        IngredientChange::Changed { old: Value::Text(old), new: Value::Text(new) } => {
-            Cause::Resolved { old: old.clone(), new: new.clone() }
-        }
-        _ => Cause::Ingredient(line.clone()),
     }
 }
 

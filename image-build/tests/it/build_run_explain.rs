@@ -161,9 +161,7 @@ fn what_a_command_sees_runs_it_again_and_is_named() {
         (
             "a line of a here-document",
             replace("first line", "other line"),
-            vec![
-                r#"one 5: the instruction comes to something else: #!/bin/tool\nfirst line\n → #!/bin/tool\nother line\n"#,
-            ],
+            vec![r#"one 5: the instruction changed: #!/bin/tool\nfirst line\n → #!/bin/tool\nother line\n"#],
         ),
         (
             "the shell",
@@ -171,7 +169,7 @@ fn what_a_command_sees_runs_it_again_and_is_named() {
             vec![
                 "one 4: the step is new",
                 r#"one 5: the instruction comes to something else: RUN ["/bin/sh","-c","make"] → RUN ["/bin/bash","-c","make"]"#,
-                r#"one 6: the instruction comes to something else: RUN ["/bin/sh","-c","/dev/pipes/EOF"] → RUN ["/bin/bash","-c","/dev/pipes/EOF"]; an earlier step changed: [one 5] RUN … make"#,
+                r#"one 6: the instruction changed: RUN ["/bin/sh","-c","/dev/pipes/EOF"] → RUN ["/bin/bash","-c","/dev/pipes/EOF"]; an earlier step changed: [one 5] RUN … make"#,
                 "two 3: 1 file of stage one changed: ran (content); an earlier step changed: [one 5] RUN … make",
             ],
         ),
