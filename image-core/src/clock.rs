@@ -141,18 +141,3 @@ impl Clock for FixedClock {
         self.0
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_they_are_written() -> Result<(), Error> {
-        let time = Timestamp { seconds: -1, nanoseconds: 500_000_000 };
-        assert_eq!(time.to_string().parse::<Timestamp>()?, time);
-        assert_eq!("1970-01-01T02:00:00+02:00".parse::<Timestamp>()?, Timestamp::default());
-        let invalid = "yesterday".parse::<Timestamp>();
-        assert!(matches!(&invalid, Err(Error::InvalidTimestamp { input, .. }) if input == "yesterday"), "{invalid:?}");
-        Ok(())
-    }
-}

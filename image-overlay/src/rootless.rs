@@ -56,21 +56,3 @@ fn take_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let number = (length <= 5).then(|| digits.fold(0, |number, digit| number << 7 | digit))?;
     Some((u32::try_from(number).ok()?, rest))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{NONE, parse, resource};
-
-    #[test]
-    fn records_tell_what_was_recorded() {
-        for owner in [(1, 0), (0, 1), (1000, 100), (127, 128), (65534, NONE - 1)] {
-            assert_eq!(resource(owner.0, owner.1).and_then(|record| parse(&record)), Some(owner));
-        }
-        // A field that is not there is 0.
-        assert_eq!(parse(b""), Some((0, 0)));
-        assert_eq!(parse(b"\x10\x07"), Some((0, 7)));
-        for damaged in [&b"\x08"[..], b"\x08\x80", b"\x18\x01", b"\x00\x01", b"\x09\x01", b"\x08\xff\xff\xff\xff\x1f"] {
-            assert_eq!(parse(damaged), None, "{damaged:x?}");
-        }
-    }
-}

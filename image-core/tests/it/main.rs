@@ -9,6 +9,7 @@ mod blob_fs_lease;
 #[cfg(unix)]
 mod blob_fs_share;
 mod blob_fs_verify;
+mod clock;
 mod codec;
 mod documents;
 mod edit;

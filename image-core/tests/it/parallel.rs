@@ -43,7 +43,7 @@ impl Read for Pieces<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn what_is_read_ahead_is_what_there_is(
@@ -94,7 +94,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn all_of_a_tree_is_visited_and_parents_come_first(parents in proptest::collection::vec(any::<proptest::sample::Index>(), 0..200), count in 1_usize..5) {

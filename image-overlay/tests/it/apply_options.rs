@@ -11,6 +11,7 @@ use image_overlay::{
     ApplyOptions, DirLinks, DirSource, Error, IdMap, IdMaps, IdRange, Limits, Ownership, PathFilter, Root, Strictness,
     TreeSource, UnpackOptions, XattrPolicy, apply_overlay_layer, unpack,
 };
+use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 use test_support::{require_root, unprivileged};
 
@@ -132,6 +133,34 @@ fn owners_are_recorded_as_umoci_records_them() {
         notices(&sandbox, &[with(dir("d"), owned(0, 0, 0o755))]);
         assert_eq!(recorded("d"), None);
     });
+}
+
+/// Every record is read as it was written, and one that is damaged fails the scan.
+#[test]
+fn records_of_owners_are_read() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.target().join("f");
+    fs::write(&path, "").unwrap();
+    let owner = |record: &[u8]| {
+        rustix::fs::setxattr(&path, c"user.rootlesscontainers", record, XattrFlags::empty()).unwrap();
+        let scanned = DirSource::scan_recorded(sandbox.root(), &Ctx::default());
+        scanned.map(|scanned| {
+            let of = scanned.tree().root().child(b"f").unwrap().metadata();
+            (of.uid, of.gid)
+        })
+    };
+    for (record, expected) in [
+        (&b""[..], (0, 0)),
+        (b"\x10\x07", (0, 7)),
+        (b"\x08\x7f\x10\x80\x01", (127, 128)),
+        (b"\x08\xfe\xff\xff\xff\x0f\x10\xff\xff\xff\xff\x0f", (u32::MAX - 1, 0)),
+    ] {
+        assert_eq!(owner(record).unwrap(), expected, "{record:x?}");
+    }
+    for damaged in [&b"\x08"[..], b"\x08\x80", b"\x18\x01", b"\x00\x01", b"\x09\x01", b"\x08\xff\xff\xff\xff\x1f"] {
+        let error = owner(damaged).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read the recorded owner of /f"), "{damaged:x?}: {error}");
+    }
 }
 
 #[test]
