@@ -5,7 +5,6 @@ pub mod containerd;
 mod daemon;
 pub mod docker;
 pub mod hostile;
-mod law;
 pub mod layout;
 pub mod privilege;
 pub mod raw_tar;
@@ -18,7 +17,6 @@ mod work;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
-pub use law::cases;
 pub use privilege::unprivileged;
 pub use reference::arb_reference;
 pub use skip::{require_root, require_tool, skip, some_cases, unobtainable};

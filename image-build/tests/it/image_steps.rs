@@ -300,7 +300,7 @@ fn options_of_commands_are_the_flags_of_run() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(test_support::cases(32)))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever a program gives comes out as it was given, and is no other step.
     #[test]

@@ -104,7 +104,7 @@ impl Drop for Mounted {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(60), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn applying_agrees_with_overlayfs(layers in vec(vec(arb_item(), 0..8), 1..5)) {

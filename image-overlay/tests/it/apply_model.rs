@@ -329,7 +329,7 @@ fn groups_on_disk(root: &std::path::Path, lines: &[String]) -> Vec<Vec<String>> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(200), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn applying_agrees_with_the_rules(

@@ -95,7 +95,7 @@ impl Drop for Mounted {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(100), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn both_forms_agree_with_the_kernel(layers in arb_layers()) {

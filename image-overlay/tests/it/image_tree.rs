@@ -150,7 +150,7 @@ fn applied(sandbox: &Sandbox) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(300), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn merging_agrees_with_applying(layers in vec(vec(arb_item(), 0..8), 1..4), forms in vec(0..4_usize, 4)) {

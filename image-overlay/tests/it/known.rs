@@ -4,12 +4,12 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
 
 use image_core::{Ctx, Digest, MemoryBlobStore};
 use image_overlay::{DirSource, ImageSource, KnownFiles, Root, TreeSource};
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use test_support::{TreeBuilder, require_root, temp_dir};
 
 use super::{
     edits::{Edit, arb_edits},
-    trees::{arb_trees, empty, image, lines, pack, scan},
+    trees::{Spec, arb_trees, empty, image, lines, pack, scan},
 };
 
 /// An image of what a directory holds.
@@ -18,10 +18,21 @@ fn image_of(path: &Path) -> ImageSource {
     image(&store, &[&pack(&empty(), &scan(path), &store)])
 }
 
-/// Lets so much time pass that what is there is old, and has the file `young` changed now.
-fn let_time_pass(path: &Path) {
-    thread::sleep(Duration::from_millis(150));
+/// How old a file has to be to be known.
+const AGE: Duration = Duration::from_millis(150);
+
+/// How many trees wait for that together.
+const TOGETHER: u16 = 20;
+
+/// Has the file `young` changed now.
+fn touch_young(path: &Path) {
     fs::set_permissions(path.join("young"), fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+/// Lets so much time pass that what is there is old, but for the file `young`.
+fn let_time_pass(path: &Path) {
+    thread::sleep(AGE);
+    touch_young(path);
 }
 
 fn known(tree: &ImageSource, path: &Path) -> KnownFiles {
@@ -43,24 +54,35 @@ fn is_known(path: &Path, known: &KnownFiles, names: &[&str]) -> Vec<bool> {
     names.iter().map(|name| source.known_digest(file(name)).is_some()).collect()
 }
 
-proptest! {
-    // Each case waits until its files are old.
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.min(100), ..ProptestConfig::default() })]
-
-    /// An edit is seen whether or not it was known what was there before.
-    #[test]
-    fn no_edit_is_lost((tree, _) in arb_trees(), edits in arb_edits()) {
-        if !require_root() { return Ok(()) }
-        let dir = temp_dir();
-        tree.write(dir.path());
-        fs::write(dir.path().join("young"), "x").unwrap();
-        let lower = image_of(dir.path());
-        let_time_pass(dir.path());
-        let known = known(&lower, dir.path());
-        edits.iter().for_each(|(path, edit)| edit.carry_out(dir.path(), path));
-        let upper = scan(dir.path());
-        prop_assert_eq!(lines(&lower, &rescan(dir.path(), known)), lines(&lower, &upper));
+/// An edit is seen whether or not it was known what was there before.
+#[test]
+fn no_edit_is_lost() {
+    if !require_root() {
+        return;
     }
+    let config = ProptestConfig::default();
+    let cases = config.cases.div_ceil(TOGETHER.into());
+    let mut runner = TestRunner::new(ProptestConfig { cases, ..config });
+    let result = runner.run(&vec((arb_trees(), arb_edits()), usize::from(TOGETHER)), |cases| {
+        let make = |((tree, _), _): &((Spec, Spec), Vec<_>)| {
+            let dir = temp_dir();
+            tree.write(dir.path());
+            fs::write(dir.path().join("young"), "x").unwrap();
+            let lower = image_of(dir.path());
+            (dir, lower)
+        };
+        let made: Vec<_> = cases.iter().map(make).collect();
+        thread::sleep(AGE);
+        for ((dir, lower), (_, edits)) in made.iter().zip(&cases) {
+            touch_young(dir.path());
+            let known = known(lower, dir.path());
+            edits.iter().for_each(|(path, edit)| edit.carry_out(dir.path(), path));
+            let upper = scan(dir.path());
+            prop_assert_eq!(lines(lower, &rescan(dir.path(), known)), lines(lower, &upper));
+        }
+        Ok(())
+    });
+    result.unwrap();
 }
 
 #[test]

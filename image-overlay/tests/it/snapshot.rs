@@ -83,7 +83,7 @@ fn every_form_conforms_in_a_user_namespace() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(40), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// The layers of an image make one tree: unpacked over each other, copied, and mounted by the kernel.
     #[test]
@@ -145,12 +145,6 @@ proptest! {
             said(plain.path()).assert_same(&seen);
         }
     }
-}
-
-/// As many cases as the environment says, or a few.
-fn cases(few: u32) -> u32 {
-    let (chosen, default) = (ProptestConfig::default().cases, 256);
-    if chosen == default { few } else { chosen }
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The reader on what other writers write, and other readers on what the writer writes.
 
 use std::{
-    io::{Read, Write},
+    cell::RefCell,
+    io::{BufRead, BufReader, Lines, Read, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use image_core::Timestamp;
 use image_overlay::{Entry, EntryKind, LayerPath, Metadata, TarWriter};
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use test_support::require_tool;
 
 use crate::{
@@ -102,14 +103,47 @@ fn archives_of_gnu_tar() {
     }
 }
 
+/// Lists archives, each given as its length in a line and its bytes: a line for each entry, and an empty one.
 const LIST: &str = "
 import sys, tarfile, io
-archive = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), errorlevel=2)
-for m in archive:
-    data = archive.extractfile(m).read() if m.isreg() else b''
-    fields = [m.name.rstrip('/'), m.type.decode(), m.mode, m.uid, m.gid, int(m.mtime), m.size, m.linkname, m.devmajor, m.devminor]
-    sys.stdout.buffer.write(repr(fields).encode() + b' ' + data.hex().encode() + b'\\n')
+for length in iter(sys.stdin.buffer.readline, b''):
+    archive = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read(int(length))), errorlevel=2)
+    for m in archive:
+        data = archive.extractfile(m).read() if m.isreg() else b''
+        fields = [m.name.rstrip('/'), m.type.decode(), m.mode, m.uid, m.gid, int(m.mtime), m.size, m.linkname, m.devmajor, m.devminor]
+        sys.stdout.buffer.write(repr(fields).encode() + b' ' + data.hex().encode() + b'\\n')
+    sys.stdout.buffer.write(b'\\n')
+    sys.stdout.buffer.flush()
 ";
+
+/// A Python that lists archives one after the other, since starting one takes longer than all else.
+struct Python {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Python {
+    fn start() -> Self {
+        let mut python = Command::new("python3");
+        let mut child = python.args(["-c", LIST]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, input, output }
+    }
+
+    fn list(&mut self, archive: &[u8]) -> Vec<String> {
+        writeln!(self.input, "{}", archive.len()).unwrap();
+        self.input.write_all(archive).unwrap();
+        self.input.flush().unwrap();
+        self.output.by_ref().map(|line| line.expect("a line")).take_while(|line| !line.is_empty()).collect()
+    }
+
+    fn end(mut self) {
+        drop(self.input);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
 
 /// An entry as the script above prints it. Names are of characters that Python prints as they are.
 fn listed((entry, content): &(Entry, Vec<u8>)) -> String {
@@ -151,17 +185,23 @@ fn arb_plain_entry() -> impl Strategy<Value = (Entry, Vec<u8>)> {
     )
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
-    #[test]
-    fn python_reads_what_was_written(entries in prop::collection::vec(arb_plain_entry(), 1..12)) {
-        if require_tool("python3") {
-            let output = run(Command::new("python3").args(["-c", LIST]), &write(&entries));
-            let lines: Vec<_> = String::from_utf8(output).unwrap().lines().map(str::to_owned).collect();
-            prop_assert_eq!(lines, entries.iter().map(listed).collect::<Vec<_>>());
-        }
+#[test]
+fn python_reads_what_was_written() {
+    if !require_tool("python3") {
+        return;
     }
+    let python = RefCell::new(Python::start());
+    let mut runner = TestRunner::default();
+    let result = runner.run(&prop::collection::vec(arb_plain_entry(), 1..12), |entries| {
+        let lines = python.borrow_mut().list(&write(&entries));
+        prop_assert_eq!(lines, entries.iter().map(listed).collect::<Vec<_>>());
+        Ok(())
+    });
+    python.into_inner().end();
+    result.unwrap();
+}
 
+proptest! {
     #[test]
     fn the_tar_crate_agrees_where_it_is_right(entries in prop::collection::vec(arb_plain_entry(), 1..12)) {
         let bytes = write(&entries);

@@ -32,7 +32,7 @@ fn image_of(layers: &[Vec<Item>]) -> Image {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(200), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn what_is_left_of_the_layers_is_what_laying_them_over_each_other_makes(layers in arb_layers()) {
@@ -116,7 +116,7 @@ fn oddities(unpack: impl FnOnce(&Ctx) -> Result<Unpacked>) -> (bool, Vec<String>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: test_support::cases(200), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn of_what_is_odd_the_same_is_told(layers in vec(vec(arb_item(), 0..9), 1..4)) {
