@@ -36,7 +36,7 @@ fn run((name, run): image_fuzz::Target, input: &[u8]) {
         fs::create_dir_all(&kept).expect("a directory");
         let kept = kept.join(format!("replay-{}", image_core::Digest::sha256_of(input).encoded()));
         fs::write(&kept, input).expect("the input is kept");
-        panic!("{name} panics: `cargo run --bin {name} {}`", kept.display());
+        panic!("{name} panics: `cargo run -p image-fuzz --features programs --bin {name} {}`", kept.display());
     }
 }
 

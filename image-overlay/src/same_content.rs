@@ -71,39 +71,46 @@ impl<'a, L: TreeSource, U: TreeSource> Comparison<'a, L, U> {
     }
 
     fn is_same(&mut self, (lower, upper): Pair) -> Result<bool> {
+        let size = self.upper.tree().node(upper).kind().size();
         match (self.lower.known_digest(lower), self.upper.known_digest(upper)) {
             (Some(below), Some(above)) => Ok(below == above),
-            (Some(below), None) => Ok(below == self.hash(&mut *(self.open_upper)(upper)?)?),
-            (None, Some(above)) => Ok(above == self.hash(&mut *(self.open_lower)(lower)?)?),
-            (None, None) => self.is_equal(&mut *(self.open_lower)(lower)?, &mut *(self.open_upper)(upper)?),
+            (Some(below), None) => self.is_of(below, size, &mut *(self.open_upper)(upper)?),
+            (None, Some(above)) => self.is_of(above, size, &mut *(self.open_lower)(lower)?),
+            (None, None) => self.is_equal(size, &mut *(self.open_lower)(lower)?, &mut *(self.open_upper)(upper)?),
         }
     }
 
-    fn hash(&mut self, content: &mut dyn Read) -> Result<[u8; 32]> {
+    /// Whether content of this size has this digest.
+    fn is_of(&mut self, sha256: [u8; 32], mut left: u64, content: &mut dyn Read) -> Result<bool> {
         let mut hasher = Sha256::default();
-        loop {
+        while left > 0 {
             self.ctx.check()?;
-            match read(content, &mut self.buffers.0)? {
-                [] => return Ok(hasher.finish()),
-                bytes => hasher.update(bytes),
-            }
-        }
-    }
-
-    fn is_equal(&mut self, lower: &mut dyn Read, upper: &mut dyn Read) -> Result<bool> {
-        loop {
-            self.ctx.check()?;
-            let (below, above) = (read(lower, &mut self.buffers.0)?, read(upper, &mut self.buffers.1)?);
-            if below != above {
+            let bytes = read(content, left, &mut self.buffers.0)?;
+            if bytes.is_empty() {
                 return Ok(false);
             }
-            if below.is_empty() {
-                return Ok(true);
-            }
+            hasher.update(bytes);
+            left -= bytes.len() as u64;
         }
+        Ok(hasher.finish() == sha256)
+    }
+
+    /// Whether content of this size is the same.
+    fn is_equal(&mut self, mut left: u64, lower: &mut dyn Read, upper: &mut dyn Read) -> Result<bool> {
+        while left > 0 {
+            self.ctx.check()?;
+            let (below, above) = (read(lower, left, &mut self.buffers.0)?, read(upper, left, &mut self.buffers.1)?);
+            if below != above || below.is_empty() {
+                return Ok(false);
+            }
+            left -= below.len() as u64;
+        }
+        Ok(true)
     }
 }
 
-fn read<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    fill(content, buffer).map_err(|error| Error::stream("read a file's content", error))
+/// Reads the next of so many bytes that are left, and not whether there are more by now: that costs as much again.
+fn read<'b>(content: &mut dyn Read, left: u64, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+    fill(content, &mut buffer[..length]).map_err(|error| Error::stream("read a file's content", error))
 }

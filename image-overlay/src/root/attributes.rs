@@ -2,17 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use image_core::Timestamp;
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags},
     io::{Errno, Result},
+    path::Arg,
 };
 
-use super::node::{Node, proc_path};
+use super::{
+    node::{Node, proc_path},
+    sys::listxattrat,
+};
 
 /// Sets owner and group. The kernel takes set-id bits and file capabilities away: set them later.
 pub(crate) fn chown(node: &Node, uid: u32, gid: u32) -> Result<()> {
@@ -76,31 +80,59 @@ pub(crate) fn list_xattrs(fd: impl AsFd) -> Result<Vec<Vec<u8>>> {
 /// The most that the kernel lets a list of names, or a value, have.
 const MAX_XATTR: usize = 64 << 10;
 
+/// What suffices for the names that most files have, if any. The kernel takes as much memory as it is given.
+const FEW_XATTRS: usize = 256;
+
 /// All extended attributes of a name in a directory, not following it; none where the file system has none.
 pub(crate) fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    // There are calls for an open file and for a path, not for a name in an open directory.
-    let path = [proc_path(dir).as_bytes(), b"/", name].concat();
-    let mut names = [MaybeUninit::uninit(); MAX_XATTR];
-    let names: &[u8] = match rustix::fs::llistxattr(&path, &mut names) {
-        Err(Errno::OPNOTSUPP) => &[],
-        result => result?.0,
-    };
+    let mut few = [0; FEW_XATTRS];
+    match list_xattrs_at(dir, name, &mut few) {
+        Err(Errno::OPNOTSUPP) | Ok(0) => Ok(BTreeMap::new()),
+        Err(Errno::RANGE) => {
+            let mut many = vec![0; MAX_XATTR];
+            let length = list_xattrs_at(dir, name, &mut many)?;
+            read_values(dir, name, &many[..length])
+        }
+        length => read_values(dir, name, &few[..length?]),
+    }
+}
+
+/// Lists the names of the extended attributes of a name in a directory, not following it, each with a NUL byte behind it,
+/// and gives the length of the list.
+fn list_xattrs_at(dir: BorrowedFd<'_>, name: &[u8], list: &mut [u8]) -> Result<usize> {
+    static IS_MISSING: AtomicBool = AtomicBool::new(false);
+    if !IS_MISSING.load(Ordering::Relaxed) {
+        match name.into_with_c_str(|name| listxattrat(dir, name, list)) {
+            Err(Errno::NOSYS | Errno::PERM) => IS_MISSING.store(true, Ordering::Relaxed),
+            result => return result,
+        }
+    }
+    // By way of the handle's path, which takes the kernel longer to follow than all else.
+    rustix::fs::llistxattr(path_in(dir, name), list)
+}
+
+fn read_values(dir: BorrowedFd<'_>, name: &[u8], names: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let path = path_in(dir, name);
+    let mut value = vec![0; MAX_XATTR];
     let mut xattrs = BTreeMap::new();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = [MaybeUninit::uninit(); MAX_XATTR];
-        match rustix::fs::lgetxattr(&path, name, &mut value) {
+        match rustix::fs::lgetxattr(&path, name, &mut value[..]) {
             // Somebody removed it.
             Err(Errno::NODATA) => {}
-            result => drop(xattrs.insert(name.to_vec(), result?.0.to_vec())),
+            result => drop(xattrs.insert(name.to_vec(), value[..result?].to_vec())),
         }
     }
     Ok(xattrs)
 }
 
+/// A name in an open directory as a path, for calls that take nothing else.
+fn path_in(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
+    [proc_path(dir).as_bytes(), b"/", name].concat()
+}
+
 /// Reads one extended attribute of a name in a directory, not following it, and gives its length.
 pub(crate) fn get_xattr(dir: BorrowedFd<'_>, name: &[u8], xattr: &str, value: &mut [u8]) -> Result<usize> {
-    let path = [proc_path(dir).as_bytes(), b"/", name].concat();
-    rustix::fs::lgetxattr(path, xattr, value)
+    rustix::fs::lgetxattr(path_in(dir, name), xattr, value)
 }
 
 /// Sets the times of modification and of access, to the nanosecond.

@@ -12,6 +12,7 @@
 //! - `mount_point`: places for mounts, made and taken away again.
 //! - `remove`: taking a name and all below it away.
 //! - `status`: what is at a name or behind a handle.
+//! - `sys`: a system call that rustix does not have, the one place of unsafe code.
 
 mod attributes;
 mod copy;
@@ -20,6 +21,7 @@ mod node;
 mod remove;
 mod resolve;
 mod status;
+mod sys;
 mod walk;
 
 use std::{
