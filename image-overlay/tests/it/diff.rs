@@ -3,13 +3,14 @@
 use std::{
     fs::{self, File},
     path::Path,
+    process::Command,
     time::{Duration, SystemTime},
 };
 
 use image_core::{Ctx, MemoryBlobStore, Timestamp};
 use image_overlay::{Comparison, DiffOptions, DirSource, PackOptions, TreeSource, diff};
 use proptest::prelude::*;
-use test_support::{TreeBuilder, require_root, temp_dir};
+use test_support::{TreeBuilder, require_root, require_tool, temp_dir, tool};
 
 use super::{
     on_disk::causes,
@@ -104,6 +105,46 @@ fn each_attribute_counts() {
         check(&file().xattr("trusted.x", "v"), &file().xattr("trusted.x", "w"), &["C /", "C /f"]);
         check(&tree().char_device("f", 0o600, 1, 3), &tree().char_device("f", 0o600, 1, 5), &["C /", "C /f"]);
         check(&tree().char_device("f", 0o600, 1, 3), &tree().block_device("f", 0o600, 1, 3), &["C /", "C /f"]);
+    }
+}
+
+#[test]
+fn the_last_of_many_extended_attributes_counts() {
+    if !require_root() {
+        return;
+    }
+    let file = |last: &str| {
+        let name = |number: u32| format!("trusted.{}{number}", "x".repeat(40));
+        let file = (0..30).fold(tree().file("f", "x", 0o644), |file, number| file.xattr(&name(number), "v"));
+        file.xattr("trusted.y", last)
+    };
+    check(&file("v"), &file("v"), &[]);
+    check(&file("v"), &file("w"), &["C /", "C /f"]);
+}
+
+/// Runs a program for which `listxattrat` does not exist.
+const WITHOUT_LISTXATTRAT: &str = "
+import ctypes, os, struct, sys
+# Load the call's number; if it is 465, say ENOSYS; else allow it.
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 465), (6, 0, 0, 0x50000 | 38), (6, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *each) for each in code))
+program = ctypes.create_string_buffer(struct.pack('HP', 4, ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 4
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.addressof(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+/// As before Linux 6.13, and in sandboxes that are older than it.
+#[test]
+fn extended_attributes_count_where_the_kernel_does_not_list_them_by_directory() {
+    if !require_root() || !require_tool("python3") {
+        return;
+    }
+    for test in ["diff::each_attribute_counts", "diff::the_last_of_many_extended_attributes_counts"] {
+        let mut without = Command::new("python3");
+        without.args(["-c", WITHOUT_LISTXATTRAT]).arg(std::env::current_exe().unwrap()).args(["--exact", test]);
+        assert!(tool::run(&mut without).contains("1 passed"), "{test}");
     }
 }
 
