@@ -115,7 +115,7 @@ fn the_last_of_many_extended_attributes_counts() {
     }
     let file = |last: &str| {
         let name = |number: u32| format!("trusted.{}{number}", "x".repeat(40));
-        let file = (0..30).fold(tree().file("f", "x", 0o644), |file, number| file.xattr(&name(number), "v"));
+        let file = (0..30).fold(tree().file("f", "x", 0o644), |file, number| file.xattr(name(number), "v"));
         file.xattr("trusted.y", last)
     };
     check(&file("v"), &file("v"), &[]);
