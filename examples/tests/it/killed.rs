@@ -42,7 +42,7 @@ fn a_killed_build_leaves_a_layout_that_verifies_and_is_completed() {
             remove(&state);
         }
         kill_at(project.command().args(EPOCH), whole * moment / MOMENTS);
-        if output.join("index.json").exists() {
+        if output.join("oci-layout").exists() {
             verify(&output);
         }
         if moment % 2 == 1 {
