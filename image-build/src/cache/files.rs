@@ -156,11 +156,12 @@ impl<W: Write> ListWriter<W> {
         Ok(())
     }
 
-    /// Writes the rest.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    /// Writes the rest, and gives the SHA-256 that stands at the end.
+    pub(crate) fn finish(mut self) -> io::Result<(W, [u8; 32])> {
         self.flush()?;
-        self.out.write_all(&self.hasher.finish())?;
-        Ok(self.out)
+        let sha256 = self.hasher.finish();
+        self.out.write_all(&sha256)?;
+        Ok((self.out, sha256))
     }
 }
 
@@ -307,7 +308,7 @@ mod tests {
     fn list(files: &[ListedFile]) -> Vec<u8> {
         let mut writer = ListWriter::new(Vec::new());
         files.iter().for_each(|file| writer.push(file).unwrap());
-        writer.finish().unwrap()
+        writer.finish().unwrap().0
     }
 
     fn compare(old: &[ListedFile], new: &[ListedFile]) -> FileChanges {

@@ -4,11 +4,11 @@ use image_core::Reference;
 
 use super::{
     LAYERS, Listing, Roots, StageSteps, Taken,
-    notes::{Notes, Origin},
+    notes::{Lists, Notes, Origin},
 };
 use crate::{
     cache::{
-        FileChanges, FileDifference, IngredientKind, Journal, Mark, Recipe, RecordStore,
+        FileChanges, FileDifference, IngredientKind, Journal, Mark, Recipe, Record, RecordStore,
         align::{Counterpart, plain},
         explain::{BaseImage, Cause, Difference, IngredientChange, Value, compare},
     },
@@ -27,8 +27,8 @@ pub(super) struct ChangedStep<'a> {
     /// What defines it, with its layer stored in one way or another.
     pub(super) recipes: &'a [&'a Recipe],
     pub(super) taken: &'a [Taken<'a>],
-    /// Whether its result was found, so that there is a list of what it takes.
-    pub(super) is_found: bool,
+    /// Its result, where that was found: it has a list of what the step takes.
+    pub(super) found: Option<&'a Record>,
     pub(super) roots: &'a Roots,
     pub(super) state: &'a BuildState,
 }
@@ -67,7 +67,7 @@ impl ChangedStep<'_> {
                 IngredientKind::Content if !is_same_choice && !causes.is_empty() => {}
                 // A mount that is there no more, or is new.
                 IngredientKind::Content if mounts(difference) => {}
-                IngredientKind::Content => self.files(difference, &mut causes)?,
+                IngredientKind::Content => self.files(difference, &old.lists, &mut causes)?,
                 IngredientKind::Argument | IngredientKind::Environment => {
                     let cause = variable(difference);
                     if !causes.contains(&cause) {
@@ -134,15 +134,19 @@ impl ChangedStep<'_> {
         }
     }
 
-    fn files(&self, difference: &Difference, causes: &mut Vec<Cause>) -> Result<()> {
+    fn files(&self, difference: &Difference, lists: &Lists, causes: &mut Vec<Cause>) -> Result<()> {
         let (old, new) = match &difference.change {
             IngredientChange::Changed { old: Value::Digest(old), new: Value::Digest(new) } => (Some(old), Some(new)),
             _ => (None, None),
         };
         let taken = self.taken.iter().find(|taken| Some(&taken.digest) == new);
-        let mut changes = match (old, taken) {
-            (Some(old), Some(taken)) if self.is_found => self.state.compare_lists(old, &taken.digest),
-            (Some(old), Some(taken)) => self.state.compare_files(old, taken.files)?,
+        let old = old.and_then(|old| lists.get(old));
+        let mut changes = match (old, taken, self.found) {
+            (Some(old), Some(taken), Some(found)) => {
+                let lists = Notes::of(found).lists;
+                lists.get(&taken.digest).and_then(|new| self.state.compare_lists(old, new))
+            }
+            (Some(old), Some(taken), None) => self.state.compare_files(old, taken.files)?,
             _ => None,
         };
         if let (Some(changes), Some(taken)) = (&mut changes, taken) {

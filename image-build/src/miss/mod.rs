@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use image_core::{Digest, Timestamp};
 
-pub(crate) use notes::{Origin, made};
+pub(crate) use notes::{Lists, Origin, attach_lists, lists, made};
 pub(crate) use stage::StageSteps;
 pub(crate) use trace::{StageTrace, Trace};
 

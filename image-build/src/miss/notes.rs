@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use image_core::Timestamp;
+use image_core::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,6 +15,9 @@ const ATTACHED: &str = "step";
 
 /// The longest value of a variable that is kept, in characters.
 const MAX_VALUE: usize = 1024;
+
+/// The lists of the files that a step took, by the digests of what it took.
+pub(crate) type Lists = BTreeMap<Digest, Digest>;
 
 /// What a record keeps of its step, for explanations only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub(super) struct Notes {
     /// Where they are taken from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
+    /// The digests of the lists of what was taken, by its own, which do not say where it was.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) lists: Lists,
     /// When the step was carried out, whatever date its result was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) made: Option<Timestamp>,
@@ -75,6 +81,16 @@ pub(crate) enum Origin {
     Declared,
     /// An ENV, or the base image.
     Environment,
+}
+
+/// Has a record keep the lists of the files that its step took.
+pub(crate) fn attach_lists(record: &mut Record, lists: Lists) {
+    Notes { lists, ..Notes::of(record) }.attach(record);
+}
+
+/// The lists that a record keeps.
+pub(crate) fn lists(record: &Record) -> Lists {
+    Notes::of(record).lists
 }
 
 /// When and why the step of a record was carried out.

@@ -102,13 +102,14 @@ impl<'b> StageSteps<'b> {
 
     /// What the record of a step that was just made is to keep besides its result.
     pub(crate) fn attach(&self, record: &mut Record, made: Timestamp) {
-        Notes { made: Some(made), ..self.notes.clone() }.attach(record);
+        let Notes { lists, .. } = Notes::of(record);
+        Notes { made: Some(made), lists, ..self.notes.clone() }.attach(record);
     }
 
     /// What it is to keep where the result was there: when and why it was made stays as it is.
     pub(crate) fn attach_to_found(&self, record: &mut Record) {
-        let Notes { made, because, .. } = Notes::of(record);
-        Notes { made, because, ..self.notes.clone() }.attach(record);
+        let Notes { made, because, lists, .. } = Notes::of(record);
+        Notes { made, because, lists, ..self.notes.clone() }.attach(record);
     }
 
     /// The number of the step that is built, from 1.
@@ -117,12 +118,12 @@ impl<'b> StageSteps<'b> {
     }
 
     /// Finds out why a step is not what it was. It is defined by the first recipe; the others differ in how its layer is
-    /// stored.
+    /// stored. What was found for it is there where something was.
     pub(crate) fn explain(
         &mut self,
         recipes: &[&Recipe],
         taken: &[Taken<'_>],
-        lookup: &Lookup,
+        (lookup, found): (&Lookup, Option<&Record>),
         roots: &Roots,
         state: &BuildState,
     ) -> Result<()> {
@@ -142,8 +143,8 @@ impl<'b> StageSteps<'b> {
                 let mark = &self.old[counterpart.position];
                 match lookup {
                     _ if !keys.contains(&mark.key) => {
-                        let is_found = *lookup == Lookup::Found;
-                        ChangedStep { steps: self, counterpart, recipes, taken, is_found, roots, state }.causes()?
+                        let found = found.filter(|_| *lookup == Lookup::Found);
+                        ChangedStep { steps: self, counterpart, recipes, taken, found, roots, state }.causes()?
                     }
                     Lookup::NoRecord => vec![Cause::RecordGone],
                     Lookup::Expired(when) => vec![Cause::Expired { when: *when }],

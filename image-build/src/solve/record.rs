@@ -14,7 +14,7 @@ use crate::{
     assemble::StepRecord,
     cache::{self, CacheKey, IngredientKind, Journal, Recipe, Record, RecordStore, RecordedLayer},
     error::{Error, Result},
-    miss::{Lookup, Taken},
+    miss::{self, Lists, Lookup, Taken},
     options::CachePolicy,
     state::{LayerCheck, Trust},
 };
@@ -109,7 +109,8 @@ impl StageBuild<'_> {
         ctx.check()?;
         let (found, lookup) = self.look_up(&recipe, content.as_ref(), otherwise, taken)?;
         let defined: Vec<&Recipe> = std::iter::once(&recipe).chain(otherwise).collect();
-        self.steps.explain(&defined, taken, &lookup, &self.state.roots, state)?;
+        let result = (&lookup, found.as_ref().map(|found| &found.record));
+        self.steps.explain(&defined, taken, result, &self.state.roots, state)?;
         let is_in_result = self.is_in_result();
         self.records.extend(keys.iter().map(|key| StepRecord { key: key.clone(), is_in_result }));
         if let Some(mut found) = found {
@@ -130,16 +131,21 @@ impl StageBuild<'_> {
             state.keep_toc(&layer.diff_id, &packed.toc)?;
             record = record.with_layer(layer);
         }
-        for taken in taken {
-            state.keep_files(&taken.digest, taken.files)?;
-        }
         record.used = ctx.now();
+        miss::attach_lists(&mut record, self.keep_lists(taken)?);
         self.steps.attach(&mut record, ctx.now());
         for recipe in std::iter::once(recipe).chain(content) {
             state.records().put(&record.clone().with_recipe(recipe))?;
         }
         keys.into_iter().for_each(|key| build.shared.made.add(key, build.place, &lookup));
         Ok((record, Outcome::Done))
+    }
+
+    /// Keeps lists of the files that a step takes.
+    fn keep_lists(&self, taken: &[Taken<'_>]) -> Result<Lists> {
+        let state = self.build.builder.state;
+        let keep = |taken: &Taken<'_>| Ok((taken.digest.clone(), state.keep_files(taken.files)?));
+        taken.iter().map(keep).collect()
     }
 
     /// Keeps a record of an earlier build under the recipes of now, and notes that it served.
@@ -221,11 +227,9 @@ impl StageBuild<'_> {
         for import in &self.build.builder.imports {
             let found = cache::find(import.records, std::iter::once(recipe).chain(content))?;
             if let Some((_, record)) = found
-                && let Some(record) = self.import(record, import)?
+                && let Some(mut record) = self.import(record, import)?
             {
-                for taken in taken {
-                    state.keep_files(&taken.digest, taken.files)?;
-                }
+                miss::attach_lists(&mut record, self.keep_lists(taken)?);
                 return Ok((Some(Found { record, key: None }), Lookup::Found));
             }
         }

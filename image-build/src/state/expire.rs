@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BuildState;
 use crate::{
-    cache::{self, Expiry, ExpiryPolicy, IngredientKind, RecordStore, RunMode},
+    cache::{self, Expiry, ExpiryPolicy, RecordStore, RunMode},
     error::{Error, Result},
+    miss,
 };
 
 /// Files that were removed.
@@ -133,8 +134,7 @@ impl BuildState {
             if let Some(layer) = &record.layer {
                 named.tables.insert(layer.diff_id.as_digest().encoded().into());
             }
-            let files = record.recipe.ingredients().iter().filter(|part| part.kind == IngredientKind::Content);
-            named.lists.extend(files.map(|part| part.digest.encoded().to_owned()));
+            named.lists.extend(miss::lists(&record).into_values().map(|list| list.encoded().to_owned()));
             Ok(())
         })?;
         Ok(named)

@@ -172,19 +172,18 @@ impl BuildState {
         self.temporary.directory().map_err(failed)
     }
 
-    /// Keeps the list of the files that a step took, whose digest this is. The same files may have been taken from another place
-    /// before, which the digest does not say.
-    pub(crate) fn keep_files(&self, digest: &Digest, files: &dyn Listing) -> Result<()> {
-        let path = self.files.join(digest.encoded());
-        let failed = |e| Error::io("write", &path, e);
+    /// Keeps the list of the files that a step took, and gives its digest.
+    pub(crate) fn keep_files(&self, files: &dyn Listing) -> Result<Digest> {
+        let failed = |e| Error::io("write", &self.files, e);
         let mut list = ListWriter::new(self.temporary.file().map_err(failed)?);
         files.for_each(&mut |file| list.push(file).map_err(failed))?;
-        list.finish().map_err(failed)?.persist(&path).map_err(|e| failed(e.error))?;
-        Ok(())
+        let (list, sha256) = list.finish().map_err(failed)?;
+        let digest = Digest::from_sha256(sha256);
+        list.persist(self.files.join(digest.encoded())).map_err(|e| failed(e.error))?;
+        Ok(digest)
     }
 
-    /// How files differ from those that were taken when this was their digest; `None` where the list
-    /// is gone or damaged.
+    /// How files differ from those of the list with this digest; `None` where that is gone or damaged.
     pub(crate) fn compare_files(&self, old: &Digest, files: &dyn Listing) -> Result<Option<FileChanges>> {
         let Some(Ok(mut comparison)) = self.list(old).map(Comparison::new) else { return Ok(None) };
         let mut is_whole = true;
@@ -195,8 +194,7 @@ impl BuildState {
         Ok(if is_whole { comparison.finish().ok() } else { None })
     }
 
-    /// How files that were taken when this was their digest differ from those of another; `None` where a list is gone or
-    /// damaged.
+    /// How the files of a list differ from those of an older one; `None` where either is gone or damaged.
     pub(crate) fn compare_lists(&self, old: &Digest, new: &Digest) -> Option<FileChanges> {
         let (mut comparison, mut files) = (Comparison::new(self.list(old)?).ok()?, self.list(new)?);
         while let Some(file) = files.next().ok()? {
@@ -205,7 +203,6 @@ impl BuildState {
         comparison.finish().ok()
     }
 
-    /// The files that were taken when this was their digest.
     fn list(&self, digest: &Digest) -> Option<ListReader<File>> {
         ListReader::open(File::open(self.files.join(digest.encoded())).ok()?).ok()?
     }

@@ -98,6 +98,20 @@ fn files_are_compared_with_where_they_were_taken_from_last() {
     assert!(reasons.contains("1 file of stage pages changed: two/a (content)"), "{reasons}");
 }
 
+/// Also where the last build only found what an earlier one had made of the same files in another place.
+#[test]
+fn files_are_compared_with_where_they_were_taken_from_by_what_was_found() {
+    let mut fixture = fixture();
+    let text = "FROM base AS pages\nARG SITE=/one\nCOPY a b $SITE/\nFROM scratch\nARG SITE=/one\nCOPY --from=pages $SITE $SITE\n";
+    for there in ["/one", "/two", "/one"] {
+        site(&mut fixture, there);
+        build(&mut fixture, text);
+    }
+    fixture.write("a", "new");
+    let reasons = build(&mut fixture, text).join("\n");
+    assert!(reasons.contains("1 file of stage pages changed: one/a (content)"), "{reasons}");
+}
+
 #[test]
 fn a_cached_step_that_the_last_build_did_not_have_is_named_as_added() {
     let mut fixture = fixture();
