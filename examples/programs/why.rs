@@ -59,7 +59,13 @@ impl Why {
         let counted = label.rsplit_once('/').filter(|(_, count)| count.bytes().all(|byte| byte.is_ascii_digit()));
         let label = counted.map_or(label, |(label, _)| label).replace(' ', ":");
         let number = name.number.to_string();
-        label == number || label == format!("{}:{number}", name.stage) || name.instruction.contains(meant.as_str())
+        let is_of = |stage: &str| label == format!("{stage}:{number}").replace(' ', ":");
+        // Of a build for several platforms, a stage has that of its own before its name.
+        let without_platform = name.stage.rsplit_once(' ').map(|(_, stage)| stage);
+        label == number
+            || is_of(&name.stage)
+            || without_platform.is_some_and(is_of)
+            || name.instruction.contains(meant.as_str())
     }
 }
 

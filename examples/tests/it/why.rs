@@ -114,6 +114,22 @@ fn what_was_found_in_the_cache_is_told_as_of_then() {
 }
 
 #[test]
+fn a_step_of_one_of_several_platforms_is_named_as_the_build_names_it() {
+    let project = project();
+    let printed = succeed(project.command().args(["--platform", "linux/amd64,linux/arm64"])).stderr;
+    assert!(printed.contains("[linux/arm64 0 3/5] COPY a /a"), "{printed}");
+    let why = |step: &str| {
+        let said = succeed(program("why").arg(project.path("out.cache")).arg(step)).stdout;
+        said.lines().filter(|line| line.starts_with('[')).map(String::from).collect::<Vec<_>>()
+    };
+    let (amd64, arm64) = ("[linux/amd64 0 3] COPY a /a", "[linux/arm64 0 3] COPY a /a");
+    for label in ["[linux/arm64 0 3/5]", "[linux/arm64 0 3]", "linux/arm64 0:3"] {
+        assert_eq!(why(label), [arm64], "{label}");
+    }
+    assert_eq!(why("0:3"), [amd64, arm64]);
+}
+
+#[test]
 fn builds_of_two_places_are_not_taken_for_one() {
     let (one, two) = (project(), project());
     let build = |project: &Project, context: &str| {
