@@ -19,10 +19,10 @@ use crate::{
     root::Root,
 };
 
-/// How often a mount that is in use is tried to be unmounted.
-const ATTEMPTS: u32 = 10;
+/// How often a mount that is in use is waited for.
+const PAUSES: u32 = 10;
 
-/// How long to wait after the first attempt; after each other twice as long as before it, a second in all.
+/// How long the first time; each other time twice as long as before, a second in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Something that is mounted, until this is dropped.
@@ -88,8 +88,8 @@ impl Mounted {
     /// [`Error::is_busy`] where processes still use it, or something is mounted over or in it: it is
     /// taken out of the tree all the same, and is gone when they let go of it.
     pub fn unmount(mut self) -> Result<()> {
-        let pauses = (0..ATTEMPTS).map(|attempt| FIRST_PAUSE * (1 << attempt));
-        for pause in pauses {
+        let mut pauses = (0..PAUSES).map(|doubled| FIRST_PAUSE * (1 << doubled));
+        loop {
             let Some(mount) = self.mount.take() else { return Ok(()) };
             if mount_id(&mount, c"") != mount_id(CWD, &self.target) {
                 self.mount = Some(mount);
@@ -101,6 +101,7 @@ impl Mounted {
                 Err(Errno::BUSY) => self.mount = Self::at(&self.target)?.mount.take(),
                 result => return result.map_err(|e| Error::io("unmount", &self.target, e.into())),
             }
+            let Some(pause) = pauses.next() else { break };
             thread::sleep(pause);
         }
         let obstacle = Box::new(MountObstacle::Busy);

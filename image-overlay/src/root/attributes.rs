@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -111,15 +112,16 @@ fn list_xattrs_at(dir: BorrowedFd<'_>, name: &[u8], list: &mut [u8]) -> Result<u
     rustix::fs::llistxattr(path_in(dir, name), list)
 }
 
+/// The values of the extended attributes with these names.
 fn read_values(dir: BorrowedFd<'_>, name: &[u8], names: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let path = path_in(dir, name);
-    let mut value = vec![0; MAX_XATTR];
+    let mut value = [MaybeUninit::uninit(); MAX_XATTR];
     let mut xattrs = BTreeMap::new();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         match rustix::fs::lgetxattr(&path, name, &mut value[..]) {
             // Somebody removed it.
             Err(Errno::NODATA) => {}
-            result => drop(xattrs.insert(name.to_vec(), value[..result?].to_vec())),
+            result => drop(xattrs.insert(name.to_vec(), result?.0.to_vec())),
         }
     }
     Ok(xattrs)
