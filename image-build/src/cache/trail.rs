@@ -19,6 +19,9 @@ pub struct Mark {
     /// Whether the result was that of an earlier run, and was not made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_cached: bool,
+    /// Whether the run that this is of did not come to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unfinished: bool,
     /// Names for what it left behind: where two runs differ here, later steps began with something else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub after: BTreeMap<String, String>,
@@ -28,7 +31,14 @@ impl Mark {
     /// A step of a group.
     #[must_use]
     pub fn new(group: impl Into<String>, text: impl Into<String>, key: CacheKey) -> Self {
-        Self { group: group.into(), text: text.into(), key, is_cached: false, after: BTreeMap::new() }
+        Self {
+            group: group.into(),
+            text: text.into(),
+            key,
+            is_cached: false,
+            is_unfinished: false,
+            after: BTreeMap::new(),
+        }
     }
 
     /// With a name for something that it left behind.
@@ -44,7 +54,8 @@ impl Mark {
 #[serde(transparent)]
 #[non_exhaustive]
 pub struct Trail {
-    /// The steps. Those of one group stand in their order, in one piece.
+    /// The steps. Those of one group stand in their order, in one piece: first what the last run that came to its end had,
+    /// then what one that did not had since.
     pub marks: Vec<Mark>,
 }
 
@@ -58,6 +69,19 @@ impl Trail {
     /// The steps of a group, in order.
     pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Mark> {
         self.marks.iter().filter(move |mark| mark.group == group)
+    }
+
+    /// What a new run of a group is compared with: the last one that came to its end, or else what there is.
+    pub(crate) fn last<'a>(&'a self, group: &'a str) -> Vec<&'a Mark> {
+        let (unfinished, whole): (Vec<_>, Vec<_>) = self.group(group).partition(|mark| mark.is_unfinished);
+        if whole.is_empty() { unfinished } else { whole }
+    }
+
+    /// What each step of a group came to last.
+    pub(crate) fn latest<'a>(&'a self, group: &'a str) -> Vec<&'a Mark> {
+        let (mut latest, whole): (Vec<_>, Vec<_>) = self.group(group).partition(|mark| mark.is_unfinished);
+        latest.extend(whole.into_iter().skip(latest.len()));
+        latest
     }
 
     /// The groups, in order.

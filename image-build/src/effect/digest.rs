@@ -1,9 +1,9 @@
 //! What the files that a COPY takes come to: one digest, and the list of them that explanations compare.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use image_core::{Digest, hasher::Sha256};
-use image_overlay::{EntryKind, FileTree, NodeId, NodeRef};
+use image_overlay::{EntryKind, FileTree, LayerPath, NodeId, NodeRef};
 
 use super::select::Selected;
 use crate::{
@@ -134,7 +134,8 @@ where
     Ok(found)
 }
 
-/// Tells of every file that the digest covers, once, in canonical order of paths.
+/// Tells of every file that the digest covers, and of the links by which sources name them, once, in canonical order of
+/// paths.
 pub(crate) fn list<'s, 'a: 's, S: SourceFiles>(
     files: &'a S,
     sources: impl Iterator<Item = &'s Selected<'a, S::Content>> + Clone,
@@ -145,7 +146,17 @@ where
 {
     let (mut paths, mut linked) = (Paths::default(), HashMap::new());
     let tree = files.tree();
+    let links = sources.clone().filter_map(|source| Some((source.through.clone()?, source.node.path())));
+    let links: BTreeMap<LayerPath, LayerPath> = links.collect();
+    let (mut links, has_links) = (links.iter().peekable(), !links.is_empty());
     for node in once_each(tree, sources) {
+        let here = has_links.then(|| node.path());
+        while let Some((link, target)) = links.next_if(|(link, _)| here.as_ref().is_some_and(|here| *link <= here)) {
+            // One that is taken itself is listed as what it is.
+            if here.as_ref() != Some(link) {
+                visit(&listed_link(link, target))?;
+            }
+        }
         let mut file = listed(files, node, paths.of(node).to_vec())?;
         let id = node.id();
         let first = if node.is_linked() { *linked.entry(node.inode_id()).or_insert(id) } else { id };
@@ -155,7 +166,19 @@ where
         }
         visit(&file)?;
     }
-    Ok(())
+    links.try_for_each(|(link, target)| visit(&listed_link(link, target)))
+}
+
+/// A link by which a source names what is taken.
+fn listed_link(link: &LayerPath, target: &LayerPath) -> ListedFile {
+    ListedFile {
+        path: link.as_bytes().to_vec(),
+        kind: b'l',
+        mode: 0o777,
+        owner: (0, 0),
+        content: beginning(&sha256(target.as_bytes())),
+        attributes: [0; 4],
+    }
 }
 
 /// What the sources are made of, each name once, in canonical order.

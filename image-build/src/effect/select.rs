@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use image_overlay::{EntryKind, FileTree, Follow, NodeId, NodeRef};
+use image_overlay::{EntryKind, FileTree, Follow, LayerPath, NodeId, NodeRef};
 
 use crate::{
     error::{Error, Result, excerpt},
@@ -34,6 +34,8 @@ pub(crate) struct Selected<'a, C> {
     pub(crate) name: Vec<u8>,
     /// The file, or the directory whose children are meant.
     pub(crate) node: NodeRef<'a, C>,
+    /// The path as it was asked for, where links lead from there to the file.
+    pub(super) through: Option<LayerPath>,
     /// What of a directory is meant; all of it where this is `None`.
     pub(super) only: Option<HashSet<NodeId>>,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Selected<'a, C> {
 impl<'a, C> Selected<'a, C> {
     /// A file under a name, or all that is in a directory.
     pub(crate) fn new(name: &[u8], node: NodeRef<'a, C>) -> Self {
-        Self { name: name.to_vec(), node, only: None }
+        Self { name: name.to_vec(), node, through: None, only: None }
     }
 
     /// The directory's own children of these, in order.
@@ -176,7 +178,9 @@ fn follow<'a, S: SourceFiles>(files: &'a S, source: &str, path: &[u8]) -> Result
     let node = files.tree().lookup(path, Follow::Last)?;
     let node = node.ok_or_else(|| missing(files, source, path, false))?;
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
-    Ok(Selected { name, node, only: None })
+    let asked = LayerPath::parse(path)?;
+    let through = Some(asked).filter(|asked| *asked != node.path());
+    Ok(Selected { name, node, through, only: None })
 }
 
 /// The error that a source is not there: with what keeps it out, where its link leads, or what may have been meant.

@@ -176,7 +176,7 @@ impl ChangedStep<'_> {
             Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}
             Some(root) if causes.contains(&root.cause()) => {}
             Some(root) => causes.push(root.cause()),
-            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Ingredient(difference.clone())),
+            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Elsewhere),
             None => {}
         }
     }

@@ -44,8 +44,8 @@ impl<'b> StageSteps<'b> {
     /// The steps of a stage with these texts; what comes of them is put into `trace`.
     pub(crate) fn new(last: &Trace, trace: &'b mut StageTrace, texts: Vec<String>) -> Self {
         let label = trace.label.clone();
-        let name = last.old_name(&label);
-        let old: Vec<Mark> = name.map(|name| last.old.group(&name).cloned().collect()).unwrap_or_default();
+        let name = last.old_name(&label, &trace.platform);
+        let old: Vec<Mark> = name.iter().flat_map(|name| last.old.last(name)).cloned().collect();
         let was: Vec<String> = old.iter().map(|mark| mark.text.clone()).collect();
         let counterparts = align(&was, &texts);
         let mut places = vec![None; old.len()];

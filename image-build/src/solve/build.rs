@@ -144,10 +144,11 @@ impl Solve<'_> {
         let logs = logs.into_iter().map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut logs: Vec<Option<Log>> = logs.collect();
         // What a build with one thread would have come to: stages behind one that failed are not begun.
-        let come_to = logs.iter().position(|log| log.as_ref().is_none_or(|log| !log.trace.is_whole()));
-        let come_to = come_to.map_or(logs.len(), |first| first + 1);
-        logs.iter_mut().skip(come_to).for_each(|log| *log = None);
-        let kept = shared.last.keep(self.builder.state.records(), logs.iter().flatten().map(|log| &log.trace));
+        // What a build with one thread would have come to: stages behind one that failed are not begun.
+        let failed = logs.iter().position(|log| log.as_ref().is_none_or(|log| !log.trace.is_whole()));
+        logs.iter_mut().skip(failed.map_or(usize::MAX, |first| first + 1)).for_each(|log| *log = None);
+        let traces = logs.iter().flatten().map(|log| &log.trace);
+        let kept = shared.last.keep(self.builder.state.records(), traces, failed.is_none());
         let mut built = built?;
         let mut images = Vec::new();
         for (target, place) in self.plan.results.iter().enumerate() {
@@ -199,7 +200,7 @@ impl Solve<'_> {
             place,
             before,
         };
-        let mut trace = StageTrace::new(label.clone());
+        let mut trace = StageTrace::new(label.clone(), &stage.platform);
         let result = StageBuild::run(&build, stage, &built, &mut trace);
         let (state, cached, done, records) = match result {
             Ok(StageResult { state, cached, done, records }) => (Ok(state), cached, done, records),

@@ -44,17 +44,15 @@ impl BuildState {
         let mut steps = Vec::new();
         self.records.for_each_trail(&mut |name, trail| {
             let (dockerfile, context) = name.split_once('\0').unwrap_or((name, ""));
-            let mut numbers = std::collections::HashMap::<String, usize>::new();
-            for mark in trail.marks {
-                let number = numbers.entry(mark.group.clone()).or_default();
-                *number += 1;
+            let marks = trail.groups().flat_map(|group| trail.latest(group).into_iter().enumerate());
+            for (at, mark) in marks {
                 let record = self.records.get(&mark.key)?;
                 let (created, causes) = record.as_ref().map(miss::made).unzip();
                 steps.push(LastStep {
                     dockerfile: dockerfile.into(),
                     context: context.into(),
-                    step: StepName::new(mark.group, *number, mark.text),
-                    key: mark.key,
+                    step: StepName::new(&*mark.group, at + 1, &*mark.text),
+                    key: mark.key.clone(),
                     is_cached: mark.is_cached,
                     created,
                     used: record.map(|record| record.used),

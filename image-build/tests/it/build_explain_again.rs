@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use image_build::{BuildState, LastStep};
+use image_build::{BuildState, LastStep, cache::explain::Miss};
 use image_core::Timestamp;
 
 use crate::{
@@ -127,6 +127,106 @@ fn a_cached_step_that_the_last_build_did_not_have_is_named_as_added() {
 }
 
 /// What is said where steps change places.
+#[test]
+fn a_build_that_failed_is_not_what_the_next_one_is_compared_with() {
+    let mut fixture = fixture();
+    let text = "FROM base AS server\nCOPY a /a\nCOPY b /b\nFROM server\nCOPY c /c\nCMD [\"/c\"]\n";
+    build(&mut fixture, text);
+    fixture.write("a", "new");
+    fs::remove_file(fixture.context().join("c")).unwrap();
+    // In the first stage at its second step, then in the second.
+    fs::rename(fixture.context().join("b"), fixture.context().join("kept")).unwrap();
+    fixture.error(text);
+    fs::rename(fixture.context().join("kept"), fixture.context().join("b")).unwrap();
+    fixture.error(text);
+    // What it made serves, and is told of.
+    let latest = fixture_state(&fixture).last_steps().unwrap();
+    let of_failed: Vec<String> = latest.iter().flat_map(|step| &step.causes).map(ToString::to_string).collect();
+    assert!(of_failed.contains(&"1 file of the build context changed: a (content)".into()), "{of_failed:?}");
+    assert_eq!(latest.len(), 6, "each step once");
+    let because_of_a =
+        "1 file of the build context changed: a (content) in an earlier step that was cached: [server 2] COPY a /a";
+    fixture.write("c", "c");
+    assert_eq!(build(&mut fixture, text), [format!("1 2, 1 3: {because_of_a}")]);
+    assert_eq!(build(&mut fixture, text), [""; 0]);
+
+    // Of a first build that failed there is nothing but what it came to.
+    let mut fixture = self::fixture();
+    fs::remove_file(fixture.context().join("c")).unwrap();
+    fixture.error(text);
+    fixture.write("a", "new");
+    fixture.write("c", "c");
+    let said = build(&mut fixture, text);
+    assert_eq!(said[0], "server 2: 1 file of the build context changed: a (content)", "{said:?}");
+}
+
+#[test]
+fn what_changed_in_a_build_of_another_target_is_no_reason_that_can_be_named() {
+    let mut fixture = fixture();
+    let text = "FROM base AS server\nCOPY a /a\nFROM server\nCOPY c /c\n";
+    build(&mut fixture, text);
+    fixture.write("a", "new");
+    let whole = fixture.options.clone();
+    fixture.options = whole.clone().with_target("server");
+    assert_eq!(build(&mut fixture, text), ["server 2: 1 file of the build context changed: a (content)"]);
+    fixture.options = whole;
+    let since = "1 1: earlier steps changed in builds that did not come to this one";
+    assert_eq!(build(&mut fixture, text), [since, "1 2: an earlier step changed: [1 1] FROM server"]);
+}
+
+#[test]
+fn one_platform_is_compared_with_itself_among_several() {
+    let mut fixture = fixture();
+    let text = "FROM scratch\nCOPY a /a\nCOPY b /b\n";
+    let build_both = |fixture: &mut Fixture| {
+        fixture.now = Timestamp::from_seconds(fixture.now.seconds() + 1000);
+        let (built, _) = fixture.try_build_for(text, &["linux/amd64", "linux/arm64"]).unwrap();
+        let misses = built.images.iter().flat_map(|image| &image.misses);
+        let said = |miss: &Miss| format!("{} {}: {}", miss.step.stage, miss.step.number, miss.causes[0]);
+        misses.map(said).collect::<Vec<_>>()
+    };
+    build(&mut fixture, text);
+    fixture.write("b", "new");
+    let of_b = "1 file of the build context changed: b (content)";
+    let first = "no earlier build of it is known";
+    let said = build_both(&mut fixture);
+    let arm64 = [1, 2, 3].map(|number| format!("linux/arm64 0 {number}: {first}"));
+    assert_eq!(said, [&[format!("linux/amd64 0 3: {of_b}")][..], &arm64].concat());
+    fixture.write("b", "newer");
+    assert_eq!(build(&mut fixture, text), [format!("0 3: {of_b}")]);
+    let labels: Vec<String> =
+        fixture_state(&fixture).last_steps().unwrap().into_iter().map(|step| step.step.stage).collect();
+    assert_eq!(labels, ["0", "0", "0", "linux/arm64 0", "linux/arm64 0", "linux/arm64 0"], "each once");
+    fixture.write("b", "newest");
+    let said = build_both(&mut fixture);
+    assert_eq!(said, [format!("linux/amd64 0 3: {of_b}"), format!("linux/arm64 0 3: {of_b}")]);
+}
+
+#[test]
+fn a_link_by_which_a_source_is_named_is_told_where_it_leads_elsewhere() {
+    let mut fixture = Fixture::with_files(&["v1/a", "v2/a", "x", "y"]);
+    let link = |fixture: &Fixture, target: &str, path: &str| {
+        drop(fs::remove_file(fixture.context().join(path)));
+        fixture.symlink(target, path);
+    };
+    link(&fixture, "v1", "current");
+    link(&fixture, "x", "link1");
+    link(&fixture, "x", "link2");
+    let text = "FROM scratch\nCOPY current /app/\nCOPY link* x y /links/\n";
+    build(&mut fixture, text);
+    // What both lead to is taken anyway.
+    link(&fixture, "y", "link2");
+    assert_eq!(build(&mut fixture, text), ["0 3: 1 file of the build context changed: link2 (content)"]);
+    link(&fixture, "v2", "current");
+    let of_current = "3 files of the build context changed: current (content), v1/a (removed), v2/a (added)";
+    let said = build(&mut fixture, text);
+    assert_eq!(said, [format!("0 2: {of_current}"), "0 3: an earlier step changed: [0 2] COPY current /app/".into()]);
+}
+
+fn fixture_state(fixture: &Fixture) -> BuildState {
+    BuildState::find(fixture.state()).unwrap().unwrap()
+}
+
 fn check_order(order: &str, expected: &[&str]) {
     let mut fixture = fixture();
     let text = |order: &str| {
@@ -245,7 +345,7 @@ fn where_the_last_record_is_gone_the_step_that_made_what_is_copied_is_named() {
 fn what_the_last_build_found_is_told_as_of_the_build_that_made_it() {
     let mut fixture = fixture();
     let steps = |fixture: &Fixture| {
-        let steps = BuildState::open(fixture.state()).unwrap().last_steps().unwrap();
+        let steps = fixture_state(fixture).last_steps().unwrap();
         let told = |step: LastStep| {
             let causes: Vec<_> = step.causes.iter().map(ToString::to_string).collect();
             (step.is_cached, step.created.unwrap().seconds(), causes.join("; "))
