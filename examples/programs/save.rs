@@ -4,7 +4,7 @@ use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use examples::{About, ImageName, NewFile, Program, Result, text};
-use image_core::{Ctx, Image, Platform};
+use image_core::{Ctx, Image, Platform, Reference};
 use image_layout::{ArchiveFormat, SaveOptions, save, save_to_file};
 
 /// Saves images into one archive, for Docker and podman to load.
@@ -19,6 +19,9 @@ struct Save {
     /// The form of the archive.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// The name that an image has in the archive [default: that in the layout, where a registry could have it]
+    #[arg(long, short, value_name = "NAME[:TAG]")]
+    tag: Option<Reference>,
     /// The platform, where there are images for several.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
@@ -34,6 +37,12 @@ enum Format {
 }
 
 impl Save {
+    /// What an image is called in the archive.
+    fn name_of(&self, name: &ImageName) -> String {
+        let tag = self.tag.clone().map(|tag| tag.with_default_tag().familiar());
+        tag.unwrap_or_else(|| name.reference.clone())
+    }
+
     /// Writes the archive beside its place, and moves it there when it is whole; gives its size in bytes.
     fn write(&self, images: &[(Image, Vec<String>)], options: &SaveOptions, ctx: &Ctx) -> Result<u64> {
         if self.archive.symlink_metadata().is_ok() {
@@ -56,8 +65,11 @@ impl Program for Save {
     }
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
+        if self.tag.is_some() && self.images.len() > 1 {
+            return Err("--tag names one image: save the others by themselves, or tag them in the layout".into());
+        }
         let images = self.images.iter();
-        let images = images.map(|name| Ok((name.open(self.platform.as_ref())?, vec![name.reference.clone()])));
+        let images = images.map(|name| Ok((name.open(self.platform.as_ref())?, vec![self.name_of(name)])));
         let images: Vec<_> = images.collect::<Result<_>>()?;
         let options = SaveOptions::default().with_format(match self.format {
             Format::Docker => ArchiveFormat::Docker,
@@ -69,8 +81,16 @@ impl Program for Save {
         }
         let size = self.write(&images, &options, ctx)?;
         writeln!(out, "saved {}: {}", self.archive.display(), text::size(size))?;
+        if self.tag.is_none() && images.iter().flat_map(|(_, names)| names).any(|name| !is_tag(name)) {
+            writeln!(out, "Docker and podman load it without a name; --tag NAME:TAG gives it one")?;
+        }
         Ok(())
     }
+}
+
+/// Whether whoever loads an archive takes such a name for that of an image.
+fn is_tag(name: &str) -> bool {
+    name.parse().is_ok_and(|reference: Reference| reference.tag().is_some())
 }
 
 fn main() -> ExitCode {

@@ -48,6 +48,9 @@ impl Program for Verify {
                 writeln!(out, "{digest} is now {}", path.display())?;
             }
             writeln!(out, "blobs: {}, read: {}", report.blobs, text::size(report.bytes))?;
+            if report.findings.is_empty() {
+                writeln!(out, "all of it is what it should be")?;
+            }
         }
         let advice = self.advice(&report);
         match report.findings.len() {

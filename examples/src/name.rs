@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, path::PathBuf, str::FromStr};
 
-use image_core::{Digest, Image, Platform};
+use image_core::{BlobSourceExt, Digest, Document, Image, ImageIndex, Platform};
 use image_layout::OciLayout;
 
 use crate::about::core_error;
@@ -36,6 +36,16 @@ impl ImageName {
     /// Where there is no such layout, name or platform.
     pub fn open(&self, platform: Option<&Platform>) -> image_layout::Result<Image> {
         OciLayout::open(&self.layout)?.image(&self.reference, platform)
+    }
+
+    /// The index that has this name, with the images for several platforms; `None` where an image has it itself.
+    ///
+    /// # Errors
+    /// Where there is no such layout or name, or the index is damaged.
+    pub fn index(&self) -> image_layout::Result<Option<Document<ImageIndex>>> {
+        let layout = OciLayout::open(&self.layout)?;
+        let found = layout.resolve(&self.reference)?;
+        Ok(if found.media_type.is_index() { Some(layout.blobs().read_document(&found)?) } else { None })
     }
 
     /// What to do about an error that comes of damage in the layout.

@@ -48,18 +48,19 @@ impl Program for Inspect {
 
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let image = self.image.open(self.platform.as_ref())?;
+        let index = self.image.index()?;
         if let Some(file) = &self.html {
             self.write_report(&image, file, ctx)?;
         }
         let tree = if self.tree { Some(self.cache.tree(&image, ctx)?) } else { None };
         if self.json {
-            let mut value = summary::to_json(&image);
+            let mut value = summary::to_json(&image, index.as_ref());
             if let Some(tree) = &tree {
                 value["tree"] = tree::to_json(tree);
             }
             writeln!(out, "{value:#}")?;
         } else {
-            summary::print(&self.image, &image, out)?;
+            summary::print(&self.image, &image, index.as_ref(), out)?;
             if let Some(tree) = &tree {
                 tree::print(tree, out)?;
             }

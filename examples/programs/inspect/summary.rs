@@ -1,23 +1,35 @@
 //! The image without its files.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use examples::{
     ImageName,
     text::{printable, short_size, size},
 };
-use image_core::{ContainerConfig, History, Image, image::Layer};
+use image_core::{ContainerConfig, Document, Healthcheck, History, Image, ImageIndex, image::Layer};
 use serde_json::{Value, json};
 
 use crate::history::steps;
 
 /// Prints digests, platform, configuration, and the history with the layers.
-pub(crate) fn print(name: &ImageName, image: &Image, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn print(
+    name: &ImageName,
+    image: &Image,
+    index: Option<&Document<ImageIndex>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let config = image.config().value();
     writeln!(out, "image:    {}", printable(&name.to_string()))?;
     writeln!(out, "digest:   {}", image.descriptor().digest)?;
     writeln!(out, "image ID: {}", image.id())?;
     writeln!(out, "platform: {}", printable(&image.platform().to_string()))?;
+    if let Some(index) = index {
+        writeln!(out, "one of:   {}; --platform shows another", printable(&platforms(index)))?;
+        writeln!(out, "index:    {}", index.digest())?;
+    }
     if let Some(created) = config.created {
         writeln!(out, "created:  {created}")?;
     }
@@ -35,6 +47,13 @@ pub(crate) fn print(name: &ImageName, image: &Image, out: &mut dyn Write) -> io:
         print_step(&step, layer.as_ref(), out)?;
     }
     Ok(())
+}
+
+/// The platforms that an index names, in its order.
+fn platforms(index: &Document<ImageIndex>) -> String {
+    let named = index.value().manifests.iter().filter_map(|manifest| manifest.platform.as_ref());
+    let known: Vec<String> = named.filter(|platform| !platform.is_unknown()).map(ToString::to_string).collect();
+    known.join(", ")
 }
 
 fn print_step(step: &History, layer: Option<&Layer<'_>>, out: &mut dyn Write) -> io::Result<()> {
@@ -61,16 +80,35 @@ pub(crate) fn settings(config: &ContainerConfig) -> Vec<(&'static str, String)> 
         ("volume", config.volumes.keys().cloned().collect()),
         ("label", config.labels.iter().map(|(key, value)| format!("{key}={value}")).collect()),
         ("stop signal", config.stop_signal.iter().cloned().collect()),
-        ("healthcheck", config.healthcheck.iter().map(|check| json!(check).to_string()).collect()),
+        ("healthcheck", config.healthcheck.iter().map(healthcheck).collect()),
         ("onbuild", config.on_build.clone()),
     ];
     all.into_iter().flat_map(|(key, values)| values.into_iter().map(move |value| (key, value))).collect()
 }
 
+/// How a container's health is checked: the command as JSON, and what is not as usual, as a Dockerfile has it.
+fn healthcheck(check: &Healthcheck) -> String {
+    let mut text = json!(check.test).to_string();
+    let times = [
+        ("interval", check.interval),
+        ("timeout", check.timeout),
+        ("start-period", check.start_period),
+        ("start-interval", check.start_interval),
+    ];
+    for (name, nanoseconds) in times.into_iter().filter(|(_, time)| *time != 0) {
+        text += &match u64::try_from(nanoseconds) {
+            Ok(nanoseconds) => format!(" --{name}={:?}", Duration::from_nanos(nanoseconds)),
+            Err(_) => format!(" --{name}={nanoseconds}ns"),
+        };
+    }
+    if check.retries != 0 { text + &format!(" --retries={}", check.retries) } else { text }
+}
+
 /// The image as JSON: its documents, and what they come to.
-pub(crate) fn to_json(image: &Image) -> Value {
+pub(crate) fn to_json(image: &Image, index: Option<&Document<ImageIndex>>) -> Value {
     let layer = |layer: Layer<'_>| json!({ "descriptor": layer.descriptor, "diffId": layer.diff_id });
     json!({
+        "index": index.map(|index| json!({ "digest": index.digest(), "manifests": index.value().manifests })),
         "descriptor": image.descriptor(),
         "imageId": image.id(),
         "platform": image.platform(),

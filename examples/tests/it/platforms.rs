@@ -45,11 +45,15 @@ fn each_program_takes_the_image_for_a_platform() {
     let built = Built::of(&mut command(&project));
     assert_eq!(built.ran().iter().filter(|step| **step == "COPY data /data").count(), 1, "{built:?}");
     verify(&project.output());
+    // Which there are is said of each.
+    let inspect = succeed(program("inspect").args(["--platform", "linux/s390x", &project.image()])).stdout;
+    assert!(inspect.contains("\none of:   linux/s390x, linux/amd64; --platform shows another\n"), "{inspect}");
     for platform in PLATFORMS {
         let architecture = platform.rsplit('/').next().unwrap();
         let inspect = succeed(program("inspect").args(["--json", "--platform", platform, &project.image()])).stdout;
         let inspected: Value = serde_json::from_str(&inspect).unwrap();
         assert_eq!(inspected["platform"]["architecture"], architecture, "{inspect}");
+        assert_eq!(inspected["index"]["manifests"][1]["platform"]["architecture"], "amd64", "{inspect}");
 
         let tree = project.path(&format!("tree-{architecture}"));
         succeed(program("unpack").args(["--platform", platform, &project.image()]).arg(&tree));

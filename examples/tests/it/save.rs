@@ -1,6 +1,6 @@
 //! Archives that we write.
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     program::{image, program, refuse, succeed, verify},
@@ -28,6 +28,26 @@ fn what_is_saved_is_loaded_and_saved_the_same() {
         let output = program("save").args(["--format", format, &loaded, "-"]).output().unwrap();
         assert_eq!(output.stdout, fs::read(&again).unwrap());
     }
+}
+
+#[test]
+fn an_image_is_given_a_name_for_those_that_load_it() {
+    let project = Project::new("FROM scratch\nCOPY Dockerfile /\n");
+    project.build();
+    let (unnamed, named) = (project.path("unnamed.tar"), project.path("named.tar"));
+    let tags = |archive: &Path| {
+        let manifest = Command::new("tar").arg("-xOf").arg(archive).arg("manifest.json").output().unwrap().stdout;
+        serde_json::from_slice::<serde_json::Value>(&manifest).unwrap()[0]["RepoTags"].clone()
+    };
+    let said = succeed(program("save").arg(project.image()).arg(&unnamed)).stdout;
+    assert!(said.contains("without a name; --tag NAME:TAG gives it one"), "{said}");
+    assert_eq!(tags(&unnamed), serde_json::json!([]));
+    let said = succeed(program("save").args(["--tag", "localhost/app"]).arg(project.image()).arg(&named)).stdout;
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(tags(&named), serde_json::json!(["localhost/app:latest"]));
+    let several = [project.image(), project.image()];
+    let said = refuse(program("save").args(["--tag", "app"]).args(&several).arg(project.path("several.tar")));
+    assert!(said.contains("--tag names one image"), "{said}");
 }
 
 #[test]
