@@ -20,7 +20,7 @@ with Work() as work:
     subprocess.run(["umount", merged], check=True)
     store = disk.path / "store"
     renew = lambda: shutil.rmtree(store, ignore_errors=True)
-    tools = [Tool(f"image-toolkit, {form}", [ours("capture"), lower, upper, store, form], before=renew) for form in ("none", "gzip")]
+    tools = [Tool(f"image-toolkit, {form}", [ours("capture", "benches"), lower, upper, store, form], before=renew) for form in ("none", "gzip")]
     if shutil.which("buildah"):
         buildah = ["buildah", "--root", disk.path / "storage", "--runroot", disk.path / "run", "--storage-driver", "overlay"]
         subprocess.run([*buildah, "from", "--name", "edited", f"oci:{layout}:latest"], **quiet)

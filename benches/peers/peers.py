@@ -96,9 +96,9 @@ def arguments(description, **options):
     return parser.parse_args()
 
 
-def ours(name):
+def ours(name, package="examples"):
     """An example program of this tree, built for release."""
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--example", name], cwd=TREE, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", package, "--example", name], cwd=TREE, check=True)
     return str(Path(os.environ.get("CARGO_TARGET_DIR", TREE / "target")) / "release" / "examples" / name)
 
 

@@ -1,7 +1,7 @@
 //! What is fuzzed: each target is a function of any bytes, that panics where a promise does not hold.
 //!
-//! `cargo +nightly fuzz run --features programs TARGET` looks for inputs that make it panic. Without a nightly compiler, `cargo test` runs all
-//! targets on what is in `corpus/`, and on as many changes of it as `FUZZ_RUNS` says; and
+//! `cargo +nightly fuzz run --features programs TARGET` looks for inputs that make it panic. Without a nightly compiler, `cargo test --workspace` runs
+//! all targets on what is in `corpus/`, and on as many changes of it as `FUZZ_RUNS` says; and
 //! `cargo run -p image-fuzz --features programs --bin TARGET FILE…` runs one target on some inputs.
 
 pub mod apply;
