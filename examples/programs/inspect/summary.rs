@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::history::steps;
 
+/// How many platforms of an index are named.
+const SHOWN_PLATFORMS: usize = 20;
+
 /// Prints digests, platform, configuration, and the history with the layers.
 pub(crate) fn print(
     name: &ImageName,
@@ -49,11 +52,15 @@ pub(crate) fn print(
     Ok(())
 }
 
-/// The platforms that an index names, in its order.
+/// The platforms that an index names, in its order; of many the first.
 fn platforms(index: &Document<ImageIndex>) -> String {
     let named = index.value().manifests.iter().filter_map(|manifest| manifest.platform.as_ref());
-    let known: Vec<String> = named.filter(|platform| !platform.is_unknown()).map(ToString::to_string).collect();
-    known.join(", ")
+    let mut known = named.filter(|platform| !platform.is_unknown());
+    let first: Vec<String> = known.by_ref().take(SHOWN_PLATFORMS).map(ToString::to_string).collect();
+    match known.count() {
+        0 => first.join(", "),
+        more => format!("{}, and {more} more", first.join(", ")),
+    }
 }
 
 fn print_step(step: &History, layer: Option<&Layer<'_>>, out: &mut dyn Write) -> io::Result<()> {

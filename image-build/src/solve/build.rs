@@ -144,7 +144,6 @@ impl Solve<'_> {
         let logs = logs.into_iter().map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut logs: Vec<Option<Log>> = logs.collect();
         // What a build with one thread would have come to: stages behind one that failed are not begun.
-        // What a build with one thread would have come to: stages behind one that failed are not begun.
         let failed = logs.iter().position(|log| log.as_ref().is_none_or(|log| !log.trace.is_whole()));
         logs.iter_mut().skip(failed.map_or(usize::MAX, |first| first + 1)).for_each(|log| *log = None);
         let traces = logs.iter().flatten().map(|log| &log.trace);
