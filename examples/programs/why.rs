@@ -41,9 +41,12 @@ impl Program for Why {
         }
         let mut last = None;
         for step in &steps {
-            let file = (&step.dockerfile, &step.context);
-            if last.replace(file) != Some(file) {
-                writeln!(out, "{} in {}", printable(&step.dockerfile), printable(&step.context))?;
+            let build = (&step.dockerfile, &step.context, &step.target, &step.platforms);
+            if last.replace(build) != Some(build) {
+                let target = step.target.iter().map(|target| format!(", target {target}")).collect::<String>();
+                let platforms = step.platforms.join(", ");
+                let line = format!("{} in {}{target}, for {platforms}", step.dockerfile, step.context);
+                writeln!(out, "{}", printable(&line))?;
             }
             tell(step, out)?;
         }

@@ -71,6 +71,11 @@ impl Trail {
         self.marks.iter().filter(move |mark| mark.group == group)
     }
 
+    /// Whether there is anything of a run that came to its end.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.marks.iter().any(|mark| !mark.is_unfinished)
+    }
+
     /// What a new run of a group is compared with: the last one that came to its end, or else what there is.
     pub(crate) fn last<'a>(&'a self, group: &'a str) -> Vec<&'a Mark> {
         let (unfinished, whole): (Vec<_>, Vec<_>) = self.group(group).partition(|mark| mark.is_unfinished);

@@ -42,7 +42,9 @@ impl ChangedStep<'_> {
         let mut causes = Vec::new();
         causes.extend(self.moved());
         let line = differences.iter().find(|difference| difference.kind == IngredientKind::Instruction);
-        let is_rewritten = self.is_rewritten() && (line.is_some() || old.from != new.from);
+        // A stage that is only called otherwise is the same one.
+        let from = new.from.as_ref().map(|from| self.steps.old_from(from));
+        let is_rewritten = self.is_rewritten() && (line.is_some() || old.from != from);
         if is_rewritten {
             causes.push(self.rewritten());
         }
@@ -56,7 +58,7 @@ impl ChangedStep<'_> {
         let mounts = |difference: &Difference| {
             !matches!(difference.change, IngredientChange::Changed { .. }) && is_mount(&difference.name)
         };
-        let is_same_choice = (old.sources, old.from) == (new.sources.clone(), new.from.clone());
+        let is_same_choice = (old.sources, old.from) == (new.sources.clone(), from);
         for difference in &differences {
             match difference.kind {
                 IngredientKind::Instruction | IngredientKind::BaseImage | IngredientKind::Parent => {}
@@ -176,7 +178,7 @@ impl ChangedStep<'_> {
             Some(root) if !root.causes.is_empty() && root.causes.iter().all(|cause| causes.contains(cause)) => {}
             Some(root) if causes.contains(&root.cause()) => {}
             Some(root) => causes.push(root.cause()),
-            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Elsewhere),
+            None if causes.is_empty() && !self.counterpart.moved => causes.push(Cause::Ingredient(difference.clone())),
             None => {}
         }
     }

@@ -21,8 +21,8 @@ use crate::{
 
 /// The steps of a stage while it is built.
 pub(crate) struct StageSteps<'b> {
+    last: &'b Trace,
     trace: &'b mut StageTrace,
-    pub(super) label: String,
     pub(super) texts: Vec<String>,
     /// The stage's steps in the last build.
     pub(super) old: Vec<Mark>,
@@ -42,10 +42,8 @@ pub(crate) struct StageSteps<'b> {
 
 impl<'b> StageSteps<'b> {
     /// The steps of a stage with these texts; what comes of them is put into `trace`.
-    pub(crate) fn new(last: &Trace, trace: &'b mut StageTrace, texts: Vec<String>) -> Self {
-        let label = trace.label.clone();
-        let name = last.old_name(&label, &trace.platform);
-        let old: Vec<Mark> = name.iter().flat_map(|name| last.old.last(name)).cloned().collect();
+    pub(crate) fn new(last: &'b Trace, trace: &'b mut StageTrace, texts: Vec<String>) -> Self {
+        let old = last.last(trace);
         let was: Vec<String> = old.iter().map(|mark| mark.text.clone()).collect();
         let counterparts = align(&was, &texts);
         let mut places = vec![None; old.len()];
@@ -56,7 +54,7 @@ impl<'b> StageSteps<'b> {
         }
         let (before, notes) = (BTreeMap::new(), Notes::default());
         let (at, key, causes, takes_others) = (0, None, Vec::new(), false);
-        Self { trace, label, texts, old, counterparts, places, at, before, notes, key, causes, takes_others }
+        Self { last, trace, texts, old, counterparts, places, at, before, notes, key, causes, takes_others }
     }
 
     /// Begins a step, from 0.
@@ -85,7 +83,7 @@ impl<'b> StageSteps<'b> {
         let old = (0..position).filter(changes).find(|old| self.places[*old].is_none_or(|place| place > self.at))?;
         let moved = |later| (later, Earlier::Moved { from: old + 1 });
         let (number, change) = self.places[old].map_or((old, Earlier::Removed), moved);
-        let step = StepName::new(&*self.label, number + 1, &*self.old[old].text);
+        let step = StepName::new(&*self.trace.shown, number + 1, &*self.old[old].text);
         Some(Root { step, change, causes: Arc::default(), is_cached: false })
     }
 
@@ -137,7 +135,8 @@ impl<'b> StageSteps<'b> {
         }
         self.causes = match (lookup, self.counterpart()) {
             (Lookup::NotLooked, _) => vec![Cause::Refresh],
-            (_, None) if self.old.is_empty() => vec![Cause::First],
+            // A build that failed may not have come to it.
+            (_, None) if self.old.iter().all(|mark| mark.is_unfinished) => vec![Cause::First],
             (_, None) => vec![Cause::New],
             (_, Some(counterpart)) => {
                 let mark = &self.old[counterpart.position];
@@ -166,7 +165,7 @@ impl<'b> StageSteps<'b> {
     /// Ends a step that left these layers and this state behind.
     pub(crate) fn end(&mut self, layers: String, state: &Digest, is_miss: bool, roots: &mut Roots) {
         let Some(key) = self.key.take() else { return };
-        let mark = Mark { is_cached: !is_miss, ..Mark::new(&*self.label, &*self.texts[self.at], key) }
+        let mark = Mark { is_cached: !is_miss, ..Mark::new(self.trace.label(), &*self.texts[self.at], key) }
             .with_after(LAYERS, layers)
             .with_after(STATE, state.to_string());
         let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);
@@ -221,8 +220,17 @@ impl<'b> StageSteps<'b> {
         Some(Root { step: self.name(), change, causes, is_cached })
     }
 
+    /// Where files are taken from, as the last build called it.
+    pub(super) fn old_from(&self, from: &str) -> String {
+        let old = |tree: &str| match tree.strip_prefix("stage ") {
+            Some(name) => format!("stage {}", self.last.old_name(self.trace, name)),
+            None => tree.to_owned(),
+        };
+        from.split('\n').map(old).collect::<Vec<_>>().join("\n")
+    }
+
     pub(super) fn name(&self) -> StepName {
-        StepName::new(&*self.label, self.at + 1, &*self.texts[self.at])
+        StepName::new(&*self.trace.shown, self.at + 1, &*self.texts[self.at])
     }
 
     fn counterpart(&self) -> Option<Counterpart> {

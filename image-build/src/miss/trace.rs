@@ -1,30 +1,56 @@
 //! The steps of this build and of the last one.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use image_core::Platform;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    cache::{Ingredient, IngredientKind, Journal, Mark, RecordStore, Trail, explain::Miss},
+    cache::{Journal, Mark, Trail, explain::Miss},
     error::Result,
 };
+
+/// What a build is of: the name under which its steps are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BuildName {
+    pub(crate) dockerfile: String,
+    pub(crate) context: String,
+    /// The stage that is asked for; empty for the last one.
+    pub(crate) target: String,
+    /// The platforms, with blanks between them.
+    pub(crate) platforms: String,
+}
+
+impl fmt::Display for BuildName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\0{}\0{}\0{}", self.dockerfile, self.context, self.target, self.platforms)
+    }
+}
+
+impl BuildName {
+    /// Reads one back; what is no such name has the parts that it has.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut parts = text.split('\0').map(String::from);
+        let [dockerfile, context, target, platforms] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        Self { dockerfile, context, target, platforms }
+    }
+}
 
 /// The steps of the last build, and what the stages of this one are called.
 pub(crate) struct Trace {
     name: String,
     /// All stages of the file, built or not.
     labels: Vec<String>,
+    /// What is kept under the name.
+    own: Trail,
+    /// What this build is compared with.
     pub(super) old: Trail,
-    /// The platforms of stages whose labels do not say them, where those of this build do.
-    unsaid: BTreeMap<String, String>,
 }
 
 /// The steps of a stage of this build.
 #[derive(Debug)]
 pub(crate) struct StageTrace {
-    pub(super) label: String,
-    /// What the stage is built for.
-    pub(super) platform: String,
+    /// What the stage is called, among those of other platforms.
+    label: String,
+    /// What it is called among those of this build.
+    pub(super) shown: String,
     pub(super) marks: Vec<Mark>,
     pub(super) misses: Vec<Miss>,
     /// Whether all of them were built.
@@ -32,9 +58,13 @@ pub(crate) struct StageTrace {
 }
 
 impl StageTrace {
-    /// The stage of this name, of which nothing is built yet.
-    pub(crate) fn new(label: String, platform: &Platform) -> Self {
-        Self { label, platform: platform.to_string(), marks: Vec::new(), misses: Vec::new(), is_whole: false }
+    /// The stage of these names, of which nothing is built yet.
+    pub(crate) fn new(label: String, shown: String) -> Self {
+        Self { label, shown, marks: Vec::new(), misses: Vec::new(), is_whole: false }
+    }
+
+    pub(super) fn label(&self) -> &str {
+        &self.label
     }
 
     /// Whether all steps were built.
@@ -49,93 +79,121 @@ impl StageTrace {
 }
 
 impl Trace {
-    /// Reads the steps of the last build of this name.
-    pub(crate) fn open<R: Journal + RecordStore>(records: &R, name: String, labels: Vec<String>) -> Result<Self> {
-        let old = records.trail(&name)?.unwrap_or_default();
-        let mut unsaid = BTreeMap::new();
-        let says = |label: &str| !parts(label).0.is_empty();
-        if labels.iter().any(|label| says(label)) {
-            for group in old.groups().filter(|group| !says(group)) {
-                let Some(mark) = old.group(group).next() else { continue };
-                let Some(record) = records.get(&mark.key)? else { continue };
-                let of_platform = |ingredient: &&Ingredient| ingredient.kind == IngredientKind::Platform;
-                let platform = record.recipe.ingredients().iter().find(of_platform);
-                unsaid.extend(platform.and_then(|platform| Some((group.to_owned(), platform.text.clone()?))));
-            }
+    /// Reads the steps of the last build of this name. Where none came to its end, those of one of the same file, with
+    /// another target or other platforms, that had most of these stages.
+    pub(crate) fn open(records: &dyn Journal, name: &BuildName, labels: Vec<String>) -> Result<Self> {
+        let own = records.trail(&name.to_string())?.unwrap_or_default();
+        let mut this = Self { name: name.to_string(), labels, old: own.clone(), own };
+        if this.own.is_whole() {
+            return Ok(this);
         }
-        Ok(Self { name, labels, old, unsaid })
+        let mut most = 0;
+        records.for_each_trail(&mut |other, trail| {
+            let other = BuildName::parse(other);
+            if (&other.dockerfile, &other.context) == (&name.dockerfile, &name.context) && trail.is_whole() {
+                let count = this.labels.iter().filter(|label| same(&trail, label, &this.labels).is_some()).count();
+                if count > most {
+                    (most, this.old) = (count, trail);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(this)
     }
 
-    /// Keeps the steps of this build for the next one. Of what was not built, those of the last one stay; beside those
-    /// of a build that did not come to its end, those of the last one that did.
+    /// Keeps the steps of this build for the next one; beside those of one that did not come to its end, those of the last
+    /// one that did.
     pub(crate) fn keep<'s>(
         &self,
         records: &dyn Journal,
         stages: impl IntoIterator<Item = &'s StageTrace>,
         is_whole: bool,
     ) -> Result<()> {
-        let (mut trail, mut built, mut renamed) = (Trail::default(), BTreeSet::new(), BTreeSet::new());
+        let (mut trail, mut begun) = (Trail::default(), BTreeSet::new());
         for stage in stages {
-            if is_whole {
-                trail.marks.extend(stage.marks.iter().cloned());
-                renamed.insert((&*stage.platform, parts(&stage.label).1));
-            } else {
-                trail.marks.extend(self.old.group(&stage.label).filter(|mark| !mark.is_unfinished).cloned());
-                let unfinished = |mark: &Mark| Mark { is_unfinished: true, ..mark.clone() };
-                trail.marks.extend(stage.marks.iter().map(unfinished));
+            if !is_whole {
+                trail.marks.extend(self.own.group(&stage.label).filter(|mark| !mark.is_unfinished).cloned());
+                begun.insert(&*stage.label);
             }
-            built.insert(&*stage.label);
+            trail.marks.extend(stage.marks.iter().map(|mark| Mark { is_unfinished: !is_whole, ..mark.clone() }));
         }
-        let labels: BTreeSet<&str> = self.labels.iter().map(|label| &**label).collect();
-        let (platforms, names): (BTreeSet<_>, BTreeSet<_>) = labels.iter().copied().map(parts).unzip();
-        let is_kept = |group: &str| {
-            let (platform, name) = parts(group);
-            // Of this build, or the same stage for platforms that this build is not for.
-            let is_another = || !self.platform_of(group).is_some_and(|platform| renamed.contains(&(platform, name)));
-            labels.contains(group) || !platforms.contains(platform) && names.contains(name) && is_another()
-        };
-        let rest = self.old.marks.iter().filter(|mark| !built.contains(&*mark.group) && is_kept(&mark.group));
-        trail.marks.extend(rest.cloned());
-        if trail != self.old {
+        if !is_whole {
+            let is_left = |mark: &&Mark| !mark.is_unfinished && !begun.contains(&*mark.group);
+            trail.marks.extend(self.own.marks.iter().filter(is_left).cloned());
+        }
+        if trail != self.own {
             records.put_trail(&self.name, &trail)?;
         }
         Ok(())
     }
 
-    /// What the last build called a stage: as now, or by another number of platforms, or else what stood in its place.
-    pub(super) fn old_name(&self, label: &str, platform: &str) -> Option<String> {
-        let groups: Vec<&str> = self.old.groups().collect();
-        if groups.contains(&label) {
-            return Some(label.into());
-        }
-        let is_it = |group: &&&str| self.platform_of(group) == Some(platform) && parts(group).1 == parts(label).1;
-        if let Some(group) = groups.iter().find(is_it) {
-            return Some((*group).to_owned());
-        }
-        // A name takes the place of a name, a number that of a number, for the same platform.
-        let is_alike = |other: &str| kind(other) == kind(label);
-        let is_gone = |group: &&&str| is_alike(group) && self.labels.iter().all(|label| label != **group);
-        let is_new = |other: &&String| is_alike(other) && !groups.contains(&&***other);
-        let place = self.labels.iter().filter(is_new).position(|other| other == label)?;
-        groups.iter().filter(is_gone).nth(place).map(|group| (*group).to_owned())
+    /// What the last build had of a stage: the one that it called so, or else what stood in its place.
+    pub(super) fn last(&self, stage: &StageTrace) -> Vec<Mark> {
+        let old = self.old_label(&stage.label);
+        old.map(|old| self.old.last(old).into_iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// What the last build built a stage for, where that is known and told apart.
-    fn platform_of<'a>(&'a self, group: &'a str) -> Option<&'a str> {
-        match parts(group).0 {
-            "" => self.unsaid.get(group).map(String::as_str),
-            platforms => Some(platforms.split_once("->").map_or(platforms, |(own, _)| own)),
+    /// What the last build called a stage that this one calls by this name, without platforms.
+    pub(super) fn old_name<'s>(&'s self, stage: &StageTrace, name: &'s str) -> &'s str {
+        let platforms = parts(&stage.label).0;
+        let label = self.labels.iter().find(|label| parts(label) == (platforms, name));
+        label.and_then(|label| self.old_label(label)).map_or(name, |label| parts(label).1)
+    }
+
+    fn old_label(&self, label: &str) -> Option<&str> {
+        same(&self.old, label, &self.labels).or_else(|| self.renamed(label))
+    }
+
+    /// What stood where a stage stands that is new: a name takes the place of a name, a number that of a number, or what is left
+    /// that of the other, for the same platform.
+    fn renamed(&self, label: &str) -> Option<&str> {
+        let is_alike = |other: &str| kind(other) == kind(label);
+        let (platforms, is_number) = kind(label);
+        let is_other = |other: &str| kind(other) == (platforms, !is_number);
+        let gone = || self.old.groups().filter(|group| self.labels.iter().all(|label| label != group));
+        let new = || self.labels.iter().filter(|label| self.old.group(label).next().is_none());
+        let place = new().filter(|other| is_alike(other)).position(|other| other == label)?;
+        let alike = gone().filter(|group| is_alike(group)).count();
+        match place.checked_sub(alike) {
+            None => gone().filter(|group| is_alike(group)).nth(place),
+            Some(place) => {
+                let taken = new().filter(|other| is_other(other)).count();
+                gone().filter(|group| is_other(group)).nth(taken + place)
+            }
         }
     }
 }
 
-/// The platforms of a stage, where its label has them, and its name or number.
+/// What a build called a stage that is called so now: the same, on the way to another platform, or for the one other platform
+/// that there was.
+fn same<'t>(old: &'t Trail, label: &str, labels: &[String]) -> Option<&'t str> {
+    let (own, name) = (own_platform(label), parts(label).1);
+    let exact = old.groups().find(|group| *group == label);
+    let of_platform = || old.groups().find(|group| (own_platform(group), parts(group).1) == (own, name));
+    exact.or_else(of_platform).or_else(|| {
+        let mut of_name = old.groups().filter(|group| parts(group).1 == name);
+        of_name.next().filter(|group| of_name.next().is_none() && labels.iter().all(|label| label != group))
+    })
+}
+
+/// The platforms of a stage, and its name or number.
 fn parts(label: &str) -> (&str, &str) {
     label.rsplit_once(' ').unwrap_or(("", label))
+}
+
+/// What a stage is built for, whatever image it is for.
+fn own_platform(label: &str) -> &str {
+    let (platforms, _) = parts(label);
+    platforms.split_once("->").map_or(platforms, |(own, _)| own)
 }
 
 /// The platforms of a stage, and whether it has no name.
 fn kind(label: &str) -> (&str, bool) {
     let (platforms, name) = parts(label);
     (platforms, name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What the last build's stage of a label is called where there was one platform, and where there were several.
+pub(crate) fn shown<'l>(build: &BuildName, label: &'l str) -> &'l str {
+    if build.platforms.contains(' ') { label } else { parts(label).1 }
 }

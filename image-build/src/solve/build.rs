@@ -22,7 +22,7 @@ use crate::{
     dockerfile::Dockerfile,
     error::{Error, Result},
     graph::{BuildGraph, Stage},
-    miss::{StageTrace, Trace},
+    miss::{BuildName, StageTrace, Trace},
     options::BuildOptions,
     state::{LayerCheck, Trust},
     step::warn,
@@ -130,7 +130,7 @@ impl Solve<'_> {
                 }
             }
         }
-        let last = Trace::open(self.builder.state.records(), self.name(), labels)?;
+        let last = Trace::open(self.builder.state.records(), &self.name(), labels)?;
         Ok(Shared { begun, last, made: Made::default(), used: Mutex::default() })
     }
 
@@ -187,6 +187,7 @@ impl Solve<'_> {
         };
         let built = places.iter().filter_map(|(number, place)| Some((*number, needs.remove(place)?))).collect();
         let label = self.label(target, stage, *is_shared);
+        let shown = if self.targets.len() == 1 { stage.label() } else { label.clone() };
         let build = Build {
             builder: self.builder,
             dockerfile: self.dockerfile,
@@ -195,11 +196,11 @@ impl Solve<'_> {
             graph: &target.graph,
             ctx,
             shared,
-            label: &label,
+            label: &shown,
             place,
             before,
         };
-        let mut trace = StageTrace::new(label.clone(), &stage.platform);
+        let mut trace = StageTrace::new(label, shown.clone());
         let result = StageBuild::run(&build, stage, &built, &mut trace);
         let (state, cached, done, records) = match result {
             Ok(StageResult { state, cached, done, records }) => (Ok(state), cached, done, records),
@@ -213,11 +214,10 @@ impl Solve<'_> {
     /// where that is another.
     fn label(&self, target: &Target<'_>, stage: &Stage<'_>, is_shared: bool) -> String {
         let (label, own, whole) = (stage.label(), &stage.platform, &target.options.platform);
-        match self.targets {
-            [_] => label,
-            _ if own == whole || is_shared => format!("{own} {label}"),
-            _ => format!("{own}->{} {label}", whole.to_string().trim_start_matches(&format!("{}/", own.os))),
+        if own == whole || is_shared {
+            return format!("{own} {label}");
         }
+        format!("{own}->{} {label}", whole.to_string().trim_start_matches(&format!("{}/", own.os)))
     }
 
     /// Reads the layers that were taken from earlier builds, and all others that are not known to be whole, and drops
@@ -254,12 +254,18 @@ impl Solve<'_> {
     }
 
     /// What the build is of: the name under which its steps are kept, to be compared with the next time.
-    fn name(&self) -> String {
+    fn name(&self) -> BuildName {
         let context = self.builder.context;
         let place = self.dockerfile.source().location(Default::default());
         let file = Path::new(place.file());
         let file = file.strip_prefix(context.path()).unwrap_or(file);
-        format!("{}\0{}", file.display(), context.real_path().display())
+        let platforms: Vec<String> = self.targets.iter().map(|target| target.options.platform.to_string()).collect();
+        BuildName {
+            dockerfile: file.display().to_string(),
+            context: context.real_path().display().to_string(),
+            target: self.options.target.as_deref().unwrap_or_default().to_ascii_lowercase(),
+            platforms: platforms.join(" "),
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{
         explain::{Cause, StepName},
     },
     error::Result,
-    miss,
+    miss::{self, BuildName},
 };
 
-/// A step of the last build of a Dockerfile, and when and why it was last carried out.
+/// A step of the last build of a Dockerfile, with its context, target and platforms, and when and why it was last carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LastStep {
@@ -21,6 +21,10 @@ pub struct LastStep {
     pub dockerfile: String,
     /// The build context.
     pub context: String,
+    /// The stage that was asked for, where one was.
+    pub target: Option<String>,
+    /// The platforms.
+    pub platforms: Vec<String>,
     /// The step.
     pub step: StepName,
     /// The key of its record.
@@ -36,22 +40,24 @@ pub struct LastStep {
 }
 
 impl BuildState {
-    /// The steps of the last build of each Dockerfile and context, in order, with why they were last carried out.
+    /// The steps of the last build of each Dockerfile, context, target and list of platforms, in order, with why they were last carried out.
     ///
     /// # Errors
     /// Where the state cannot be read.
     pub fn last_steps(&self) -> Result<Vec<LastStep>> {
         let mut steps = Vec::new();
         self.records.for_each_trail(&mut |name, trail| {
-            let (dockerfile, context) = name.split_once('\0').unwrap_or((name, ""));
+            let build = BuildName::parse(name);
             let marks = trail.groups().flat_map(|group| trail.latest(group).into_iter().enumerate());
             for (at, mark) in marks {
                 let record = self.records.get(&mark.key)?;
                 let (created, causes) = record.as_ref().map(miss::made).unzip();
                 steps.push(LastStep {
-                    dockerfile: dockerfile.into(),
-                    context: context.into(),
-                    step: StepName::new(&*mark.group, at + 1, &*mark.text),
+                    dockerfile: build.dockerfile.clone(),
+                    context: build.context.clone(),
+                    target: Some(build.target.clone()).filter(|target| !target.is_empty()),
+                    platforms: build.platforms.split_whitespace().map(String::from).collect(),
+                    step: StepName::new(miss::shown(&build, &mark.group), at + 1, &*mark.text),
                     key: mark.key.clone(),
                     is_cached: mark.is_cached,
                     created,

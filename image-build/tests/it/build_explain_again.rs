@@ -3,7 +3,7 @@
 use std::fs;
 
 use image_build::{BuildState, LastStep, cache::explain::Miss};
-use image_core::Timestamp;
+use image_core::{Platform, Timestamp};
 
 use crate::{
     build_explain::said,
@@ -161,7 +161,7 @@ fn a_build_that_failed_is_not_what_the_next_one_is_compared_with() {
 }
 
 #[test]
-fn what_changed_in_a_build_of_another_target_is_no_reason_that_can_be_named() {
+fn what_changed_in_a_build_of_another_target_is_named() {
     let mut fixture = fixture();
     let text = "FROM base AS server\nCOPY a /a\nFROM server\nCOPY c /c\n";
     build(&mut fixture, text);
@@ -170,8 +170,9 @@ fn what_changed_in_a_build_of_another_target_is_no_reason_that_can_be_named() {
     fixture.options = whole.clone().with_target("server");
     assert_eq!(build(&mut fixture, text), ["server 2: 1 file of the build context changed: a (content)"]);
     fixture.options = whole;
-    let since = "1 1: earlier steps changed in builds that did not come to this one";
-    assert_eq!(build(&mut fixture, text), [since, "1 2: an earlier step changed: [1 1] FROM server"]);
+    let of_a =
+        "1 file of the build context changed: a (content) in an earlier step that was cached: [server 2] COPY a /a";
+    assert_eq!(build(&mut fixture, text), [format!("1 1, 1 2: {of_a}")]);
 }
 
 #[test]
@@ -192,14 +193,49 @@ fn one_platform_is_compared_with_itself_among_several() {
     let said = build_both(&mut fixture);
     let arm64 = [1, 2, 3].map(|number| format!("linux/arm64 0 {number}: {first}"));
     assert_eq!(said, [&[format!("linux/amd64 0 3: {of_b}")][..], &arm64].concat());
+    // Each is compared with what it was the last time, whatever was built meanwhile.
     fixture.write("b", "newer");
     assert_eq!(build(&mut fixture, text), [format!("0 3: {of_b}")]);
-    let labels: Vec<String> =
-        fixture_state(&fixture).last_steps().unwrap().into_iter().map(|step| step.step.stage).collect();
-    assert_eq!(labels, ["0", "0", "0", "linux/arm64 0", "linux/arm64 0", "linux/arm64 0"], "each once");
+    assert_eq!(build_both(&mut fixture), [format!("linux/arm64 0 3: {of_b}")]);
     fixture.write("b", "newest");
-    let said = build_both(&mut fixture);
-    assert_eq!(said, [format!("linux/amd64 0 3: {of_b}"), format!("linux/arm64 0 3: {of_b}")]);
+    assert_eq!(build_both(&mut fixture), [format!("linux/amd64 0 3: {of_b}"), format!("linux/arm64 0 3: {of_b}")]);
+    let steps = fixture_state(&fixture).last_steps().unwrap();
+    let mut builds: Vec<_> = steps.iter().map(|step| (step.platforms.join(" "), &*step.step.stage)).collect();
+    builds.sort();
+    builds.dedup();
+    let both = String::from("linux/amd64 linux/arm64");
+    let expected = [("linux/amd64".into(), "0"), (both.clone(), "linux/amd64 0"), (both, "linux/arm64 0")];
+    assert_eq!((builds, steps.len()), (expected.to_vec(), 9));
+
+    // A first build for one is compared with another one alone.
+    fixture.options = fixture.options.clone().with_platform(Platform::new("linux", "s390x"));
+    let of_platform = r#"platform changed from "linux/amd64" to "linux/s390x""#;
+    let expected = [format!("0 1, 0 2: {of_platform}"), format!("0 3: {of_platform}; {of_b}")];
+    assert_eq!(build(&mut fixture, text), expected);
+}
+
+#[test]
+fn a_stage_that_is_called_otherwise_is_the_same_one() {
+    let mut fixture = fixture();
+    let text = "FROM base AS docs\nCOPY a /a\nFROM scratch AS last\nCOPY --from=docs /a /a\nCMD [\"/a\"]\n";
+    build(&mut fixture, text);
+    let renamed = text.replace("docs", "manual");
+    assert_eq!(build(&mut fixture, &renamed), [""; 0]);
+    // The name is not what counts.
+    fixture.write("a", "new");
+    let of_a = "manual 2: 1 file of the build context changed: a (content)";
+    let after = "an earlier step changed: [manual 2] COPY a /a";
+    let of_stage = format!("last 2: 1 file of stage manual changed: a (content); {after}");
+    assert_eq!(build(&mut fixture, &renamed), [of_a, &of_stage, &format!("last 3: {after}")]);
+    // Nor where both change at once.
+    fixture.write("a", "newer");
+    let said = build(&mut fixture, text).join("\n").replace("docs", "manual");
+    assert_eq!(said, [of_a, &of_stage, &format!("last 3: {after}")].join("\n"));
+    // A name that is not there any more leaves its place.
+    fixture.write("a", "newest");
+    let said = build(&mut fixture, &text.replace(" AS last", "").replace("CMD [\"/a\"]", "CMD [\"/b\"]"));
+    assert!(said.iter().all(|said| !said.contains("no earlier build")), "{said:?}");
+    assert!(said[3].starts_with(r#"1 3: the instruction changed: CMD ["/a"] → CMD ["/b"]"#), "{said:?}");
 }
 
 #[test]

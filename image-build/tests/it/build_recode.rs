@@ -46,7 +46,9 @@ fn a_stage_that_becomes_the_result_or_ceases_to_be_it_is_not_built_again() {
         target(&mut fixture, None);
         let built = fixture.build(&other);
         assert_eq!(built.done(), ["[1 2/2] COPY --from=one /a /a"], "{compression}: the other way round");
-        assert_eq!(said(&built), ["1 2: 1 file of stage one changed: a (content)"], "{compression}");
+        let of_one =
+            "the instruction changed: COPY a /a → COPY b /a in an earlier step that was cached: [one 3] COPY b /a";
+        assert_eq!(said(&built), [format!("1 2: 1 file of stage one changed: a (content); {of_one}")], "{compression}");
     }
 }
 

@@ -100,7 +100,6 @@ impl fmt::Display for Cause {
                 write!(f, "the record of its last result expired on {date} by policy")
             }
             Self::Unknown => f.write_str("the record of the last build is gone: what changed is not known"),
-            Self::Elsewhere => f.write_str("earlier steps changed in builds that did not come to this one"),
             Self::Instruction { old, new } => {
                 let (old, new) = (excerpt(old, SHOWN), excerpt(new, SHOWN));
                 write!(f, "the instruction changed: {old} → {new}")

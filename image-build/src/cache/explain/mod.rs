@@ -167,9 +167,6 @@ pub enum Cause {
     },
     /// Something changed; what, cannot be said, since the last build's record is gone or damaged.
     Unknown,
-    /// Earlier steps changed, so that this one begins with something else, in builds that had them and not this one: of
-    /// other targets, say.
-    Elsewhere,
     /// The instruction is another one.
     #[non_exhaustive]
     Instruction {
