@@ -81,6 +81,12 @@ impl Program for Save {
         }
         let size = self.write(&images, &options, ctx)?;
         writeln!(out, "saved {}: {}", self.archive.display(), text::size(size))?;
+        for (name, (image, _)) in self.images.iter().zip(&images) {
+            if self.platform.is_none() && name.index()?.is_some() {
+                let which = format!("of {name} that for {}", image.platform());
+                writeln!(out, "{} is in it; --platform chooses another", text::printable(&which))?;
+            }
+        }
         if self.tag.is_none() && images.iter().flat_map(|(_, names)| names).any(|name| !is_tag(name)) {
             writeln!(out, "Docker and podman load it without a name; --tag NAME:TAG gives it one")?;
         }

@@ -243,14 +243,16 @@ impl FromStr for Platform {
             return Err(invalid("a component is empty or holds other characters than letters, digits, '_', '.', '-'"));
         }
         match parts[..] {
-            [one] => from_single(one).ok_or_else(|| invalid("it is no operating system or architecture that is known")),
+            [one] => from_single(one).ok_or_else(|| {
+                invalid("it is no operating system or architecture that is known: write OS/ARCH[/VARIANT]")
+            }),
             [os, architecture] => Ok(Self::new(os, architecture).normalised().without_plain_variant()),
             [os, architecture, variant] => {
                 let platform = Self::new(os, architecture).with_variant(variant).normalised();
                 let is_plain_arm64 = platform.architecture == "arm64" && platform.variant.is_none();
                 Ok(if is_plain_arm64 { platform.with_variant("v8") } else { platform })
             }
-            _ => Err(invalid("it has more than three components")),
+            _ => Err(invalid("it has more than three components: write OS/ARCH[/VARIANT]")),
         }
     }
 }

@@ -48,6 +48,8 @@ fn each_program_takes_the_image_for_a_platform() {
     // Which there are is said of each.
     let inspect = succeed(program("inspect").args(["--platform", "linux/s390x", &project.image()])).stdout;
     assert!(inspect.contains("\none of:   linux/s390x, linux/amd64; --platform shows another\n"), "{inspect}");
+    let saved = succeed(program("save").arg(project.image()).arg(project.path("saved.tar"))).stdout;
+    assert!(saved.contains(" that for linux/amd64 is in it; --platform chooses another\n"), "{saved}");
     for platform in PLATFORMS {
         let architecture = platform.rsplit('/').next().unwrap();
         let inspect = succeed(program("inspect").args(["--json", "--platform", platform, &project.image()])).stdout;
