@@ -87,7 +87,8 @@ impl Program for Save {
                 writeln!(out, "{} is in it; --platform chooses another", text::printable(&which))?;
             }
         }
-        if self.tag.is_none() && images.iter().flat_map(|(_, names)| names).any(|name| !is_tag(name)) {
+        let is_docker = matches!(self.format, Format::Docker);
+        if is_docker && images.iter().flat_map(|(_, names)| names).any(|name| !is_tag(name)) {
             writeln!(out, "Docker and podman load it without a name; --tag NAME:TAG gives it one")?;
         }
         Ok(())
@@ -96,7 +97,7 @@ impl Program for Save {
 
 /// Whether whoever loads an archive takes such a name for that of an image.
 fn is_tag(name: &str) -> bool {
-    name.parse().is_ok_and(|reference: Reference| reference.tag().is_some())
+    name.parse().is_ok_and(|reference: Reference| reference.tag().is_some() && reference.digest().is_none())
 }
 
 fn main() -> ExitCode {

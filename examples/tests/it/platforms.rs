@@ -22,6 +22,7 @@ ARG TARGETARCH
 ENV ARCH=$TARGETARCH
 COPY --from=common /data /data
 COPY --from=made /for /for
+HEALTHCHECK --interval=1m30s --timeout=1500ms --retries=2 CMD [\"/for\"]
 ";
 
 const PLATFORMS: [&str; 2] = ["linux/s390x", "linux/amd64"];
@@ -48,6 +49,8 @@ fn each_program_takes_the_image_for_a_platform() {
     // Which there are is said of each.
     let inspect = succeed(program("inspect").args(["--platform", "linux/s390x", &project.image()])).stdout;
     assert!(inspect.contains("\none of:   linux/s390x, linux/amd64; --platform shows another\n"), "{inspect}");
+    let healthcheck = "\n  healthcheck: [\"CMD\",\"/for\"] --interval=90s --timeout=1.5s --retries=2\n";
+    assert!(inspect.contains(healthcheck), "{inspect}");
     let saved = succeed(program("save").arg(project.image()).arg(project.path("saved.tar"))).stdout;
     assert!(saved.contains(" that for linux/amd64 is in it; --platform chooses another\n"), "{saved}");
     for platform in PLATFORMS {

@@ -72,7 +72,7 @@ impl Trail {
     }
 
     /// Whether there is anything of a run that came to its end.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn has_whole(&self) -> bool {
         self.marks.iter().any(|mark| !mark.is_unfinished)
     }
 

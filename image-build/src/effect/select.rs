@@ -178,8 +178,7 @@ fn follow<'a, S: SourceFiles>(files: &'a S, source: &str, path: &[u8]) -> Result
     let node = files.tree().lookup(path, Follow::Last)?;
     let node = node.ok_or_else(|| missing(files, source, path, false))?;
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec();
-    let asked = LayerPath::parse(path)?;
-    let through = Some(asked).filter(|asked| *asked != node.path());
+    let through = LayerPath::parse(path).ok().filter(|asked| *asked != node.path());
     Ok(Selected { name, node, through, only: None })
 }
 

@@ -11,7 +11,7 @@ use image_core::{Digest, Timestamp};
 
 pub(crate) use notes::{Lists, Origin, attach_lists, lists, made};
 pub(crate) use stage::StageSteps;
-pub(crate) use trace::{BuildName, StageTrace, Trace, shown};
+pub(crate) use trace::{BuildName, StageTrace, Trace};
 
 use crate::{
     cache::{

@@ -165,7 +165,7 @@ impl<'b> StageSteps<'b> {
     /// Ends a step that left these layers and this state behind.
     pub(crate) fn end(&mut self, layers: String, state: &Digest, is_miss: bool, roots: &mut Roots) {
         let Some(key) = self.key.take() else { return };
-        let mark = Mark { is_cached: !is_miss, ..Mark::new(self.trace.label(), &*self.texts[self.at], key) }
+        let mark = Mark { is_cached: !is_miss, ..Mark::new(&*self.trace.label, &*self.texts[self.at], key) }
             .with_after(LAYERS, layers)
             .with_after(STATE, state.to_string());
         let old = self.counterpart().map(|counterpart| &self.old[counterpart.position].after);

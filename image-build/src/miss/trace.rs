@@ -25,30 +25,40 @@ impl fmt::Display for BuildName {
 }
 
 impl BuildName {
-    /// Reads one back; what is no such name has the parts that it has.
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads one back; `None` for another name.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('\0').map(String::from);
-        let [dockerfile, context, target, platforms] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-        Self { dockerfile, context, target, platforms }
+        let mut next = || parts.next();
+        Some(Self { dockerfile: next()?, context: next()?, target: next()?, platforms: next()? })
+    }
+
+    /// The name under which the last build of all targets and platforms is kept.
+    fn of_file(&self) -> String {
+        format!("{}\0{}", self.dockerfile, self.context)
+    }
+
+    /// What a stage with this label is called by the build.
+    pub(crate) fn shown<'l>(&self, label: &'l str) -> &'l str {
+        if self.platforms.contains(' ') { label } else { parts(label).1 }
     }
 }
 
 /// The steps of the last build, and what the stages of this one are called.
 pub(crate) struct Trace {
-    name: String,
+    name: BuildName,
     /// All stages of the file, built or not.
     labels: Vec<String>,
     /// What is kept under the name.
     own: Trail,
-    /// What this build is compared with.
-    pub(super) old: Trail,
+    /// What this build is compared with where nothing whole is kept under its name.
+    other: Option<Trail>,
 }
 
 /// The steps of a stage of this build.
 #[derive(Debug)]
 pub(crate) struct StageTrace {
     /// What the stage is called, among those of other platforms.
-    label: String,
+    pub(super) label: String,
     /// What it is called among those of this build.
     pub(super) shown: String,
     pub(super) marks: Vec<Mark>,
@@ -63,10 +73,6 @@ impl StageTrace {
         Self { label, shown, marks: Vec::new(), misses: Vec::new(), is_whole: false }
     }
 
-    pub(super) fn label(&self) -> &str {
-        &self.label
-    }
-
     /// Whether all steps were built.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
@@ -79,26 +85,16 @@ impl StageTrace {
 }
 
 impl Trace {
-    /// Reads the steps of the last build of this name. Where none came to its end, those of one of the same file, with
-    /// another target or other platforms, that had most of these stages.
-    pub(crate) fn open(records: &dyn Journal, name: &BuildName, labels: Vec<String>) -> Result<Self> {
+    /// Reads the steps of the last build of this name; where none came to its end, those of the last one of the same file
+    /// that did, with another target or for other platforms.
+    pub(crate) fn open(records: &dyn Journal, name: BuildName, labels: Vec<String>) -> Result<Self> {
         let own = records.trail(&name.to_string())?.unwrap_or_default();
-        let mut this = Self { name: name.to_string(), labels, old: own.clone(), own };
-        if this.own.is_whole() {
-            return Ok(this);
-        }
-        let mut most = 0;
-        records.for_each_trail(&mut |other, trail| {
-            let other = BuildName::parse(other);
-            if (&other.dockerfile, &other.context) == (&name.dockerfile, &name.context) && trail.is_whole() {
-                let count = this.labels.iter().filter(|label| same(&trail, label, &this.labels).is_some()).count();
-                if count > most {
-                    (most, this.old) = (count, trail);
-                }
-            }
-            Ok(())
-        })?;
-        Ok(this)
+        let other = if own.has_whole() { None } else { records.trail(&name.of_file())? };
+        Ok(Self { name, labels, own, other })
+    }
+
+    fn old(&self) -> &Trail {
+        self.other.as_ref().unwrap_or(&self.own)
     }
 
     /// Keeps the steps of this build for the next one; beside those of one that did not come to its end, those of the last
@@ -121,16 +117,19 @@ impl Trace {
             let is_left = |mark: &&Mark| !mark.is_unfinished && !begun.contains(&*mark.group);
             trail.marks.extend(self.own.marks.iter().filter(is_left).cloned());
         }
-        if trail != self.own {
-            records.put_trail(&self.name, &trail)?;
+        if trail == self.own {
+            return Ok(());
         }
-        Ok(())
+        if is_whole {
+            records.put_trail(&self.name.of_file(), &trail)?;
+        }
+        records.put_trail(&self.name.to_string(), &trail)
     }
 
     /// What the last build had of a stage: the one that it called so, or else what stood in its place.
     pub(super) fn last(&self, stage: &StageTrace) -> Vec<Mark> {
         let old = self.old_label(&stage.label);
-        old.map(|old| self.old.last(old).into_iter().cloned().collect()).unwrap_or_default()
+        old.map(|old| self.old().last(old).into_iter().cloned().collect()).unwrap_or_default()
     }
 
     /// What the last build called a stage that this one calls by this name, without platforms.
@@ -141,7 +140,7 @@ impl Trace {
     }
 
     fn old_label(&self, label: &str) -> Option<&str> {
-        same(&self.old, label, &self.labels).or_else(|| self.renamed(label))
+        same(self.old(), label, &self.labels).or_else(|| self.renamed(label))
     }
 
     /// What stood where a stage stands that is new: a name takes the place of a name, a number that of a number, or what is left
@@ -150,8 +149,8 @@ impl Trace {
         let is_alike = |other: &str| kind(other) == kind(label);
         let (platforms, is_number) = kind(label);
         let is_other = |other: &str| kind(other) == (platforms, !is_number);
-        let gone = || self.old.groups().filter(|group| self.labels.iter().all(|label| label != group));
-        let new = || self.labels.iter().filter(|label| self.old.group(label).next().is_none());
+        let gone = || self.old().groups().filter(|group| self.labels.iter().all(|label| label != group));
+        let new = || self.labels.iter().filter(|label| self.old().group(label).next().is_none());
         let place = new().filter(|other| is_alike(other)).position(|other| other == label)?;
         let alike = gone().filter(|group| is_alike(group)).count();
         match place.checked_sub(alike) {
@@ -191,9 +190,4 @@ fn own_platform(label: &str) -> &str {
 fn kind(label: &str) -> (&str, bool) {
     let (platforms, name) = parts(label);
     (platforms, name.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// What the last build's stage of a label is called where there was one platform, and where there were several.
-pub(crate) fn shown<'l>(build: &BuildName, label: &'l str) -> &'l str {
-    if build.platforms.contains(' ') { label } else { parts(label).1 }
 }

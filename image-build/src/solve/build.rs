@@ -130,7 +130,7 @@ impl Solve<'_> {
                 }
             }
         }
-        let last = Trace::open(self.builder.state.records(), &self.name(), labels)?;
+        let last = Trace::open(self.builder.state.records(), self.name(), labels)?;
         Ok(Shared { begun, last, made: Made::default(), used: Mutex::default() })
     }
 
@@ -187,7 +187,7 @@ impl Solve<'_> {
         };
         let built = places.iter().filter_map(|(number, place)| Some((*number, needs.remove(place)?))).collect();
         let label = self.label(target, stage, *is_shared);
-        let shown = if self.targets.len() == 1 { stage.label() } else { label.clone() };
+        let shown = self.name().shown(&label).to_owned();
         let build = Build {
             builder: self.builder,
             dockerfile: self.dockerfile,

@@ -47,7 +47,7 @@ impl BuildState {
     pub fn last_steps(&self) -> Result<Vec<LastStep>> {
         let mut steps = Vec::new();
         self.records.for_each_trail(&mut |name, trail| {
-            let build = BuildName::parse(name);
+            let Some(build) = BuildName::parse(name) else { return Ok(()) };
             let marks = trail.groups().flat_map(|group| trail.latest(group).into_iter().enumerate());
             for (at, mark) in marks {
                 let record = self.records.get(&mark.key)?;
@@ -57,7 +57,7 @@ impl BuildState {
                     context: build.context.clone(),
                     target: Some(build.target.clone()).filter(|target| !target.is_empty()),
                     platforms: build.platforms.split_whitespace().map(String::from).collect(),
-                    step: StepName::new(miss::shown(&build, &mark.group), at + 1, &*mark.text),
+                    step: StepName::new(build.shown(&mark.group), at + 1, &*mark.text),
                     key: mark.key.clone(),
                     is_cached: mark.is_cached,
                     created,
