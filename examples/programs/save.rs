@@ -89,13 +89,13 @@ impl Program for Save {
         }
         let is_docker = matches!(self.format, Format::Docker);
         if is_docker && images.iter().flat_map(|(_, names)| names).any(|name| !is_tag(name)) {
-            writeln!(out, "Docker and podman load it without a name; --tag NAME:TAG gives it one")?;
+            writeln!(out, "manifest.json, which Docker reads, has no tag for it; --tag NAME:TAG gives it one")?;
         }
         Ok(())
     }
 }
 
-/// Whether whoever loads an archive takes such a name for that of an image.
+/// Whether such a name is among the tags of Docker's form.
 fn is_tag(name: &str) -> bool {
     name.parse().is_ok_and(|reference: Reference| reference.tag().is_some() && reference.digest().is_none())
 }

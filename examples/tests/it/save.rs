@@ -40,7 +40,7 @@ fn an_image_is_given_a_name_for_those_that_load_it() {
         serde_json::from_slice::<serde_json::Value>(&manifest).unwrap()[0]["RepoTags"].clone()
     };
     let said = succeed(program("save").arg(project.image()).arg(&unnamed)).stdout;
-    assert!(said.contains("without a name; --tag NAME:TAG gives it one"), "{said}");
+    assert!(said.contains("has no tag for it; --tag NAME:TAG gives it one"), "{said}");
     assert_eq!(tags(&unnamed), serde_json::json!([]));
     let said = succeed(program("save").args(["--tag", "localhost/app"]).arg(project.image()).arg(&named)).stdout;
     assert_eq!(said.lines().count(), 1, "{said}");
