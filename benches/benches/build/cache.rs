@@ -25,7 +25,7 @@ fn recipe(number: u64) -> Recipe {
         .with_text(IngredientKind::Environment, "LANG", "C.UTF-8")
         .with_text(IngredientKind::Argument, "VERSION", "1.2.3")
         .with_digest(IngredientKind::Content, "src", digest)
-        .with_text(IngredientKind::Setting, "compression", "gzip:6")
+        .with_text(IngredientKind::Setting, "compression", "gzip:5")
 }
 
 fn fill(store: &impl RecordStore, count: u64) {

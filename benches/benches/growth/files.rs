@@ -5,12 +5,12 @@ use std::{io, sync::Arc};
 use benches::{Context, Result, apply_options, few, switch, tree};
 use image_build::{BuildOptions, BuildState, Builder, Dockerfile, StatCache};
 use image_core::{
-    BlobStoreExt, Compression, Ctx, Descriptor, DiffId, ImageResolver, MediaType, MemoryBlobStore, Timestamp,
-    codec::EncodeOptions,
+    BlobStoreExt, Compression, Ctx, Descriptor, DiffId, History, Image, ImageConfig, ImageEdit, ImageResolver,
+    MediaType, MemoryBlobStore, Platform, Timestamp, codec::EncodeOptions,
 };
 use image_overlay::{
     Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerBlob, LayerPath, LayerToc,
-    Limits, Metadata, PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
+    Limits, Metadata, PackOptions, Root, TarReader, TarWriter, UnpackOptions, apply_layer, diff, unpack,
 };
 
 use crate::curve::Growth;
@@ -34,6 +34,20 @@ fn tar(count: u64) -> Result<Vec<u8>> {
 
 fn toc(count: u64) -> Result<LayerToc> {
     Ok(LayerToc::read(tar(count)?.as_slice(), &Limits::default(), &Ctx::default())?)
+}
+
+/// An image of a layer of so many files, and one above it that replaces a quarter of them.
+fn replaced(count: u64) -> Result<Image> {
+    let store = Arc::new(MemoryBlobStore::default());
+    let mut edit = ImageEdit::new(ImageConfig::new(&Platform::new("linux", "amd64")));
+    for files in [count, count / 4] {
+        let tar = tar(files)?;
+        let blob = store.put_bytes(&tar)?;
+        let layer = Descriptor::new(MediaType::layer(Compression::None), blob.digest.clone(), blob.size);
+        let step = History::new(Timestamp::UNIX_EPOCH, format!("{files} files"));
+        edit.push_layer(&layer, DiffId::from_digest(blob.digest), step);
+    }
+    Ok(Image::open(store.clone(), &edit.write(&*store)?)?)
 }
 
 fn image_tree(count: u64) -> Result<ImageSource> {
@@ -99,6 +113,12 @@ pub(crate) fn on_disk(growth: &mut Growth) -> Result<()> {
     growth.curve("files: apply to a directory", "files", most, tar, |tar| {
         let directory = tempfile::tempdir()?;
         apply_layer(tar.as_slice(), &Root::open(directory.path())?, &apply_options(), &ctx)?;
+        Ok(directory)
+    })?;
+    growth.curve("files: unpack, a quarter of them replaced", "files", most, replaced, |image| {
+        let directory = tempfile::tempdir()?;
+        let options = UnpackOptions::default().with_apply(apply_options());
+        unpack(image, &directory.path().join("root"), &options, &ctx)?;
         Ok(directory)
     })?;
     let context = |count| Context::of(&few(u32::try_from(count)?)?);

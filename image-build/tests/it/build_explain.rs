@@ -622,9 +622,9 @@ fn other_reasons_are_named() {
         "a compression",
         option(|options| options.with_encode("zstd".parse().unwrap())),
         &[
-            r#"one 5, one 6, one 7: setting compression changed from "gzip:6" to "zstd:3""#,
+            r#"one 5, one 6, one 7: setting compression changed from "gzip:5" to "zstd:3""#,
             "one 8, 2 1: an earlier step changed: [one 5] WORKDIR $DIR",
-            r#"2 2, 2 3: setting compression changed from "gzip:6" to "zstd:3""#,
+            r#"2 2, 2 3: setting compression changed from "gzip:5" to "zstd:3""#,
             "2 4, 2 5: an earlier step changed: [one 5] WORKDIR $DIR",
         ],
     );

@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 
 /// Compresses what is written to it; [`Encoder::finish`] ends the stream.
 ///
-/// The input is cut into pieces, which are compressed independently, on several threads where the options say so:
+/// The input is cut into pieces, which are compressed on several threads where the options say so:
 ///
-/// - gzip: pieces of 1 MiB, in one member, as some readers stop after the first. Memory is about 6 MiB for each thread.
+/// - gzip: pieces of 1 MiB that may refer to the one before, in one member, as some readers stop after the first. Memory is about 6 MiB for each thread.
 /// - zstd: pieces of 4 MiB, and of 16 MiB from level 9 on, each a frame with its size and a checksum; one frame
 ///   where the input is no longer than a piece. Memory for each thread is about 20 MiB, from level 9 on 90 MiB, at level 19
 ///   140 MiB and at level 22 300 MiB.

@@ -9,7 +9,7 @@ use zlib_rs::crc32::crc32;
 
 use super::{gzip_piece::GzipCompressor, piece_writer::PieceWriter};
 
-/// Writes one gzip member made of pieces that are compressed independently.
+/// Writes one gzip member made of pieces.
 pub(super) struct GzipEncoder<W> {
     pieces: PieceWriter<W, GzipCompressor>,
     crc: u32,

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, excerpt};
 /// # fn main() -> image_core::Result<()> {
 /// let options: EncodeOptions = "zstd:19".parse()?;
 /// assert_eq!(options.to_string(), "zstd:19");
-/// assert_eq!(EncodeOptions::default().to_string(), "gzip:6");
+/// assert_eq!(EncodeOptions::default().to_string(), "gzip:5");
 /// # Ok(())
 /// # }
 /// ```
@@ -25,7 +25,7 @@ use crate::error::{Error, Result, excerpt};
 pub struct EncodeOptions {
     /// The format; gzip by default.
     pub compression: Compression,
-    /// How hard to try: gzip 1 to 9, zstd 1 to 22; by default 6 for gzip and 3 for zstd.
+    /// How hard to try: gzip 1 to 9, zstd 1 to 22; by default 5 for gzip and 3 for zstd.
     ///
     /// For quick gzip take 2: level 1 of this encoder saves little time and is up to a third larger.
     pub level: Option<u8>,
@@ -77,7 +77,7 @@ fn levels(compression: Compression) -> (u8, RangeInclusive<u8>, &'static str) {
     match compression {
         #[expect(clippy::reversed_empty_ranges, reason = "no level at all")]
         Compression::None => (0, 1..=0, "there are no levels without compression"),
-        Compression::Gzip => (6, 1..=9, "gzip has levels 1 to 9"),
+        Compression::Gzip => (5, 1..=9, "gzip has levels 1 to 9"),
         Compression::Zstd => (3, 1..=22, "zstd has levels 1 to 22"),
     }
 }

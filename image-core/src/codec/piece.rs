@@ -1,4 +1,4 @@
-//! One piece of a stream, compressed without regard to any other.
+//! One piece of a stream, compressed without regard to how any other was.
 
 use std::io;
 
@@ -13,11 +13,13 @@ pub(super) enum Place {
 
 /// Compresses pieces of one format.
 ///
-/// What it makes of a piece hangs on that piece, the level and the place alone, not on what it compressed
-/// before: which thread compresses a piece, and when, leaves no trace in the bytes.
+/// What it makes of a piece hangs on its bytes, those that go before it in the stream, the level and the place alone, not on
+/// what it compressed before: which thread compresses a piece, and when, leaves no trace in the bytes.
 pub(super) trait Compress: Sized + Send + 'static {
     /// What threads that compress are called.
     const NAME: &'static str;
+    /// How many bytes before a piece it may refer to.
+    const LOOK_BACK: usize;
 
     /// Begins to compress at a level that the format has.
     fn new(level: u8) -> io::Result<Self>;
@@ -26,15 +28,18 @@ pub(super) trait Compress: Sized + Send + 'static {
     fn piece_size(level: u8) -> usize;
 
     /// Compresses a piece into `output`, which may hold anything, and tells how many bytes at the beginning of that
-    /// are the result.
-    fn compress(&mut self, input: &[u8], place: Place, output: &mut Vec<u8>) -> io::Result<usize>;
+    /// are the result. The stream's bytes before the piece, up to [`Compress::LOOK_BACK`] of them, are `before`.
+    fn compress(&mut self, before: &[u8], input: &[u8], place: Place, output: &mut Vec<u8>) -> io::Result<usize>;
 }
 
 /// Input and, once compressed, the output; used again for later input.
 pub(super) struct Piece {
     /// How much input it holds at most.
     size: usize,
+    /// What goes before the piece in its stream, and behind that the piece.
     input: Vec<u8>,
+    /// Where in that it begins.
+    start: usize,
     output: Vec<u8>,
     written: usize,
 }
@@ -42,32 +47,41 @@ pub(super) struct Piece {
 impl Piece {
     /// A piece that takes memory as its input grows, for streams that may be short.
     pub(super) fn growing(size: usize) -> Self {
-        Self { size, input: Vec::new(), output: Vec::new(), written: 0 }
+        Self { size, input: Vec::new(), start: 0, output: Vec::new(), written: 0 }
     }
 
     /// A piece with memory for all of its input at once, for streams that fill more than one.
-    pub(super) fn allocated(size: usize) -> Self {
-        Self { input: Vec::with_capacity(size), ..Self::growing(size) }
+    pub(super) fn allocated<C: Compress>(size: usize) -> Self {
+        Self { input: Vec::with_capacity(C::LOOK_BACK + size), ..Self::growing(size) }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.input.len() == self.size
+        self.input.len() - self.start == self.size
     }
 
     /// Takes as much of `bytes` as there is room for, and tells how much that is.
     pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let taken = &bytes[..bytes.len().min(self.size - self.input.len())];
+        let taken = &bytes[..bytes.len().min(self.size - (self.input.len() - self.start))];
         self.input.extend_from_slice(taken);
         taken.len()
     }
 
-    /// Forgets the input.
-    pub(super) fn clear(&mut self) {
+    /// Becomes the piece behind `previous`.
+    pub(super) fn follow<C: Compress>(&mut self, previous: &Self) {
         self.input.clear();
+        self.input.extend_from_slice(&previous.input[previous.input.len().saturating_sub(C::LOOK_BACK)..]);
+        self.start = self.input.len();
+    }
+
+    /// Becomes the piece behind itself.
+    pub(super) fn advance<C: Compress>(&mut self) {
+        self.input.drain(..self.input.len().saturating_sub(C::LOOK_BACK));
+        self.start = self.input.len();
     }
 
     pub(super) fn compress(&mut self, compressor: &mut impl Compress, place: Place) -> io::Result<()> {
-        self.written = compressor.compress(&self.input, place, &mut self.output)?;
+        let (before, input) = self.input.split_at(self.start);
+        self.written = compressor.compress(before, input, place, &mut self.output)?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A stream of pieces that are compressed independently, the same bytes on any number of threads.
+//! A stream of pieces that are compressed apart from each other, the same bytes on any number of threads.
 
 use std::{
     io::{self, Write},
@@ -81,12 +81,13 @@ impl<W: Write, C: Compress> PieceWriter<W, C> {
         if let Workers::Started(pool) = &mut self.workers
             && !pool.is_empty()
         {
-            let next = self.spare.pop().unwrap_or_else(|| Piece::allocated(C::piece_size(self.level)));
+            let mut next = self.spare.pop().unwrap_or_else(|| Piece::allocated::<C>(C::piece_size(self.level)));
+            next.follow::<C>(&self.piece);
             return pool.submit(mem::replace(&mut self.piece, next), place);
         }
         self.piece.compress(&mut self.compressor, place)?;
         emit(&mut self.writer, &mut self.head, &self.piece)?;
-        self.piece.clear();
+        self.piece.advance::<C>();
         Ok(())
     }
 
@@ -96,9 +97,8 @@ impl<W: Write, C: Compress> PieceWriter<W, C> {
             && more(pool)
             && let Some(answer) = pool.next()
         {
-            let mut piece = answer?;
+            let piece = answer?;
             emit(&mut self.writer, &mut self.head, &piece)?;
-            piece.clear();
             self.spare.push(piece);
         }
         Ok(())

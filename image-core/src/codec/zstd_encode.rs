@@ -13,15 +13,15 @@ const PIECE_LOG: u32 = 22;
 /// A piece of a high level is larger: it would lose more by being cut off from those before it.
 const HIGH_PIECE_LOG: u32 = 24;
 
-/// Compresses each piece into a frame with its size and a checksum.
-///
-/// Frames know nothing of each other, so a reader can begin at any one.
+/// Compresses each piece into a frame with its size and a checksum; a reader can begin at any one.
 pub(super) struct ZstdCompressor {
     context: CCtx<'static>,
 }
 
 impl Compress for ZstdCompressor {
     const NAME: &'static str = "zstd";
+    /// Frames know nothing of each other.
+    const LOOK_BACK: usize = 0;
 
     fn new(level: u8) -> io::Result<Self> {
         let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
@@ -40,7 +40,7 @@ impl Compress for ZstdCompressor {
     }
 
     /// The context keeps its parameters and nothing else from one piece to the next.
-    fn compress(&mut self, input: &[u8], _place: Place, output: &mut Vec<u8>) -> io::Result<usize> {
+    fn compress(&mut self, _before: &[u8], input: &[u8], _place: Place, output: &mut Vec<u8>) -> io::Result<usize> {
         output.clear();
         output.reserve(zstd_safe::compress_bound(input.len()));
         self.context.compress2(output, input).map_err(refused)

@@ -48,10 +48,9 @@ fn incompressible_input_hardly_grows() {
         .chunks_exact(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect();
-    // Level 1 of gzip has fixed codes alone, and they are longer than a byte.
-    for (text, share) in [("gzip:1", 16), ("gzip:2", 1_000), ("gzip:6", 1_000), ("gzip:9", 1_000), ("zstd", 1_000)] {
+    for text in ["gzip:1", "gzip:2", "gzip:5", "gzip:6", "gzip:9", "zstd"] {
         let stored = encode(&options(text), &noise);
-        assert!(stored.len() < noise.len() + noise.len() / share, "{text}: {} of {}", stored.len(), noise.len());
+        assert!(stored.len() < noise.len() + noise.len() / 5_000, "{text}: {} of {}", stored.len(), noise.len());
         assert!(decode(stored.as_slice(), options(text).compression).unwrap() == noise, "{text}");
     }
 }

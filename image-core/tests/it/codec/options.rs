@@ -4,7 +4,7 @@ use image_core::codec::{Compression, EncodeOptions, Encoder};
 fn text_form() {
     for (text, printed) in [
         ("none", "none"),
-        ("gzip", "gzip:6"),
+        ("gzip", "gzip:5"),
         ("gzip:1", "gzip:1"),
         ("gzip:9", "gzip:9"),
         ("zstd", "zstd:3"),
