@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use examples::{Program, Result, file};
+use examples::{Program, Result};
 use image_build::{BuildContext, Ignore, StatCache};
 use image_core::Ctx;
 
@@ -29,9 +29,8 @@ impl Program for Fingerprint {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let context = BuildContext::open(&self.context, Ignore::for_context(&self.context)?)?;
         let sources = if self.source.is_empty() { vec![String::from(".")] } else { self.source.clone() };
-        let forgotten = file::temporary_directory()?;
-        let known = StatCache::open(self.state.as_deref().unwrap_or_else(|| forgotten.path()))?;
-        let found = context.fingerprint(&sources, &known, ctx)?;
+        let known = self.state.as_ref().map(StatCache::open).transpose()?;
+        let found = context.fingerprint(&sources, known.as_ref(), ctx)?;
         for file in found.files.iter().filter(|_| self.files) {
             writeln!(out, "{} {}", file.digest(), file.path.escape_ascii())?;
         }

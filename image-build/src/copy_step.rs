@@ -96,7 +96,11 @@ impl StageBuild<'_> {
         let fetched = fetched.collect::<Result<Vec<_>>>()?;
         let files = fetched.iter().map(|(position, fetched)| {
             let name = words.sources.get(*position).map_or("", String::as_str);
-            Ok((*position, fetched, ContextFiles::new(&fetched.context, name, builder.state.stats(), false, ctx)?))
+            Ok((
+                *position,
+                fetched,
+                ContextFiles::new(&fetched.context, name, Some(builder.state.stats()), false, ctx)?,
+            ))
         });
         let files = files.collect::<Result<Vec<(usize, &Fetched, ContextFiles<'_>)>>>()?;
         let remotes = files.iter().map(|(position, fetched, files)| {
@@ -120,7 +124,7 @@ impl StageBuild<'_> {
         let (state, ctx) = (self.build.builder.state, self.build.ctx);
         self.warn_of_ignored(words, context.ignore())?;
         let wants_all = words.choice.wants_all(words.paths().map(|(_, path)| path));
-        let files = ContextFiles::new(context, &*name, state.stats(), wants_all, ctx)?;
+        let files = ContextFiles::new(context, &*name, Some(state.stats()), wants_all, ctx)?;
         let selection = Selection::new(&files, words.paths(), &words.choice, ctx)?;
         selection.warn_of_unmatched(ctx);
         let digest = selection.digest()?;

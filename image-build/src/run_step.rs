@@ -281,8 +281,9 @@ fn files_of<'f>(
     built: &'f BTreeMap<usize, Arc<StageState>>,
 ) -> Result<Option<Files<'f>>> {
     let (state, ctx) = (build.builder.state, build.ctx);
-    let context =
-        |context, name: String| Ok(Some(Files::Context(ContextFiles::new(context, name, state.stats(), false, ctx)?)));
+    let context = |context, name: String| {
+        Ok(Some(Files::Context(ContextFiles::new(context, name, Some(state.stats()), false, ctx)?)))
+    };
     match (from, &mount.kind) {
         (None, RunMountKind::Bind { .. }) => context(build.builder.context, "the build context".into()),
         (None, _) => Ok(None),

@@ -174,6 +174,11 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// What is known where nothing is kept.
+    pub(crate) fn nothing() -> Self {
+        Self { begun: Timestamp::UNIX_EPOCH, bytes: Vec::new() }
+    }
+
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.len() <= HEADER

@@ -12,7 +12,7 @@ pub(crate) fn fingerprint(criterion: &mut Criterion) {
     let context = Context::input().expect("a context");
     let find = |known: &StatCache| {
         // A context is listed once, so each needs one of its own.
-        context.open().and_then(|files| Ok(files.fingerprint(&["."], known, &ctx)?)).expect("it is read")
+        context.open().and_then(|files| Ok(files.fingerprint(&["."], Some(known), &ctx)?)).expect("it is read")
     };
     let known = LazyCell::new(|| {
         let known = StatCache::open(context.beside("known")).expect("a cache");

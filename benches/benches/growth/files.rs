@@ -125,16 +125,16 @@ pub(crate) fn on_disk(growth: &mut Growth) -> Result<()> {
     growth.curve("files: scan a directory", "files", most, context, |context| tree(&context.path()))?;
     growth.curve("files: fingerprint, nothing known", "files", most, context, |context| {
         let known = tempfile::tempdir()?;
-        context.open()?.fingerprint(&["."], &StatCache::open(known.path())?, &ctx)?;
+        context.open()?.fingerprint(&["."], Some(&StatCache::open(known.path())?), &ctx)?;
         Ok(known)
     })?;
     let known = |count| {
         let context = context(count)?;
-        context.open()?.fingerprint(&["."], &StatCache::open(context.beside("known"))?, &ctx)?;
+        context.open()?.fingerprint(&["."], Some(&StatCache::open(context.beside("known"))?), &ctx)?;
         Ok(context)
     };
     growth.curve("files: fingerprint, all known", "files", most, known, |context| {
-        Ok(context.open()?.fingerprint(&["."], &StatCache::open(context.beside("known"))?, &ctx)?)
+        Ok(context.open()?.fingerprint(&["."], Some(&StatCache::open(context.beside("known"))?), &ctx)?)
     })?;
     growth.curve("files: build, nothing cached", "files", most, context, |context| {
         let state = tempfile::tempdir()?;

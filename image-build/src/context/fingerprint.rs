@@ -58,7 +58,7 @@ pub struct FileFingerprint {
 
 impl BuildContext {
     /// The digest of what these sources select, each written as a source of COPY: a file, a directory with all in it,
-    /// or a pattern of files. Files that `cache` knows are not read again; what was read is kept there.
+    /// or a pattern of files. Files that `cache` knows are not read again; what was read is kept there. Without one, all are read.
     ///
     /// ```
     /// use image_build::{BuildContext, Ignore, StatCache};
@@ -67,7 +67,7 @@ impl BuildContext {
     /// # let (dir, state) = (dir.path(), state.path());
     /// std::fs::write(dir.join("main.c"), "int main() {}")?;
     /// let context = BuildContext::open(dir, Ignore::default())?;
-    /// let inputs = context.fingerprint(&["*.c"], &StatCache::open(state)?, &Ctx::default())?;
+    /// let inputs = context.fingerprint(&["*.c"], Some(&StatCache::open(state)?), &Ctx::default())?;
     /// assert_eq!(inputs.files[0].path, b"main.c");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -75,14 +75,22 @@ impl BuildContext {
     /// # Errors
     /// [`Error::is_not_found`] for a source that is no pattern and selects nothing, [`Error::Changed`] for a file that
     /// does not hold still, [`Error::is_cancelled`], and where something cannot be read.
-    pub fn fingerprint(&self, sources: &[impl AsRef<str>], cache: &StatCache, ctx: &Ctx) -> Result<Fingerprint> {
+    pub fn fingerprint(
+        &self,
+        sources: &[impl AsRef<str>],
+        cache: Option<&StatCache>,
+        ctx: &Ctx,
+    ) -> Result<Fingerprint> {
         let sources = || sources.iter().map(AsRef::as_ref);
         let wants_all = Choice::default().wants_all(sources());
         let files = ContextFiles::new(self, "the context", cache, wants_all, ctx)?;
         let selection = Selection::new(&files, sources().enumerate(), &Choice::default(), ctx)?;
         selection.warn_of_unmatched(ctx);
         std::thread::scope(|scope| {
-            let files = scope.spawn(|| self.keep_stats(cache).and_then(|()| selection.files()));
+            let files = scope.spawn(|| {
+                cache.map_or(Ok(()), |cache| self.keep_stats(cache))?;
+                selection.files()
+            });
             let digest = selection.digest()?;
             let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             Ok(Fingerprint { digest, files })

@@ -46,7 +46,7 @@ use crate::{
     error::{Error, Result},
     files::{FileFacts, Xattrs},
     ignore::Ignore,
-    stat_cache::{Fact, StatCache},
+    stat_cache::{Fact, Loaded, StatCache},
 };
 use open::open_beneath;
 use status::{Status, TreeRoot};
@@ -96,7 +96,7 @@ type Unread<'t> = (NodeRef<'t, ContextFile>, &'t ContextFile);
 #[derive(Debug)]
 struct Listed {
     tree: ContextTree,
-    /// What is to be kept for later builds; `None` for files that are in no directory.
+    /// What is to be kept for later builds; `None` for files that are in no directory, and where nothing is kept.
     stats: Option<Stats>,
 }
 
@@ -218,7 +218,7 @@ impl BuildContext {
 
     /// Lists the files, once. What `known` knows of them need not be read. Where it knows nothing and all of the files are
     /// wanted, they are read as they are found.
-    pub(crate) fn list(&self, known: &StatCache, wants_all: bool, ctx: &Ctx) -> Result<&ContextTree> {
+    pub(crate) fn list(&self, known: Option<&StatCache>, wants_all: bool, ctx: &Ctx) -> Result<&ContextTree> {
         let _reading = self.reading();
         if let Some(listed) = self.listed.get() {
             return Ok(&listed.tree);
@@ -227,11 +227,11 @@ impl BuildContext {
             Files::Directory(directory) => {
                 let failed = |e: Errno| Error::io("list", &self.path, e.into());
                 let root = TreeRoot::of(directory).map_err(failed)?;
-                let known = known.load(&root)?;
-                let reads = wants_all && known.is_empty();
-                let tree = walk::list(self, directory, &known, reads, ctx)?;
-                let stats = Stats { root, begun: known.begun, learned: AtomicBool::new(reads) };
-                Listed { tree, stats: Some(stats) }
+                let loaded = known.map_or_else(|| Ok(Loaded::nothing()), |known| known.load(&root))?;
+                let reads = wants_all && loaded.is_empty();
+                let tree = walk::list(self, directory, &loaded, reads, ctx)?;
+                let stats = known.map(|_| Stats { root, begun: loaded.begun, learned: AtomicBool::new(reads) });
+                Listed { tree, stats }
             }
             Files::Given(source) => Listed { tree: given::list(source, &self.ignore, self.modes, ctx)?, stats: None },
         };

@@ -24,7 +24,7 @@ impl<'a> ContextFiles<'a> {
     pub(crate) fn new(
         context: &'a BuildContext,
         name: impl Into<String>,
-        known: &StatCache,
+        known: Option<&StatCache>,
         wants_all: bool,
         ctx: &Ctx,
     ) -> Result<Self> {

@@ -60,39 +60,40 @@ impl Files {
 
     /// The fingerprint of everything, and how many files were read for it.
     fn fingerprint(&self) -> (Fingerprint, usize) {
-        self.fingerprint_of(&self.context(), &self.cache_directory())
-    }
-
-    fn fingerprint_of(&self, context: &BuildContext, cache: &Path) -> (Fingerprint, usize) {
-        // Files that are read as they are found are counted as they come.
-        let read = Arc::new(Mutex::new(0));
-        let (seen, reading) = (Arc::clone(&read), Mutex::new(None));
-        let observer = move |event: &Event<'_>| match event {
-            Event::Begin { task, kind: TaskKind::Fingerprint, label, .. } => {
-                if let Some((count, _)) = label.split_once(" files of ") {
-                    *seen.lock().unwrap() += count.parse::<usize>().unwrap();
-                } else if label.starts_with("read ") {
-                    *reading.lock().unwrap() = Some(*task);
-                }
-            }
-            Event::Advance { task, items, .. } if *reading.lock().unwrap() == Some(*task) => {
-                *seen.lock().unwrap() += usize::try_from(*items).unwrap();
-            }
-            _ => {}
-        };
-        let ctx = Ctx::default().with_observer(Arc::new(observer));
-        let fingerprint = context.fingerprint(&["."], &StatCache::open(cache).unwrap(), &ctx).unwrap();
-        let read = *read.lock().unwrap();
-        (fingerprint, read)
+        fingerprint_of(&self.context(), Some(&StatCache::open(self.cache_directory()).unwrap()))
     }
 
     /// The fingerprint by one who knows nothing, and has listed the files before they are read.
     fn truth(&self) -> Fingerprint {
-        let (context, cache) = (self.context(), temp_dir());
-        let nothing = context.fingerprint(&["no-such-*"], &StatCache::open(cache.path()).unwrap(), &Ctx::default());
+        let context = self.context();
+        let nothing = context.fingerprint(&["no-such-*"], None, &Ctx::default());
         assert_eq!(nothing.unwrap().files, []);
-        self.fingerprint_of(&context, cache.path()).0
+        fingerprint_of(&context, None).0
     }
+}
+
+/// The fingerprint of everything, and how many files were read for it.
+fn fingerprint_of(context: &BuildContext, cache: Option<&StatCache>) -> (Fingerprint, usize) {
+    // Files that are read as they are found are counted as they come.
+    let read = Arc::new(Mutex::new(0));
+    let (seen, reading) = (Arc::clone(&read), Mutex::new(None));
+    let observer = move |event: &Event<'_>| match event {
+        Event::Begin { task, kind: TaskKind::Fingerprint, label, .. } => {
+            if let Some((count, _)) = label.split_once(" files of ") {
+                *seen.lock().unwrap() += count.parse::<usize>().unwrap();
+            } else if label.starts_with("read ") {
+                *reading.lock().unwrap() = Some(*task);
+            }
+        }
+        Event::Advance { task, items, .. } if *reading.lock().unwrap() == Some(*task) => {
+            *seen.lock().unwrap() += usize::try_from(*items).unwrap();
+        }
+        _ => {}
+    };
+    let ctx = Ctx::default().with_observer(Arc::new(observer));
+    let fingerprint = context.fingerprint(&["."], cache, &ctx).unwrap();
+    let read = *read.lock().unwrap();
+    (fingerprint, read)
 }
 
 fn set_times_of(path: &Path, other: &fs::Metadata) {
@@ -126,6 +127,19 @@ fn remake_unseen(path: &Path) {
             break;
         }
     }
+}
+
+#[test]
+fn without_a_cache_all_is_read_each_time() {
+    let files = Files::new(30);
+    let truth = files.truth();
+    for _ in 0..2 {
+        assert_eq!(fingerprint_of(&files.context(), None), (truth.clone(), 30));
+    }
+    let (context, cache) = (files.context(), StatCache::open(files.cache_directory()).unwrap());
+    assert_eq!(fingerprint_of(&context, None), (truth.clone(), 30));
+    assert_eq!(fingerprint_of(&context, Some(&cache)), (truth.clone(), 0), "it is known to who read it");
+    assert_eq!(files.fingerprint(), (truth, 30), "and to nobody else");
 }
 
 #[test]
@@ -228,7 +242,7 @@ fn files_that_change_all_the_time_are_right_once_they_hold_still() {
         for _ in 0..30 {
             let context = files.context();
             let cache = StatCache::open(files.cache_directory()).unwrap();
-            if let Err(error) = context.fingerprint(&["."], &cache, &Ctx::default()) {
+            if let Err(error) = context.fingerprint(&["."], Some(&cache), &Ctx::default()) {
                 assert!(error.to_string().contains("changes while the build reads it"), "{error}");
             }
         }
@@ -264,7 +278,7 @@ fn files_are_the_same_whether_they_are_read_as_they_are_found_or_later() {
         .map(|file| fs::metadata(files.path(str::from_utf8(&file.path).unwrap())).unwrap().ino())
         .collect();
     for _ in 0..20 {
-        let (found, read) = files.fingerprint_of(&files.context(), temp_dir().path());
+        let (found, read) = fingerprint_of(&files.context(), None);
         assert_eq!((found == truth, read), (true, inodes.len()));
     }
     // What cannot be read is an error only where it is taken, and then names its path.
@@ -276,8 +290,8 @@ fn files_are_the_same_whether_they_are_read_as_they_are_found_or_later() {
     }
     let (error, others) = test_support::unprivileged(|| {
         let cache = StatCache::open(state.path().join("stat")).unwrap();
-        let all = files.context().fingerprint(&["."], &cache, &Ctx::default());
-        (all.unwrap_err(), files.context().fingerprint(&["big"], &cache, &Ctx::default()))
+        let all = files.context().fingerprint(&["."], Some(&cache), &Ctx::default());
+        (all.unwrap_err(), files.context().fingerprint(&["big"], Some(&cache), &Ctx::default()))
     });
     assert!(error.is_denied(), "{error}");
     assert!(error.to_string().contains("d2/f05"), "{error}");
@@ -320,15 +334,14 @@ fn modes_are_exact_or_those_that_git_keeps() {
         ["d0", "d1", "d2", "", "run"].iter().for_each(|path| mode(path, 0o777));
         let of = |modes| {
             let context = files.context().with_modes(modes);
-            files.fingerprint_of(&context, temp_dir().path()).0.digest
+            fingerprint_of(&context, None).0.digest
         };
         (of(ModePolicy::Exact), of(ModePolicy::Git))
     };
     let (strict, lax) = (digests(0o077), digests(0o002));
     assert_ne!(strict.0, lax.0, "exact modes are another under another umask");
     assert_eq!(strict.1, lax.1, "git's are not");
-    let git =
-        |files: &Files| files.fingerprint_of(&files.context().with_modes(ModePolicy::Git), temp_dir().path()).0.digest;
+    let git = |files: &Files| fingerprint_of(&files.context().with_modes(ModePolicy::Git), None).0.digest;
     fs::set_permissions(files.path("d0/f00"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_ne!(git(&files), lax.1, "whether a file is executable counts");
 }
@@ -347,7 +360,7 @@ fn what_is_no_file_any_more_when_it_is_read_is_named() {
     for (what, make) in replacements {
         files.write("d0/f00", "content 00");
         let context = files.context();
-        let look = |source: &str| context.fingerprint(&[source], &cache, &Ctx::default());
+        let look = |source: &str| context.fingerprint(&[source], Some(&cache), &Ctx::default());
         look("d1/f01").unwrap();
         let path = files.path("d0/f00");
         fs::remove_file(&path).unwrap();
@@ -365,7 +378,7 @@ fn what_is_no_file_any_more_when_it_is_read_is_named() {
     for content in ["content", "other content", "longer content 00"] {
         files.write("d0/f00", "content 00");
         let context = files.context();
-        let look = |source: &str| context.fingerprint(&[source], &cache, &Ctx::default()).unwrap();
+        let look = |source: &str| context.fingerprint(&[source], Some(&cache), &Ctx::default()).unwrap();
         look("d1/f01");
         files.write("d0/f00", content);
         assert_eq!(look("d0/f00").files[0].digest(), Digest::sha256_of(content.as_bytes()));
@@ -379,7 +392,7 @@ fn an_image_in_the_place_of_another_is_another_tree() {
         return;
     }
     let files = Files::new(0);
-    let cache = files.cache_directory();
+    let cache = StatCache::open(files.cache_directory()).unwrap();
     let mut digests = Vec::new();
     for content in ["one", "two", "six"] {
         files.write("file", content);
@@ -391,7 +404,7 @@ fn an_image_in_the_place_of_another_is_another_tree() {
         let Some(disk) = SmallDisk::of_image(&image) else { return };
         let context = BuildContext::open(disk.path(), Ignore::default()).unwrap();
         for _ in 0..2 {
-            digests.push(files.fingerprint_of(&context, &cache).0.files.remove(0).digest());
+            digests.push(fingerprint_of(&context, Some(&cache)).0.files.remove(0).digest());
         }
     }
     let expected = ["one", "one", "two", "two", "six", "six"].map(|content| Digest::sha256_of(content.as_bytes()));
