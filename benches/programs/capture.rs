@@ -22,7 +22,8 @@ fn main() -> Result<()> {
     let lower = upper.scan_lower(Root::open(Path::new(lower))?, &ctx)?;
     let captured = CapturedSource::over(&lower, upper, &ctx)?;
     let changes = diff(&lower, &captured, &DiffOptions::default(), &ctx)?;
-    let layer = changes.pack(&FsBlobStore::create(store)?, PackOptions::default().with_encode(encode), &ctx)?;
-    writeln!(io::stdout(), "{} of {} entries", layer.descriptor.digest, layer.toc.len())?;
+    let options = PackOptions::default().with_encode(encode);
+    let (layer, _) = changes.pack_without_toc(&FsBlobStore::create(store)?, options, &ctx)?;
+    writeln!(io::stdout(), "{} of {} entries", layer.digest, changes.len())?;
     Ok(())
 }

@@ -54,12 +54,12 @@ impl Program for Commit {
         let mut manifest = image.descriptor().clone();
         let mut made = String::from("none, as no file changed");
         if !changes.is_empty() {
-            let layer =
-                changes.pack(layout.blobs(), PackOptions::default().with_encode(self.compression.clone()), ctx)?;
+            let options = PackOptions::default().with_encode(self.compression.clone());
+            let (layer, diff_id) = changes.pack_without_toc(layout.blobs(), options, ctx)?;
             let mut edit = ImageEdit::of(&image);
-            edit.push_layer(&layer.descriptor, layer.diff_id, History::new(ctx.now(), "commit"));
+            edit.push_layer(&layer, diff_id, History::new(ctx.now(), "commit"));
             manifest = edit.write(layout.blobs())?;
-            made = format!("{}, {}", text::size(layer.descriptor.size), counted(&changes));
+            made = format!("{}, {}", text::size(layer.size), counted(&changes));
         }
         if !self.change.is_empty() {
             manifest = change(&layout, &manifest, &self.change, ctx)?;

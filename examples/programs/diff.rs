@@ -73,8 +73,8 @@ fn write_layer(changes: &Changes<'_, impl TreeSource, impl TreeSource>, path: &P
     let directory = file::temporary_directory()?;
     let store = FsBlobStore::create(directory.path())?;
     let options = PackOptions::default().with_encode(EncodeOptions::new(compression));
-    let layer = changes.pack(&store, options, ctx)?;
-    io::copy(&mut store.open_verified(&layer.descriptor)?, file.file()).map_err(|e| file.failed(e))?;
+    let (layer, _) = changes.pack_without_toc(&store, options, ctx)?;
+    io::copy(&mut store.open_verified(&layer)?, file.file()).map_err(|e| file.failed(e))?;
     file.replace()?;
     Ok(())
 }

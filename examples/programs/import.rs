@@ -17,7 +17,7 @@ use image_core::{
     observer::{Outcome, TaskKind},
 };
 use image_layout::OciLayout;
-use image_overlay::{Changes, Error, ImageSource, LayerBlob, Limits, PackOptions, PackedLayer};
+use image_overlay::{Changes, Error, ImageSource, LayerBlob, Limits, PackOptions};
 
 /// Makes an image of one layer from a root file system: a directory, or a tar archive, plain or compressed.
 #[derive(Debug, Parser)]
@@ -51,9 +51,9 @@ impl Program for Import {
         }
         let layout = OciLayout::open_or_create(&self.image.layout)?.leased()?;
         let options = PackOptions::default().with_encode(self.compression.clone());
-        let layer = if self.source.is_dir() {
+        let (layer, diff_id) = if self.source.is_dir() {
             let tree = tree::scan(&self.source, ctx)?;
-            Changes::whole(&tree).pack(layout.blobs(), options, ctx)?
+            Changes::whole(&tree).pack_without_toc(layout.blobs(), options, ctx)?
         } else {
             let archive = BufReader::new(file::open(&self.source)?);
             let layer = import_tar(archive, layout.blobs(), options, ctx);
@@ -62,7 +62,7 @@ impl Program for Import {
         let mut step = History::new(ctx.now(), "import");
         step.comment.clone_from(&self.message);
         let mut edit = ImageEdit::new(config);
-        edit.push_layer(&layer.descriptor, layer.diff_id, step);
+        edit.push_layer(&layer, diff_id, step);
         let manifest = edit.write(layout.blobs())?;
         layout.tag(&self.image.reference, &manifest)?;
         print_made(&manifest, &self.image, self.json, out)
@@ -70,7 +70,12 @@ impl Program for Import {
 }
 
 /// Writes what an archive holds as a layer of ours: in order, each path once, without names and needless records.
-fn import_tar(archive: impl Read, store: &dyn BlobStore, options: PackOptions, ctx: &Ctx) -> Result<PackedLayer> {
+fn import_tar(
+    archive: impl Read,
+    store: &dyn BlobStore,
+    options: PackOptions,
+    ctx: &Ctx,
+) -> Result<(Descriptor, DiffId)> {
     let mut tar = Decoder::detect(archive, Compression::None, &DecodeOptions::default())?;
     let directory = file::temporary_directory()?;
     let plain = FsBlobStore::create(directory.path())?;
@@ -85,7 +90,7 @@ fn import_tar(archive: impl Read, store: &dyn BlobStore, options: PackOptions, c
             Error::LayerBlob { source, .. } => *source,
             error => error,
         })?;
-    Ok(Changes::whole(&tree).pack(store, options, ctx)?)
+    Ok(Changes::whole(&tree).pack_without_toc(store, options, ctx)?)
 }
 
 /// Copies all of an archive, until it is cancelled.

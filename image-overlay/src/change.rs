@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use image_core::{
-    BlobStore, Ctx,
+    BlobStore, Ctx, Descriptor, DiffId,
     observer::{Outcome, TaskKind},
 };
 
@@ -126,6 +126,23 @@ impl<L: TreeSource, U: TreeSource> Changes<'_, L, U> {
         let mut layer = LayerWriter::new(store, options)?;
         self.write(&mut layer, ctx)?;
         layer.finish()
+    }
+
+    /// As [`Changes::pack`], for who needs no table of contents: no file is hashed by itself, which is quicker.
+    /// What it gives is what [`ImageEdit::push_layer`](image_core::ImageEdit::push_layer) takes.
+    ///
+    /// # Errors
+    /// As [`Changes::pack`].
+    pub fn pack_without_toc(
+        &self,
+        store: &dyn BlobStore,
+        options: PackOptions,
+        ctx: &Ctx,
+    ) -> Result<(Descriptor, DiffId)> {
+        let mut layer = LayerWriter::new(store, options)?.without_file_digests();
+        self.write(&mut layer, ctx)?;
+        let PackedLayer { descriptor, diff_id, .. } = layer.finish()?;
+        Ok((descriptor, diff_id))
     }
 
     /// Writes the changes into a layer that has nothing yet.

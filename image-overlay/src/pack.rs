@@ -65,6 +65,8 @@ pub struct LayerWriter {
     tar: TarWriter<HashingWriter<Encoder<Box<dyn BlobWriter>>>>,
     options: PackOptions,
     toc: TocBuilder,
+    /// Whether the table of contents is to have the digests of files.
+    hashes_files: bool,
 }
 
 impl std::fmt::Debug for LayerWriter {
@@ -82,7 +84,12 @@ impl LayerWriter {
         let blob = store.create(&Expected::any())?;
         let encoder = Encoder::new(blob, &options.encode)?;
         let tar = TarWriter::new(HashingWriter::new(encoder, Hasher::sha256()));
-        Ok(Self { tar, options, toc: TocBuilder::default() })
+        Ok(Self { tar, options, toc: TocBuilder::default(), hashes_files: true })
+    }
+
+    /// For who drops the table of contents: files have no content there.
+    pub(crate) fn without_file_digests(self) -> Self {
+        Self { hashes_files: false, ..self }
     }
 
     /// Adds an entry; `data` gives the content of a regular file, and is not read for others.
@@ -106,10 +113,12 @@ impl LayerWriter {
             entry.metadata.mtime = entry.metadata.mtime.min(latest);
         }
         entry.metadata.mtime = entry.metadata.mtime.truncated();
-        let mut content = Hashed { inner: data, hasher: Sha256::default(), ctx };
+        let mut content = Hashed { inner: data, hasher: self.hashes_files.then(Sha256::default), ctx };
         let offset = self.tar.append(&entry, &mut content)?;
-        let content = match entry.kind {
-            EntryKind::File { size } => Some(Content { offset, size, sha256: content.hasher.finish(), sparse: None }),
+        let content = match (&entry.kind, content.hasher) {
+            (EntryKind::File { size }, Some(hasher)) => {
+                Some(Content { offset, size: *size, sha256: hasher.finish(), sparse: None })
+            }
             _ => None,
         };
         let entry = TocEntry { entry, content };
@@ -152,10 +161,10 @@ impl LayerWriter {
     }
 }
 
-/// Hashes what is read, and stops when the work is cancelled.
+/// Hashes what is read where that is wanted, and stops when the work is cancelled.
 struct Hashed<'a> {
     inner: &'a mut dyn Read,
-    hasher: Sha256,
+    hasher: Option<Sha256>,
     ctx: &'a Ctx,
 }
 
@@ -163,7 +172,9 @@ impl Read for Hashed<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.ctx.check()?;
         let n = self.inner.read(buf)?;
-        self.hasher.update(&buf[..n]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buf[..n]);
+        }
         Ok(n)
     }
 }

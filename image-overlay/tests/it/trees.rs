@@ -185,12 +185,15 @@ pub(crate) fn lines<L: TreeSource, U: TreeSource>(lower: &L, upper: &U) -> Vec<S
     changes(lower, upper).iter().map(line).collect()
 }
 
-/// Packs into a store; every other layer is compressed.
+/// Packs into a store, with and without a table of contents; every other layer is compressed.
 pub(crate) fn pack<L: TreeSource, U: TreeSource>(lower: &L, upper: &U, store: &MemoryBlobStore) -> PackedLayer {
     let changes = changes(lower, upper);
     let compression = if changes.len().is_multiple_of(2) { Compression::None } else { Compression::Gzip };
     let options = PackOptions::default().with_encode(EncodeOptions::new(compression));
-    changes.pack(store, options, &Ctx::default()).unwrap()
+    let alone = changes.pack_without_toc(store, options.clone(), &Ctx::default()).unwrap();
+    let packed = changes.pack(store, options, &Ctx::default()).unwrap();
+    assert_eq!(alone, (packed.descriptor.clone(), packed.diff_id.clone()));
+    packed
 }
 
 pub(crate) fn apply(store: &MemoryBlobStore, layer: &PackedLayer, root: &Path) {
