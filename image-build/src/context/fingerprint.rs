@@ -58,7 +58,8 @@ pub struct FileFingerprint {
 
 impl BuildContext {
     /// The digest of what these sources select, each written as a source of COPY: a file, a directory with all in it,
-    /// or a pattern of files. Files that `cache` knows are not read again; what was read is kept there. Without one, all are read.
+    /// or a pattern of files. Files that `cache` knows are not read again; what was read is kept there,
+    /// if the context was first listed with a cache. Without one, all are read.
     ///
     /// ```
     /// use image_build::{BuildContext, Ignore, StatCache};

@@ -7,7 +7,7 @@ use std::{
 
 use image_core::{
     Digest, Error,
-    codec::{EncodeOptions, Encoder},
+    codec::{Compression, EncodeOptions, Encoder},
 };
 use proptest::prelude::*;
 
@@ -40,18 +40,31 @@ fn gzip_is_one_member() {
     }
 }
 
+/// Bytes that nothing makes smaller.
+fn noise(size: usize) -> Vec<u8> {
+    let hexadecimal = |n: u32| hex::decode(Digest::sha256_of(&n.to_le_bytes()).encoded()).unwrap();
+    (0..).flat_map(hexadecimal).take(size).collect()
+}
+
 #[test]
 fn incompressible_input_hardly_grows() {
-    let noise: Vec<u8> = (0..40_000_u32)
-        .flat_map(|n| Digest::sha256_of(&n.to_le_bytes()).encoded().as_bytes().to_vec())
-        .collect::<Vec<_>>()
-        .chunks_exact(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect();
+    let noise = noise(1_280_000);
     for text in ["gzip:1", "gzip:2", "gzip:5", "gzip:6", "gzip:9", "zstd"] {
         let stored = encode(&options(text), &noise);
         assert!(stored.len() < noise.len() + noise.len() / 5_000, "{text}: {} of {}", stored.len(), noise.len());
         assert!(decode(stored.as_slice(), options(text).compression).unwrap() == noise, "{text}");
+    }
+}
+
+/// The first piece is stored, and the second one is what it ends with.
+#[test]
+fn gzip_refers_to_the_piece_before_at_every_level() {
+    let mut bytes = noise(MIB);
+    bytes.extend_from_within(MIB - (16 << 10)..);
+    for level in 1..=9 {
+        let stored = encode(&EncodeOptions::default().with_level(level), &bytes);
+        assert!(stored.len() < MIB + 1_000, "level {level}: {}", stored.len());
+        assert!(decode(stored.as_slice(), Compression::Gzip).unwrap() == bytes, "level {level}");
     }
 }
 
