@@ -96,11 +96,8 @@ impl StageBuild<'_> {
         let fetched = fetched.collect::<Result<Vec<_>>>()?;
         let files = fetched.iter().map(|(position, fetched)| {
             let name = words.sources.get(*position).map_or("", String::as_str);
-            Ok((
-                *position,
-                fetched,
-                ContextFiles::new(&fetched.context, name, Some(builder.state.stats()), false, ctx)?,
-            ))
+            let files = ContextFiles::new(&fetched.context, name, Some(builder.state.stats()), false, ctx)?;
+            Ok((*position, fetched, files))
         });
         let files = files.collect::<Result<Vec<(usize, &Fetched, ContextFiles<'_>)>>>()?;
         let remotes = files.iter().map(|(position, fetched, files)| {

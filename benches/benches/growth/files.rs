@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use benches::{Context, Result, apply_options, few, switch, tree};
+use benches::{Context, Result, apply_options, few, switch, tree, unpacked};
 use image_build::{BuildOptions, BuildState, Builder, Dockerfile, StatCache};
 use image_core::{
     BlobStoreExt, Compression, Ctx, Descriptor, DiffId, History, Image, ImageConfig, ImageEdit, ImageResolver,
@@ -10,7 +10,7 @@ use image_core::{
 };
 use image_overlay::{
     Changes, DiffOptions, DirectorySize, Entry, EntryKind, ImageSource, ImageTree, LayerBlob, LayerPath, LayerToc,
-    Limits, Metadata, PackOptions, Root, TarReader, TarWriter, UnpackOptions, apply_layer, diff, unpack,
+    Limits, Metadata, PackOptions, Root, TarReader, TarWriter, apply_layer, diff,
 };
 
 use crate::curve::Growth;
@@ -36,16 +36,20 @@ fn toc(count: u64) -> Result<LayerToc> {
     Ok(LayerToc::read(tar(count)?.as_slice(), &Limits::default(), &Ctx::default())?)
 }
 
+/// Puts a layer into a store as it is.
+fn put(store: &MemoryBlobStore, tar: &[u8]) -> Result<(Descriptor, DiffId)> {
+    let blob = store.put_bytes(tar)?;
+    let layer = Descriptor::new(MediaType::layer(Compression::None), blob.digest.clone(), blob.size);
+    Ok((layer, DiffId::from_digest(blob.digest)))
+}
+
 /// An image of a layer of so many files, and one above it that replaces a quarter of them.
 fn replaced(count: u64) -> Result<Image> {
     let store = Arc::new(MemoryBlobStore::default());
     let mut edit = ImageEdit::new(ImageConfig::new(&Platform::new("linux", "amd64")));
     for files in [count, count / 4] {
-        let tar = tar(files)?;
-        let blob = store.put_bytes(&tar)?;
-        let layer = Descriptor::new(MediaType::layer(Compression::None), blob.digest.clone(), blob.size);
-        let step = History::new(Timestamp::UNIX_EPOCH, format!("{files} files"));
-        edit.push_layer(&layer, DiffId::from_digest(blob.digest), step);
+        let (layer, diff_id) = put(&store, &tar(files)?)?;
+        edit.push_layer(&layer, diff_id, History::new(Timestamp::UNIX_EPOCH, format!("{files} files")));
     }
     Ok(Image::open(store.clone(), &edit.write(&*store)?)?)
 }
@@ -54,9 +58,8 @@ fn image_tree(count: u64) -> Result<ImageSource> {
     let tar = tar(count)?;
     let toc = LayerToc::read(tar.as_slice(), &Limits::default(), &Ctx::default())?;
     let store = Arc::new(MemoryBlobStore::default());
-    let blob = store.put_bytes(&tar)?;
-    let layer = Descriptor::new(MediaType::layer(Compression::None), blob.digest.clone(), blob.size);
-    let layer = LayerBlob::new(store, layer, DiffId::from_digest(blob.digest));
+    let (layer, diff_id) = put(&store, &tar)?;
+    let layer = LayerBlob::new(store, layer, diff_id);
     Ok(ImageSource::of_tree(vec![layer], Arc::new(ImageTree::of_layers([&toc])?), std::env::temp_dir()))
 }
 
@@ -115,12 +118,7 @@ pub(crate) fn on_disk(growth: &mut Growth) -> Result<()> {
         apply_layer(tar.as_slice(), &Root::open(directory.path())?, &apply_options(), &ctx)?;
         Ok(directory)
     })?;
-    growth.curve("files: unpack, a quarter of them replaced", "files", most, replaced, |image| {
-        let directory = tempfile::tempdir()?;
-        let options = UnpackOptions::default().with_apply(apply_options());
-        unpack(image, &directory.path().join("root"), &options, &ctx)?;
-        Ok(directory)
-    })?;
+    growth.curve("files: unpack, a quarter of them replaced", "files", most, replaced, unpacked)?;
     let context = |count| Context::of(&few(u32::try_from(count)?)?);
     growth.curve("files: scan a directory", "files", most, context, |context| tree(&context.path()))?;
     growth.curve("files: fingerprint, nothing known", "files", most, context, |context| {

@@ -2,13 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use benches::{Result, apply_options, image, layers};
+use benches::{Result, image, layers, unpacked};
 use image_core::{Compression, Ctx, Image, MemoryBlobStore, codec::EncodeOptions};
 use image_layout::{LoadOptions, SaveOptions, save};
-use image_overlay::{
-    ImageSource, ImageTree, LayerBlob, LayerChanges, LayerToc, Limits, PackOptions, UnpackOptions, Usage, flatten,
-    unpack,
-};
+use image_overlay::{ImageSource, ImageTree, LayerBlob, LayerChanges, LayerToc, Limits, PackOptions, Usage, flatten};
 
 use crate::curve::Growth;
 
@@ -35,12 +32,7 @@ pub(crate) fn curves(growth: &mut Growth) -> Result<()> {
     growth.curve("layers: what each changes, path by path", "layers", MOST, tocs, |tocs| {
         Ok(LayerChanges::of_layers(tocs, 1000)?)
     })?;
-    growth.curve("layers: unpack", "layers", MOST, of_layers, |image| {
-        let directory = tempfile::tempdir()?;
-        let options = UnpackOptions::default().with_apply(apply_options());
-        unpack(image, &directory.path().join("root"), &options, &ctx)?;
-        Ok(directory)
-    })?;
+    growth.curve("layers: unpack", "layers", MOST, of_layers, unpacked)?;
     growth.curve("layers: flatten", "layers", MOST, of_layers, |image| {
         let spool = tempfile::tempdir()?;
         let source = ImageSource::of_image(image, spool.path(), &Limits::default(), &ctx)?;

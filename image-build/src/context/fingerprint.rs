@@ -89,7 +89,9 @@ impl BuildContext {
         selection.warn_of_unmatched(ctx);
         std::thread::scope(|scope| {
             let files = scope.spawn(|| {
-                cache.map_or(Ok(()), |cache| self.keep_stats(cache))?;
+                if let Some(cache) = cache {
+                    self.keep_stats(cache)?;
+                }
                 selection.files()
             });
             let digest = selection.digest()?;

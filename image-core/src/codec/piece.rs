@@ -55,13 +55,18 @@ impl Piece {
         Self { input: Vec::with_capacity(C::LOOK_BACK + size), ..Self::growing(size) }
     }
 
+    /// How much more input it takes.
+    fn room(&self) -> usize {
+        self.size - (self.input.len() - self.start)
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.input.len() - self.start == self.size
+        self.room() == 0
     }
 
     /// Takes as much of `bytes` as there is room for, and tells how much that is.
     pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let taken = &bytes[..bytes.len().min(self.size - (self.input.len() - self.start))];
+        let taken = &bytes[..bytes.len().min(self.room())];
         self.input.extend_from_slice(taken);
         taken.len()
     }
