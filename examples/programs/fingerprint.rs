@@ -31,10 +31,12 @@ impl Program for Fingerprint {
         let sources = if self.source.is_empty() { vec![String::from(".")] } else { self.source.clone() };
         let known = self.state.as_ref().map(StatCache::open).transpose()?;
         let found = context.fingerprint(&sources, known.as_ref(), ctx)?;
-        for file in found.files.iter().filter(|_| self.files) {
-            writeln!(out, "{} {}", file.digest(), file.path.escape_ascii())?;
+        if self.files {
+            for file in context.file_fingerprints(&sources, known.as_ref(), ctx)? {
+                writeln!(out, "{} {}", file.digest(), file.path.escape_ascii())?;
+            }
         }
-        Ok(writeln!(out, "{} of {} files", found.digest, found.files.len())?)
+        Ok(writeln!(out, "{} of {} files", found.digest, found.file_count)?)
     }
 }
 

@@ -29,9 +29,9 @@ impl Program for TaskCache {
     fn run(&self, ctx: &Ctx, out: &mut dyn Write) -> Result<()> {
         let (records, blobs) = (DirRecordStore::open(self.state.join("records"))?, FsBlobStore::create(&self.state)?);
         let known = StatCache::open(self.state.join("stat"))?;
-        let inputs = BuildContext::open(".", Ignore::default())?.fingerprint(&self.input, Some(&known), ctx)?;
+        let inputs = BuildContext::open(".", Ignore::default())?.file_fingerprints(&self.input, Some(&known), ctx)?;
         let recipe = Recipe::new().with_text(IngredientKind::Instruction, "command", &format!("{:?}", self.command));
-        let recipe = inputs.files.into_iter().fold(recipe, |recipe, file| {
+        let recipe = inputs.into_iter().fold(recipe, |recipe, file| {
             recipe.with_digest(IngredientKind::Content, &file.path.escape_ascii().to_string(), file.digest())
         });
         let (key, name) = (recipe.key(), self.output.join(" "));

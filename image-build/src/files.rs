@@ -55,6 +55,12 @@ pub(crate) trait SourceFiles {
     /// The tree.
     fn tree(&self) -> &FileTree<Self::Content>;
 
+    /// Whether all files of the tree may be copied, and the facts of all regular ones are known: then there is nothing to
+    /// make sure of.
+    fn is_known(&self) -> bool {
+        false
+    }
+
     /// Makes sure of the facts of these regular files.
     fn fingerprint(&self, files: &[NodeRef<'_, Self::Content>], ctx: &Ctx) -> Result<()>;
 

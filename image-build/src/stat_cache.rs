@@ -25,7 +25,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image_core::{Timestamp, hasher::Sha256};
+use image_core::{
+    Digest, Timestamp,
+    hasher::{Sha256, ThreadedHasher},
+};
 
 use crate::{
     context::status::{Status, TreeRoot},
@@ -46,6 +49,9 @@ const MAX_SIZE: u64 = 1 << 30;
 
 /// How many records are written at once.
 const WRITTEN: usize = 1 << 12;
+
+/// How many bytes are read at once.
+const READ: usize = 1 << 20;
 
 /// How much older than the moment of reading a file's times must be, in seconds: the coarsest clock of a file system
 /// (FAT's) counts two.
@@ -151,18 +157,28 @@ impl StatCache {
 }
 
 /// Reads a cache; `None` for one that is not whole.
-fn read(file: File) -> io::Result<Option<Vec<u8>>> {
-    let size = file.metadata()?.len();
-    if size > MAX_SIZE {
-        return Ok(None);
+fn read(mut file: File) -> io::Result<Option<Vec<u8>>> {
+    let size = Some(file.metadata()?.len()).filter(|size| *size <= MAX_SIZE);
+    let body = size.and_then(|size| usize::try_from(size).ok()?.checked_sub(32));
+    let is_possible = |body: &usize| *body >= HEADER && (body - HEADER).is_multiple_of(RECORD);
+    let Some(body) = body.filter(is_possible) else { return Ok(None) };
+    let (mut bytes, mut hasher, mut expected) = (vec![0; body], ThreadedHasher::sha256(), [0; 32]);
+    let mut fill = || {
+        for part in bytes.chunks_mut(READ) {
+            file.read_exact(part)?;
+            hasher.update(part);
+        }
+        file.read_exact(&mut expected)
+    };
+    match fill() {
+        Ok(()) => {
+            let is_whole = bytes.starts_with(VERSION) && hasher.finish() == Digest::from_sha256(expected);
+            Ok(is_whole.then_some(bytes))
+        }
+        // It was cut short meanwhile.
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default().saturating_add(1));
-    file.take(MAX_SIZE).read_to_end(&mut bytes)?;
-    let Some(body) = bytes.len().checked_sub(32).filter(|body| *body >= HEADER) else { return Ok(None) };
-    let is_whole =
-        (body - HEADER).is_multiple_of(RECORD) && bytes.starts_with(VERSION) && bytes[body..] == sha256(&bytes[..body]);
-    bytes.truncate(body);
-    Ok(is_whole.then_some(bytes))
 }
 
 /// What is known of the files of a tree.
@@ -272,10 +288,4 @@ fn time_at(bytes: &[u8], at: usize) -> Timestamp {
     let seconds = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(i64::MAX, i64::from_be_bytes);
     let nanos = bytes.get(at + 8..at + 12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
     Timestamp::new(seconds, nanos).unwrap_or(Timestamp::from_seconds(i64::MAX))
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hasher = Sha256::default();
-    hasher.update(bytes);
-    hasher.finish()
 }

@@ -1,8 +1,12 @@
-//! Hashing, alone and while reading or writing.
+//! Hashing: alone, while reading or writing, and on a thread beside.
+
+mod threaded;
 
 use std::io::{self, Read, Write};
 
 use sha2::Digest as _;
+
+pub use threaded::ThreadedHasher;
 
 use crate::{
     digest::{Algorithm, Digest},

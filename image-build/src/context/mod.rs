@@ -96,6 +96,8 @@ type Unread<'t> = (NodeRef<'t, ContextFile>, &'t ContextFile);
 #[derive(Debug)]
 struct Listed {
     tree: ContextTree,
+    /// Whether all that a copy needs to know of the files is known, and none is there that cannot be copied.
+    is_known: bool,
     /// What is to be kept for later builds; `None` for files that are in no directory, and where nothing is kept.
     stats: Option<Stats>,
 }
@@ -229,13 +231,21 @@ impl BuildContext {
                 let root = TreeRoot::of(directory).map_err(failed)?;
                 let loaded = known.map_or_else(|| Ok(Loaded::nothing()), |known| known.load(&root))?;
                 let reads = wants_all && loaded.is_empty();
-                let tree = walk::list(self, directory, &loaded, reads, ctx)?;
+                let (tree, is_known) = walk::list(self, directory, &loaded, reads, ctx)?;
                 let stats = known.map(|_| Stats { root, begun: loaded.begun, learned: AtomicBool::new(reads) });
-                Listed { tree, stats }
+                Listed { tree, is_known, stats }
             }
-            Files::Given(source) => Listed { tree: given::list(source, &self.ignore, self.modes, ctx)?, stats: None },
+            Files::Given(source) => {
+                let tree = given::list(source, &self.ignore, self.modes, ctx)?;
+                Listed { tree, is_known: false, stats: None }
+            }
         };
         Ok(&self.listed.get_or_init(|| listed).tree)
+    }
+
+    /// Whether listing it told all that a copy needs to know.
+    fn is_known(&self) -> bool {
+        self.listed.get().is_some_and(|listed| listed.is_known)
     }
 
     /// Makes sure of the facts of these regular files.
@@ -258,7 +268,7 @@ impl BuildContext {
 
     /// Keeps what was found out about files, for who lists them next.
     pub(crate) fn keep_stats(&self, cache: &StatCache) -> Result<()> {
-        let Some(Listed { tree, stats: Some(stats) }) = self.listed.get() else { return Ok(()) };
+        let Some(Listed { tree, stats: Some(stats), .. }) = self.listed.get() else { return Ok(()) };
         if !stats.learned.swap(false, Ordering::Relaxed) {
             return Ok(());
         }

@@ -39,6 +39,10 @@ impl SourceFiles for ContextFiles<'_> {
         self.tree
     }
 
+    fn is_known(&self) -> bool {
+        self.context.is_known()
+    }
+
     fn fingerprint(&self, files: &[NodeRef<'_, ContextFile>], ctx: &Ctx) -> Result<()> {
         self.context.read_facts(files, ctx)
     }

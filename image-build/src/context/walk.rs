@@ -56,14 +56,15 @@ const BATCH: usize = 1 << 10;
 const AHEAD: usize = 4;
 
 /// Lists the files of a context. What `known` knows of a file's content is put beside it; or all files are read as they
-/// are found: each is then opened once, by a directory that is open.
+/// are found: each is then opened once, by a directory that is open. Tells also whether all that a copy needs to know is
+/// known then.
 pub(super) fn list(
     context: &BuildContext,
     root: &OwnedFd,
     known: &Loaded,
     reads: bool,
     ctx: &Ctx,
-) -> Result<ContextTree> {
+) -> Result<(ContextTree, bool)> {
     let verb = if reads { "read" } else { "list" };
     let task = ctx.begin(TaskKind::Fingerprint, &format!("{verb} {}", context.path.display()), None);
     let (todo, count) = (Todo::new(Job::first()), AtomicUsize::new(1));

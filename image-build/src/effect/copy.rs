@@ -130,7 +130,9 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
     }
 
     fn read(self, ctx: &Ctx) -> Result<Self> {
-        self.files.fingerprint(&select::regular_files(self.files, self.sources())?, ctx)?;
+        if !self.files.is_known() {
+            self.files.fingerprint(&select::regular_files(self.files, self.sources())?, ctx)?;
+        }
         Ok(self)
     }
 
@@ -146,6 +148,11 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
     /// The regular files taken, by path.
     pub(crate) fn files(&self) -> Result<Vec<FileFingerprint>> {
         digest::fingerprints(self.files, self.sources())
+    }
+
+    /// How many regular files are taken, each of their names counted once.
+    pub(crate) fn file_count(&self) -> usize {
+        digest::file_count(self.files.tree(), self.sources())
     }
 
     /// The sources of one argument, each with its number among all.

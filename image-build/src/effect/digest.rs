@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use image_core::{Digest, hasher::Sha256};
+use image_core::{
+    Digest,
+    hasher::{Sha256, ThreadedHasher},
+};
 use image_overlay::{EntryKind, FileTree, LayerPath, NodeId, NodeRef};
 
 use super::select::Selected;
@@ -53,7 +56,7 @@ where
 /// Hashes parts, each behind its length.
 #[derive(Default)]
 struct Parts {
-    hasher: Sha256,
+    hasher: ThreadedHasher,
     /// What is hashed next: the hasher is quicker with much at once.
     next: Vec<u8>,
 }
@@ -74,7 +77,7 @@ impl Parts {
 
     fn finish(mut self) -> Digest {
         self.flush();
-        Digest::from_sha256(self.hasher.finish())
+        self.hasher.finish()
     }
 }
 
@@ -132,6 +135,14 @@ where
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup_by(|a, b| a.path == b.path);
     Ok(found)
+}
+
+/// How many names of regular files are at and below the sources.
+pub(crate) fn file_count<'s, 'a: 's, C: 'a>(
+    tree: &'a FileTree<C>,
+    sources: impl Iterator<Item = &'s Selected<'a, C>> + Clone,
+) -> usize {
+    once_each(tree, sources).filter(|node| matches!(node.kind(), EntryKind::File { .. })).count()
 }
 
 /// Tells of every file that the digest covers, and of the links by which sources name them, once, in canonical order of

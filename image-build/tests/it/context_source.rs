@@ -96,7 +96,8 @@ fn an_archive_is_the_same_context_as_its_directory() {
     let fingerprint = |context: &BuildContext| {
         let stats = temp_dir();
         let cache = StatCache::open(stats.path()).unwrap();
-        context.fingerprint(&["."], Some(&cache), &Ctx::default()).unwrap()
+        let files = context.file_fingerprints(&["."], Some(&cache), &Ctx::default()).unwrap();
+        (context.fingerprint(&["."], Some(&cache), &Ctx::default()).unwrap(), files)
     };
     for format in ["gnu", "posix", "ustar"] {
         let mut tar = Command::new("tar");
@@ -188,7 +189,7 @@ fn the_files_that_say_what_is_built_come_from_the_archive() {
     assert!(missing.is_not_found());
     let dockerfile = Dockerfile::open_in(&source, "build/App.Dockerfile").unwrap();
     let context = BuildContext::from_source(source, own);
-    let files = context.fingerprint(&["."], Some(state.stats()), &Ctx::default()).unwrap().files;
+    let files = context.file_fingerprints(&["."], Some(state.stats()), &Ctx::default()).unwrap();
     let paths: Vec<_> = files.iter().map(|file| String::from_utf8_lossy(&file.path)).collect();
     assert_eq!(paths, [".dockerignore", "taken"]);
     build(&dockerfile, &context, &state).unwrap();

@@ -11,10 +11,17 @@ use std::{
     time::Duration,
 };
 
-use image_build::{BuildContext, Error, Fingerprint, Ignore, ModePolicy, StatCache};
+use image_build::{BuildContext, Error, FileFingerprint, Ignore, ModePolicy, StatCache};
 use image_core::{Ctx, Digest, Event, hasher::Sha256, observer::TaskKind};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use test_support::{SmallDisk, TempDir, require_tool, temp_dir};
+
+/// What a context comes to: all of it, and each file.
+#[derive(Debug, Clone, PartialEq)]
+struct Fingerprint {
+    digest: Digest,
+    files: Vec<FileFingerprint>,
+}
 
 /// A context and a cache of what is known of it.
 struct Files {
@@ -67,7 +74,7 @@ impl Files {
     fn truth(&self) -> Fingerprint {
         let context = self.context();
         let nothing = context.fingerprint(&["no-such-*"], None, &Ctx::default());
-        assert_eq!(nothing.unwrap().files, []);
+        assert_eq!(nothing.unwrap().file_count, 0);
         fingerprint_of(&context, None).0
     }
 }
@@ -91,9 +98,11 @@ fn fingerprint_of(context: &BuildContext, cache: Option<&StatCache>) -> (Fingerp
         _ => {}
     };
     let ctx = Ctx::default().with_observer(Arc::new(observer));
-    let fingerprint = context.fingerprint(&["."], cache, &ctx).unwrap();
+    let all = context.fingerprint(&["."], cache, &ctx).unwrap();
+    let files = context.file_fingerprints(&["."], cache, &ctx).unwrap();
+    assert_eq!(all.file_count, files.len());
     let read = *read.lock().unwrap();
-    (fingerprint, read)
+    (Fingerprint { digest: all.digest, files }, read)
 }
 
 fn set_times_of(path: &Path, other: &fs::Metadata) {
@@ -193,6 +202,18 @@ fn an_edit_in_the_same_moment_is_seen() {
         let (found, _) = files.fingerprint();
         assert_eq!(found.files[0].digest(), Digest::sha256_of(content.as_bytes()), "round {round}");
     }
+}
+
+#[test]
+fn a_fifo_is_refused_where_it_is_taken_though_all_files_are_known() {
+    let files = Files::new(2);
+    thread::sleep(SAFE_AGE);
+    files.fingerprint();
+    mknodat(CWD, files.path("d0/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let cache = StatCache::open(files.cache_directory()).unwrap();
+    let look = |source: &str| files.context().fingerprint(&[source], Some(&cache), &Ctx::default());
+    assert!(matches!(look(".").unwrap_err(), Error::SpecialFile { path, .. } if path == "/d0/pipe"));
+    assert_eq!(look("d1").unwrap().file_count, 1);
 }
 
 #[test]
@@ -378,10 +399,10 @@ fn what_is_no_file_any_more_when_it_is_read_is_named() {
     for content in ["content", "other content", "longer content 00"] {
         files.write("d0/f00", "content 00");
         let context = files.context();
-        let look = |source: &str| context.fingerprint(&[source], Some(&cache), &Ctx::default()).unwrap();
+        let look = |source: &str| context.file_fingerprints(&[source], Some(&cache), &Ctx::default()).unwrap();
         look("d1/f01");
         files.write("d0/f00", content);
-        assert_eq!(look("d0/f00").files[0].digest(), Digest::sha256_of(content.as_bytes()));
+        assert_eq!(look("d0/f00")[0].digest(), Digest::sha256_of(content.as_bytes()));
         assert_eq!(files.fingerprint().0, files.truth());
     }
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::hashing::Hashing;
 use crate::{
     descriptor::Descriptor,
     digest::Digest,
     error::{Error, Result},
+    hasher::ThreadedHasher,
 };
 
 /// What is known of a blob before it is written.
@@ -78,13 +78,13 @@ impl Committed {
 #[derive(Debug)]
 pub(super) struct Intake {
     expected: Expected,
-    hashing: Hashing,
+    hashing: ThreadedHasher,
     overrun: bool,
 }
 
 impl Intake {
     pub(super) fn new(expected: &Expected) -> Result<Self> {
-        let hashing = Hashing::new(expected.digest())?;
+        let hashing = expected.digest().map_or_else(|| Ok(ThreadedHasher::sha256()), ThreadedHasher::for_digest)?;
         Ok(Self { expected: expected.clone(), hashing, overrun: false })
     }
 

@@ -28,7 +28,6 @@ mod ext;
 mod forward;
 pub mod fs;
 mod handle;
-mod hashing;
 mod inline;
 mod memory;
 

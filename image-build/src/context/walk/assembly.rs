@@ -26,13 +26,24 @@ pub(super) struct Assembly<'a> {
     linked: HashMap<(u64, u64), NodeId>,
     /// Directories that are left out but for what exceptions bring back below them.
     excluded: Vec<NodeId>,
+    /// Whether all files may be copied, and were read.
+    is_known: bool,
 }
 
 impl<'a> Assembly<'a> {
     pub(super) fn new(context: &'a BuildContext, ctx: &'a Ctx) -> Self {
         let tree = ContextTree::new();
         let directories = HashMap::from([(0, (tree.root().id(), 0))]);
-        Self { context, ctx, tree, directories, early: HashMap::new(), linked: HashMap::new(), excluded: Vec::new() }
+        Self {
+            context,
+            ctx,
+            tree,
+            directories,
+            early: HashMap::new(),
+            linked: HashMap::new(),
+            excluded: Vec::new(),
+            is_known: true,
+        }
     }
 
     /// Adds names, and those below them that came before; what comes before the directory that it is in waits for that.
@@ -72,7 +83,10 @@ impl<'a> Assembly<'a> {
                     id
                 }
                 What::Symlink(target) => self.insert(parent, name, &child, EntryKind::Symlink { target }),
-                What::Other => self.insert(parent, name, &child, EntryKind::Fifo),
+                What::Other => {
+                    self.is_known = false;
+                    self.insert(parent, name, &child, EntryKind::Fifo)
+                }
                 What::Socket => {
                     let subject = self.context.path_of(&listed.path.join(name)?).display().to_string();
                     self.ctx.notice(NoticeKind::Skipped, &subject, "a socket cannot be copied into an image");
@@ -104,6 +118,7 @@ impl<'a> Assembly<'a> {
             fact: fact.map(OnceLock::from).unwrap_or_default(),
             facts: facts.map(OnceLock::from).unwrap_or_default(),
         };
+        self.is_known &= file.is_read();
         if child.has_other_names
             && let Some(first) = self.linked.get(&key)
         {
@@ -128,13 +143,13 @@ impl<'a> Assembly<'a> {
             .with_mtime(child.status.modified)
     }
 
-    /// The tree, without directories that were left out and turned out to hold nothing.
-    pub(super) fn finish(mut self) -> ContextTree {
+    /// The tree, without directories that were left out and turned out to hold nothing; and whether all is known of it.
+    pub(super) fn finish(mut self) -> (ContextTree, bool) {
         for id in self.excluded.into_iter().rev() {
             if self.tree.node(id).children().next().is_none() {
                 self.tree.remove(id);
             }
         }
-        self.tree
+        (self.tree, self.is_known)
     }
 }

@@ -1,4 +1,4 @@
-//! A content's digest, made beside what else is done with the content.
+//! Hashing on a thread beside the one that has the content.
 
 use std::{
     fmt, mem, panic,
@@ -6,7 +6,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{digest::Digest, error::Result, hasher::Hasher, parallel};
+use super::Hasher;
+use crate::{digest::Digest, error::Result, parallel};
 
 /// How much is hashed before a thread is worth its while, in bytes.
 const ALONE: u64 = 1 << 20;
@@ -15,11 +16,17 @@ const PIECE: usize = 256 << 10;
 /// How many pieces may wait to be hashed.
 const AHEAD: usize = 4;
 
-/// Hashes what comes; from the second MiB on on a thread of its own, so that it takes no time from whoever writes the same
-/// bytes to a file.
-pub(super) struct Hashing {
+/// Computes a [`Digest`] from bytes as they come, from the second MiB on on a thread of its own: for who makes or writes the
+/// bytes meanwhile. Where there is but one processor, or no thread to be had, all is hashed where it comes.
+pub struct ThreadedHasher {
     count: u64,
     state: State,
+}
+
+impl Default for ThreadedHasher {
+    fn default() -> Self {
+        Self::sha256()
+    }
 }
 
 enum State {
@@ -40,26 +47,39 @@ struct Beside {
     piece: Vec<u8>,
 }
 
-impl fmt::Debug for Hashing {
+impl fmt::Debug for ThreadedHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hashing").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("ThreadedHasher").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
-impl Hashing {
-    /// For content of this digest.
-    pub(super) fn new(expected: Option<&Digest>) -> Result<Self> {
-        let hasher = expected.map_or_else(|| Ok(Hasher::sha256()), Hasher::for_digest)?;
-        Ok(Self { count: 0, state: State::Here { hasher, may_move: parallel::threads().get() > 1 } })
+impl ThreadedHasher {
+    /// A hasher for SHA-256.
+    #[must_use]
+    pub fn sha256() -> Self {
+        Self::new(Hasher::sha256())
     }
 
-    /// How many bytes came.
-    pub(super) fn count(&self) -> u64 {
+    /// A hasher for content that `digest` names.
+    ///
+    /// # Errors
+    /// [`Error::is_unsupported`](crate::Error::is_unsupported) for an algorithm other than sha256 and sha512.
+    pub fn for_digest(digest: &Digest) -> Result<Self> {
+        Hasher::for_digest(digest).map(Self::new)
+    }
+
+    fn new(hasher: Hasher) -> Self {
+        Self { count: 0, state: State::Here { hasher, may_move: parallel::threads().get() > 1 } }
+    }
+
+    /// How many bytes were added.
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.count
     }
 
     /// Adds bytes to the content.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.count += bytes.len() as u64;
         match &mut self.state {
             State::Here { hasher, may_move } => {
@@ -75,8 +95,8 @@ impl Hashing {
         }
     }
 
-    /// Waits until all that came is hashed, and gives back the thread and its memory.
-    pub(super) fn settle(&mut self) {
+    /// Waits until all that was added is hashed, and gives back the thread and its memory.
+    pub(crate) fn settle(&mut self) {
         let idle = State::Here { hasher: Hasher::default(), may_move: true };
         self.state = match mem::replace(&mut self.state, idle) {
             State::Beside(beside) => State::Here { hasher: beside.finish(), may_move: true },
@@ -84,8 +104,9 @@ impl Hashing {
         };
     }
 
-    /// The digest of all bytes that came.
-    pub(super) fn finish(self) -> Digest {
+    /// The digest of all bytes added.
+    #[must_use]
+    pub fn finish(self) -> Digest {
         match self.state {
             State::Here { hasher, .. } => hasher,
             State::Beside(beside) => beside.finish(),
