@@ -53,4 +53,5 @@ with Work() as work:
     compare("diff, a list alone", [
         Tool("image-toolkit", [ours("diff"), lower, upper]),
         Tool("rsync --dry-run --delete", f"{become} --dry-run --itemize-changes {shlex.quote(str(lower))}/", ["rsync"]),
+        Tool("rsync -an --delete, no attributes", f"rsync -ani --delete {shlex.quote(str(upper))}/ {shlex.quote(str(lower))}/", ["rsync"]),
     ], options)

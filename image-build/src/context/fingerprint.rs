@@ -83,12 +83,8 @@ impl BuildContext {
         ctx: &Ctx,
     ) -> Result<Fingerprint> {
         self.with_selection(sources, cache, ctx, |selection| {
-            std::thread::scope(|scope| {
-                let count = scope.spawn(|| selection.file_count());
-                let digest = selection.digest()?;
-                let file_count = count.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                Ok(Fingerprint { digest, file_count })
-            })
+            let (digest, file_count) = selection.fingerprint()?;
+            Ok(Fingerprint { digest, file_count })
         })
     }
 

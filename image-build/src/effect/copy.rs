@@ -142,17 +142,19 @@ impl<'a, S: SourceFiles> Selection<'a, S> {
 
     /// The digest of everything taken.
     pub(crate) fn digest(&self) -> Result<Digest> {
-        digest::digest(self.files, self.sources())
+        Ok(digest::digest(self.files, self.sources())?.0)
+    }
+
+    /// The digest, and how many regular files are taken, each of their names counted once.
+    pub(crate) fn fingerprint(&self) -> Result<(Digest, usize)> {
+        let (digest, count) = digest::digest(self.files, self.sources())?;
+        let is_one = self.sources.len() == 1;
+        Ok((digest, if is_one { count } else { digest::file_count(self.files.tree(), self.sources()) }))
     }
 
     /// The regular files taken, by path.
     pub(crate) fn files(&self) -> Result<Vec<FileFingerprint>> {
         digest::fingerprints(self.files, self.sources())
-    }
-
-    /// How many regular files are taken, each of their names counted once.
-    pub(crate) fn file_count(&self) -> usize {
-        digest::file_count(self.files.tree(), self.sources())
     }
 
     /// The sources of one argument, each with its number among all.

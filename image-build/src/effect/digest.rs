@@ -17,17 +17,18 @@ use crate::{
 };
 
 /// The digest of all that a copy takes from the sources: names, kinds, modes, owners where they are
-/// kept, link targets, which names are one file, extended attributes and content. Times do not count.
+/// kept, link targets, which names are one file, extended attributes and content. Times do not count. With it comes how
+/// many names of regular files there were, of each source.
 ///
 /// Every part is preceded by its length, so that no two selections encode alike.
 pub(crate) fn digest<'s, 'a: 's, S: SourceFiles>(
     files: &'a S,
     sources: impl Iterator<Item = &'s Selected<'a, S::Content>>,
-) -> Result<Digest>
+) -> Result<(Digest, usize)>
 where
     S::Content: 'a,
 {
-    let mut parts = Parts::default();
+    let (mut parts, mut file_count) = (Parts::default(), 0);
     for source in sources {
         // A directory's own name and attributes are not copied, only what is in it.
         let directory = source.node.is_directory();
@@ -37,6 +38,7 @@ where
         let (mut paths, above) = (Paths::default(), source.node.path().as_bytes().len());
         for node in source.walk(files.tree()).skip(usize::from(directory)) {
             parts.put(if directory { &paths.of(node)[above..] } else { &source.name });
+            file_count += usize::from(is_file(node));
             if node.is_linked() {
                 let first = *linked.entry(node.inode_id()).or_insert(count);
                 if first != count {
@@ -50,7 +52,7 @@ where
         }
         parts.put(b"end");
     }
-    Ok(parts.finish())
+    Ok((parts.finish(), file_count))
 }
 
 /// Hashes parts, each behind its length.
@@ -127,7 +129,7 @@ where
         let mut paths = Paths::default();
         for node in source.walk(files.tree()) {
             let path = paths.of(node);
-            if matches!(node.kind(), EntryKind::File { .. }) {
+            if is_file(node) {
                 found.push(FileFingerprint::new(path.to_vec(), files.facts(node)?.sha256));
             }
         }
@@ -142,7 +144,11 @@ pub(crate) fn file_count<'s, 'a: 's, C: 'a>(
     tree: &'a FileTree<C>,
     sources: impl Iterator<Item = &'s Selected<'a, C>> + Clone,
 ) -> usize {
-    once_each(tree, sources).filter(|node| matches!(node.kind(), EntryKind::File { .. })).count()
+    once_each(tree, sources).filter(|node| is_file(*node)).count()
+}
+
+fn is_file<C>(node: NodeRef<'_, C>) -> bool {
+    matches!(node.kind(), EntryKind::File { .. })
 }
 
 /// Tells of every file that the digest covers, and of the links by which sources name them, once, in canonical order of

@@ -5,7 +5,8 @@ use std::{
     fs::File,
     io::{self, Read},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
+    thread,
 };
 
 use image_core::{ChainId, Ctx, DiffId, Image, Timestamp};
@@ -70,17 +71,38 @@ impl BuildState {
         if let Some(tree) = self.bases.trees().get(&chain).and_then(Weak::upgrade) {
             return Ok(tree);
         }
-        let (mut tree, mut memory) = (ImageTree::new(), 0);
-        for (position, layer) in layers.iter().enumerate() {
-            let toc = self.toc(layer, ctx)?;
-            memory = within(memory, &toc, MAX_MEMORY, layer)?;
-            tree.push(position, &toc)?;
-        }
-        let tree = Arc::new(tree);
+        let tree = Arc::new(self.merge(layers, ctx)?);
         let mut trees = self.bases.trees();
         trees.retain(|_, tree| tree.strong_count() > 0);
         trees.insert(chain, Arc::downgrade(&tree));
         Ok(tree)
+    }
+
+    /// The tree of layers. What one holds is read while the one below is merged.
+    fn merge(&self, layers: &[LayerBlob], ctx: &Ctx) -> Result<ImageTree> {
+        let mut memory = 0;
+        let mut read = move |layer: &LayerBlob| -> Result<LayerToc> {
+            let toc = self.toc(layer, ctx)?;
+            memory = within(memory, &toc, MAX_MEMORY, layer)?;
+            Ok(toc)
+        };
+        thread::scope(|scope| {
+            // Nothing waits in between: two tables of contents are in memory, and no more.
+            let (found, tocs) = mpsc::sync_channel::<Result<LayerToc>>(0);
+            scope.spawn(move || {
+                for toc in layers.iter().map(&mut read) {
+                    let is_last = toc.is_err();
+                    if found.send(toc).is_err() || is_last {
+                        return;
+                    }
+                }
+            });
+            let mut tree = ImageTree::new();
+            for (position, toc) in tocs.into_iter().enumerate() {
+                tree.push(position, &toc?)?;
+            }
+            Ok(tree)
+        })
     }
 
     /// The table of contents of a layer: kept from before, or read off the layer, which is

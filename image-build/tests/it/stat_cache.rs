@@ -157,6 +157,8 @@ fn what_did_not_change_is_not_read_again_and_every_change_is_seen() {
     let (first, read) = files.fingerprint();
     assert_eq!(read, 30, "all is read the first time");
     assert_eq!(first.files.len(), 30);
+    let several = files.context().fingerprint(&["d0", "d0/f00", "d1"], None, &Ctx::default()).unwrap();
+    assert_eq!(several.file_count, 20, "a file that two sources take is counted once");
     assert_eq!(first.files[0].path, b"d0/f00");
     assert_eq!(first.files[0].digest(), Digest::sha256_of(b"content 00"));
     thread::sleep(SAFE_AGE);

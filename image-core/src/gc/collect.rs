@@ -32,7 +32,7 @@ pub fn collect(store: &FsBlobStore, roots: &[&dyn Roots], options: &GcOptions, c
     let task = ctx.begin(TaskKind::Collect, "blobs", None);
     let ingests = if options.is_dry_run { 0 } else { store.clean_stale_ingests()? };
     let residents = store.residents()?;
-    let sizes: HashMap<Digest, u64> = residents.iter().map(|blob| (blob.digest.clone(), blob.size)).collect();
+    let sizes: HashMap<&Digest, u64> = residents.iter().map(|blob| (&blob.digest, blob.size)).collect();
     // What was renewed after this is spared.
     let young = if options.grace.is_zero() { None } else { Some(policy::earlier(ctx.now(), options.grace)) };
     let mut graph = Graph::new(store, &sizes);

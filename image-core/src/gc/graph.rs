@@ -19,7 +19,7 @@ const MAX_NODES: usize = 20_000_000;
 /// Blobs and the documents among them, each of which is read once.
 pub(super) struct Graph<'a> {
     source: &'a dyn BlobSource,
-    sizes: &'a HashMap<Digest, u64>,
+    sizes: &'a HashMap<&'a Digest, u64>,
     ids: HashMap<Digest, usize>,
     nodes: Vec<Node>,
 }
@@ -78,7 +78,7 @@ impl Marks {
 
 impl<'a> Graph<'a> {
     /// A graph of the blobs of a source, whose sizes may be known.
-    pub(super) fn new(source: &'a dyn BlobSource, sizes: &'a HashMap<Digest, u64>) -> Self {
+    pub(super) fn new(source: &'a dyn BlobSource, sizes: &'a HashMap<&'a Digest, u64>) -> Self {
         Self { source, sizes, ids: HashMap::new(), nodes: Vec::new() }
     }
 

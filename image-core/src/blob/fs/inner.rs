@@ -59,7 +59,7 @@ impl Inner {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let Some(dir) = self.open_named_dir(&algorithm)? else { continue };
             dir.for_each_name(&mut |name| {
-                let Ok(digest) = format!("{algorithm}:{name}").parse::<Digest>() else { return Ok(()) };
+                let Some(digest) = digest_of(&algorithm, name) else { return Ok(()) };
                 match dir.stat_file(name, self.options.symlinks)? {
                     Found::File(facts) => visit(&digest, facts),
                     Found::Nothing | Found::Other => Ok(()),
@@ -91,6 +91,11 @@ impl Inner {
             None => Ok(None),
         }
     }
+}
+
+/// Which blob has this name in the directory of its algorithm; `None` for what is none.
+pub(super) fn digest_of(algorithm: &Algorithm, name: &str) -> Option<Digest> {
+    format!("{algorithm}:{name}").parse().ok()
 }
 
 pub(super) fn not_a_file(dir: &Dir, digest: &Digest) -> Error {

@@ -2,6 +2,7 @@
 
 use super::{
     dir::{Dir, Found},
+    inner::digest_of,
     lease::{self, LEASES, Protected},
     lock::Hold,
     options::Symlinks,
@@ -11,7 +12,11 @@ use crate::{
     clock::Timestamp,
     digest::{Algorithm, Digest},
     error::Result,
+    parallel,
 };
+
+/// How many blobs' files a thread looks at before it asks for more.
+const TOGETHER: usize = 1 << 10;
 
 /// A blob of a store.
 #[derive(Debug, Clone)]
@@ -45,13 +50,28 @@ impl FsBlobStore {
         }
     }
 
-    /// All blobs.
+    /// All blobs. Their files are looked at on several threads, which takes longer than to list them.
     pub(crate) fn residents(&self) -> Result<Vec<Resident>> {
         let mut residents = Vec::new();
-        self.inner().for_each(&mut |digest, facts| {
-            residents.push(Resident { digest: digest.clone(), size: facts.size, modified: facts.modified });
-            Ok(())
-        })?;
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let Some(dir) = self.inner().open_named_dir(&algorithm)? else { continue };
+            let mut digests = Vec::new();
+            dir.for_each_name(&mut |name| {
+                digests.extend(digest_of(&algorithm, name));
+                Ok(())
+            })?;
+            let parts: Vec<&[Digest]> = digests.chunks(TOGETHER).collect();
+            let look = |digest: &Digest| match dir.stat_file(digest.encoded(), self.options().symlinks)? {
+                Found::File(facts) => Ok(Some(facts)),
+                Found::Nothing | Found::Other => Ok(None),
+            };
+            let look = |digests: &&[Digest]| digests.iter().map(look).collect::<Result<Vec<_>>>();
+            let facts = parallel::map(parallel::threads(), &parts, look)?;
+            let all = digests.into_iter().zip(facts.into_iter().flatten());
+            residents.extend(all.filter_map(|(digest, facts)| {
+                facts.map(|facts| Resident { digest, size: facts.size, modified: facts.modified })
+            }));
+        }
         Ok(residents)
     }
 
