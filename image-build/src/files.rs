@@ -46,7 +46,7 @@ impl FileFacts {
 /// A tree of files that can be copied into an image.
 ///
 /// The order of calls: [`SourceFiles::tree`], then [`SourceFiles::fingerprint`] for the regular files
-/// chosen, then [`SourceFiles::facts`] of those; to copy them, [`SourceFiles::fetch`] and the
+/// chosen unless it [`is_known`](SourceFiles::is_known), then [`SourceFiles::facts`] of those; to copy them, [`SourceFiles::fetch`] and the
 /// [`Fetched`]'s `open`.
 pub(crate) trait SourceFiles {
     /// What the tree knows of a file's content.

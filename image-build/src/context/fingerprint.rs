@@ -89,7 +89,8 @@ impl BuildContext {
     }
 
     /// The content of each regular file that these sources select, as [`fingerprint`](Self::fingerprint) takes them, in
-    /// bytewise order of their paths. A file is listed once, and read once for this and all fingerprints of this context.
+    /// bytewise order of their paths; a file of several names is in it under each. It is read once for this and all
+    /// fingerprints of this context.
     ///
     /// # Errors
     /// As [`fingerprint`](Self::fingerprint).

@@ -14,7 +14,7 @@ const PIECE_LOG: u32 = 22;
 const HIGH_PIECE_LOG: u32 = 24;
 /// The level that finds short matches by a table which is larger than a processor's nearest caches, by the library's table.
 const WIDE: u8 = 3;
-/// Its table of short matches has so many entries in place of 2^16: 64 KiB, which are looked up sooner. Layers grow by less
+/// Its table of short matches has so many entries in place of 2^16 for a whole piece: 64 KiB, which are looked up sooner. Layers grow by less
 /// than a third of a percent.
 const SHORT_LOG: u32 = 14;
 

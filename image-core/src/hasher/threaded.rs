@@ -16,8 +16,9 @@ const PIECE: usize = 256 << 10;
 /// How many pieces may wait to be hashed.
 const AHEAD: usize = 4;
 
-/// Computes a [`Digest`] from bytes as they come, from the second MiB on on a thread of its own: for who makes or writes the
-/// bytes meanwhile. Where there is but one processor, or no thread to be had, all is hashed where it comes.
+/// Computes a [`Digest`] from bytes as they come, for who makes or writes them meanwhile: once there was a MiB of them, those
+/// that follow are hashed on a thread of its own. Where there is but one processor, or no thread to be had, all are hashed
+/// where they come.
 pub struct ThreadedHasher {
     count: u64,
     state: State,
